@@ -1,0 +1,61 @@
+"""Data sets that come as one archive: unpacked once, beside the run that asked for them."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tarfile
+import zipfile
+from pathlib import Path
+
+from mammolibs.errors import BadFile
+
+ARCHIVE_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".zip")
+
+
+def is_archive(path: str | Path) -> bool:
+    """True where the path is a file whose name says that it is an archive."""
+    return Path(path).is_file() and str(path).lower().endswith(ARCHIVE_ENDINGS)
+
+
+def unpack(archive: str | Path, folder: str | Path) -> Path:
+    """Unpack an archive into `folder`/<name of the archive>-<its size and date>, once; returns that folder.
+
+    A later call with the same unchanged archive returns at once. Members that would land
+    outside the folder are refused.
+
+    Raises BadFile where the archive is damaged or would not fit on the disk.
+    """
+    archive = Path(archive)
+    stat = archive.stat()
+    key = hashlib.sha256(f"{archive.resolve()} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()[:8]
+    target = Path(folder) / f"{archive.name.split('.')[0]}-{key}"
+    if target.is_dir():
+        return target
+    part = target.with_name(f".{target.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        _extract(archive, part)
+        part.rename(target)
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
+        raise BadFile(archive, f"cannot be unpacked ({error})", "download it again, or unpack it yourself and give the folder") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return target
+
+
+def _extract(archive: Path, folder: Path) -> None:
+    if archive.name.lower().endswith(".zip"):
+        with zipfile.ZipFile(archive) as opened:
+            _check_room(archive, folder, sum(m.file_size for m in opened.infolist()))
+            opened.extractall(folder)
+    else:
+        with tarfile.open(archive) as opened:
+            opened.extractall(folder, filter="data")
+
+
+def _check_room(archive: Path, folder: Path, needed_bytes: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if needed_bytes > free:
+        raise BadFile(archive, f"unpacks to {needed_bytes} bytes, {free} are free", "free some disk space")
