@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Set up, then run the tests. Further arguments go to pytest: bash scripts/test.sh tests/losses -k dice
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/setup.sh "$@"
+arguments=()
+for argument in "$@"; do [ "$argument" = "--no-venv" ] || arguments+=("$argument"); done
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL:-2}"
+exec "$MAMMOLIBS_PYTHON" -m pytest "${arguments[@]}"
