@@ -1,0 +1,111 @@
+"""The flags of the scripts, one frozen dataclass each. What a flag means stands in docs/stages.md."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mammolibs.errors import BadConfig
+from mammolibs.pipeline.cli import option
+from mammolibs.pipeline.presets import PRESETS
+
+
+def parse_pretrain(text: str) -> str | int:
+    """"no" or the number of an iteration. Raises BadConfig."""
+    if text == "no":
+        return text
+    if text.isdigit():
+        return int(text)
+    raise BadConfig(f"{text!r}: allowed are no and the number of an iteration, such as 20")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """What every script that trains or evaluates takes."""
+
+    run: str = option("runs/default", "folder of the run", metavar="FOLDER")
+    preset: str | None = option(None, "sizes of networks and images; a run remembers its own", choices=tuple(PRESETS))
+    seed: int | None = option(None, "seed of the run (default 0; a run remembers its own)", parse=int)
+    precision: str = option("auto", "arithmetic of the networks", choices=("auto", "float32", "bfloat16"))
+    workers: int = option(1, "processes that read and augment")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageOptions(RunOptions):
+    """What every stage script takes."""
+
+    pretrain: str | int | None = option(
+        None, "no: start afresh; N: go on from iteration N; without it: resume, else start from the previous stage",
+        parse=parse_pretrain, metavar="no|N",
+    )
+    it: int = option(20, "iterations to train; one is a pass over the training rows, or --steps-per-it steps")
+    lr: float | None = option(None, "learning rate (default from the preset)", parse=float)
+    steps_per_it: int | None = option(None, "steps in one iteration (default from the preset)", parse=int)
+    batch: int | None = option(None, "rows of the global batch (default from the preset)", parse=int)
+    data: str | None = option(None, "folder with the shards (default: data in the run's folder)", metavar="FOLDER")
+    limit: int | None = option(None, "use only that many training rows", parse=int)
+    from_scratch: bool = option(False, "start from random weights, with --pretrain no")
+
+    def __post_init__(self):
+        for name in ("it", "steps_per_it", "batch", "limit", "lr"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise BadConfig(f"--{name.replace('_', '-')} {value}: must be greater than 0")
+        if self.from_scratch and self.pretrain != "no":
+            raise BadConfig("--from-scratch goes with --pretrain no")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderOptions(StageOptions):
+    """train/unet/encoder/train_encoder.py"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderOptions(StageOptions):
+    """train/unet/autoencoder/train_autoencoder.py"""
+
+    encoder: int | None = option(None, "with --pretrain no: iteration of the encoder to start from (default its best)", parse=int, metavar="N")
+
+
+@dataclass(frozen=True, kw_only=True)
+class UNetOptions(StageOptions):
+    """train/unet/finetune.py"""
+
+    autoencoder: int | None = option(
+        None, "with --pretrain no: iteration of the autoencoder to start from (default its best)", parse=int, metavar="N", aliases=("--auencoder",)
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResNetOptions(StageOptions):
+    """train/resnet/train_resnet.py"""
+
+    stage: str = option("resnet", "patches: lesion against normal tissue; resnet: malignant against the rest", choices=("patches", "resnet"))
+    weights: str | None = option(None, "file with weights to start from", metavar="FILE")
+    unet: int | None = option(None, "iteration of the U-Net that finds the regions (default its best)", parse=int, metavar="N")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalOptions(RunOptions):
+    """eval/*.py"""
+
+    iter: int | None = option(None, "iteration to evaluate (default the best)", parse=int, metavar="N")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(RunOptions):
+    """train/train.sh"""
+
+    run: str | None = option(None, "folder of the run (default runs/default, or runs/<source names>)", metavar="FOLDER")
+    source: tuple[str, ...] = option((), "a data set: its kind and the folder or archive it lies in; may be given several times", repeat=True, parse=str, metavar="NAME=PATH")
+    folds: int | None = option(None, "cross-validate by patient in that many folds", parse=int)
+    exams: int = option(60, "synthetic exams to make where no --source is given")
+    rows: int = option(768, "rows of a synthetic image")
+    steps_per_it: int | None = option(None, "steps in one iteration of every stage (default from the preset)", parse=int)
+    it: int = option(20, "iterations of every stage")
+    no_pretraining: bool = option(False, "leave out encoder and autoencoder, to see what they bring")
+    spacing_mm: float | None = option(None, "millimetres per pixel, where the source does not say", parse=float)
+    dry_run: bool = option(False, "say how long it would take, how much disk and memory; do nothing")
+
+    def __post_init__(self):
+        if self.folds is not None and self.folds < 3:
+            raise BadConfig(f"--folds {self.folds}: at least 3 (one to test on, one to choose by, one to train on)")

@@ -1,0 +1,87 @@
+"""Sizes that belong together: what one machine can train in the time that a user grants it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mammolibs.errors import BadConfig
+
+STAGES = ("encoder", "autoencoder", "unet", "patches", "resnet")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StagePreset:
+    """batch: rows of the global batch. steps_per_it: None is one pass over the training rows."""
+
+    batch: int
+    learning_rate: float
+    steps_per_it: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """canvas: height, width in pixels. patch_px: side of a patch after scaling; patch_mm: before."""
+
+    canvas: tuple[int, int]
+    width: int
+    depth: int
+    norm: str
+    patch_px: int
+    patch_mm: float
+    stages: dict[str, StagePreset]
+
+
+PRESETS = {
+    "cpu": Preset(
+        canvas=(256, 160),
+        width=16,
+        depth=5,
+        norm="group",
+        patch_px=96,
+        patch_mm=40.0,
+        stages={
+            "encoder": StagePreset(batch=16, learning_rate=1e-3, steps_per_it=4),
+            "autoencoder": StagePreset(batch=8, learning_rate=1e-3, steps_per_it=4),
+            "unet": StagePreset(batch=8, learning_rate=2e-3, steps_per_it=15),
+            "patches": StagePreset(batch=16, learning_rate=5e-4, steps_per_it=5),
+            "resnet": StagePreset(batch=16, learning_rate=3e-4, steps_per_it=5),
+        },
+    ),
+    "standard": Preset(
+        canvas=(512, 320),
+        width=32,
+        depth=5,
+        norm="group",
+        patch_px=160,
+        patch_mm=40.0,
+        stages={
+            "encoder": StagePreset(batch=64, learning_rate=1e-3),
+            "autoencoder": StagePreset(batch=32, learning_rate=1e-3),
+            "unet": StagePreset(batch=32, learning_rate=2e-3),
+            "patches": StagePreset(batch=64, learning_rate=5e-4),
+            "resnet": StagePreset(batch=64, learning_rate=3e-4),
+        },
+    ),
+    "full": Preset(
+        canvas=(1024, 640),
+        width=64,
+        depth=5,
+        norm="group",
+        patch_px=224,
+        patch_mm=40.0,
+        stages={
+            "encoder": StagePreset(batch=128, learning_rate=2e-3),
+            "autoencoder": StagePreset(batch=64, learning_rate=1e-3),
+            "unet": StagePreset(batch=64, learning_rate=2e-3),
+            "patches": StagePreset(batch=128, learning_rate=5e-4),
+            "resnet": StagePreset(batch=128, learning_rate=3e-4),
+        },
+    ),
+}
+
+
+def preset(name: str) -> Preset:
+    """The preset of that name. Raises BadConfig."""
+    if name not in PRESETS:
+        raise BadConfig(f"--preset {name}: allowed are {', '.join(PRESETS)}")
+    return PRESETS[name]

@@ -1,0 +1,71 @@
+"""From a probability map on the canvas to a few separate regions, strongest first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionRule:
+    """How regions are cut out of a probability map.
+
+    count: at most so many per image. floor: a peak below is no region. share: a region
+    reaches from its peak down to this share of the peak's probability. smooth_px: sigma of
+    the blur before peaks are looked for, so that one noisy pixel makes no region. gap_px:
+    two peaks are at least so far apart.
+    """
+
+    count: int = 6
+    floor: float = 0.02
+    share: float = 0.5
+    smooth_px: float = 1.5
+    gap_px: int = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Region:
+    """One candidate on the canvas. outline: polygon (x, y). box: x0, y0, x1, y1, ends exclusive."""
+
+    peak: tuple[float, float]
+    outline: tuple[tuple[float, float], ...]
+    box: tuple[int, int, int, int]
+    area_px: int
+    probability: float
+
+
+def find_regions(probability: np.ndarray, rule: RegionRule = RegionRule()) -> list[Region]:
+    """Regions of a probability map (float32 H W in [0, 1]), strongest peak first, at most `rule.count`.
+
+    Greedy: the highest peak of the blurred map takes all connected pixels above `share` of
+    its height; they and a margin of `gap_px` are struck out, then the next peak follows.
+    """
+    smooth = cv2.GaussianBlur(probability.astype(np.float32), (0, 0), rule.smooth_px)
+    rest = smooth.copy()
+    margin = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * rule.gap_px + 1, 2 * rule.gap_px + 1))
+    regions: list[Region] = []
+    while len(regions) < rule.count:
+        _, peak, _, (x, y) = cv2.minMaxLoc(rest)
+        if peak < rule.floor:
+            break
+        above = (rest >= rule.share * peak).astype(np.uint8)
+        _, labels = cv2.connectedComponents(above, connectivity=8)
+        component = (labels == labels[y, x]).astype(np.uint8)
+        regions.append(_region(component, (x, y), float(peak)))
+        rest[cv2.dilate(component, margin) > 0] = 0
+    return regions
+
+
+def _region(component: np.ndarray, peak: tuple[int, int], probability: float) -> Region:
+    contours, _ = cv2.findContours(component, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    outline = max(contours, key=len)[:, 0, :]
+    x, y, width, height = cv2.boundingRect(component)
+    return Region(
+        peak=(float(peak[0]), float(peak[1])),
+        outline=tuple((float(px), float(py)) for px, py in outline),
+        box=(x, y, x + width, y + height),
+        area_px=int(component.sum()),
+        probability=probability,
+    )
