@@ -125,6 +125,7 @@ class ImageFacts:
     age_years: int | None = None
     implant: bool | None = None
     burned_in: bool | None = None
+    patient_issuer: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
