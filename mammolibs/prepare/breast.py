@@ -1,0 +1,137 @@
+"""Where the breast is: looked for on a small image, so that a full mammogram costs milliseconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from mammolibs.errors import BadFile
+from mammolibs.prepare.contract import Contract
+
+LEAST_CELLS = 32
+FILM_FILL = 0.95
+TISSUE_RATIO = 1.5
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BreastRegion:
+    """mask: bool, one cell for each `reduce` x `reduce` pixels, True on the breast. box: x0, y0, x1, y1
+    in pixels of the image, ends exclusive, padded by one cell. shape: height, width of the image."""
+
+    mask: Any
+    box: tuple[int, int, int, int]
+    reduce: int
+    shape: tuple[int, int]
+
+
+def find_breast(pixels: np.ndarray, padding: np.ndarray | None = None, *, contract: Contract | None = None, name: str = "image") -> BreastRegion:
+    """The breast as a filled small mask and a box.
+
+    pixels: H W, float or integer, dark is air. padding: bool H W, True where there is no image.
+    The small image (area means) is blurred, and its square root, in which fat lies nearer to
+    dense tissue than to air, is cut by Otsu's threshold. Opening takes away strips and tape
+    that touch the breast; the largest component that is left is the breast.
+
+    Raises BadFile (file `name`) where nothing looks like a breast.
+    """
+    contract = contract or Contract()
+    reduce = max(1, min(contract.finder_reduce, min(pixels.shape[:2]) // LEAST_CELLS))
+    small, live = _small(pixels, padding, reduce, name)
+    level = np.sqrt(cv2.GaussianBlur(small, (0, 0), contract.finder_blur_cells) if contract.finder_blur_cells else small)
+    tissue = _largest(_threshold(level, live, name), contract.finder_open_share)
+    if tissue.mean() < contract.finder_least_share:
+        raise _no_breast(name, f"the largest bright region covers {tissue.mean():.1%} of the image")
+    mask = _fill(_grow(tissue, contract.finder_grow_cells) & (live | tissue))
+    return BreastRegion(mask=mask, box=_box(mask, reduce, pixels.shape[:2]), reduce=reduce, shape=pixels.shape[:2])
+
+
+def mask_on_pixels(region: BreastRegion, box: tuple[int, int, int, int]) -> np.ndarray:
+    """The region's mask at full resolution inside `box` (x0, y0, x1, y1, may reach beyond the image): bool H W."""
+    x0, y0, x1, y1 = box
+    shift = np.array([[region.reduce, 0, (region.reduce - 1) / 2 - x0], [0, region.reduce, (region.reduce - 1) / 2 - y0]], np.float32)
+    soft = cv2.warpAffine(region.mask.astype(np.uint8) * 255, shift, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return soft > 127
+
+
+def _small(pixels: np.ndarray, padding: np.ndarray | None, reduce: int, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Area means scaled to [0, 1], and where there is film or detector: bool. Cells at the right and bottom may be cut short."""
+    height, width = pixels.shape[:2]
+    if height < 8 or width < 8:
+        raise _no_breast(name, f"the image has {height} x {width} pixels")
+    values = pixels if pixels.dtype in (np.float32, np.uint8, np.uint16) else pixels.astype(np.float32)
+    size = (-(-width // reduce), -(-height // reduce))
+    full = cv2.copyMakeBorder(values, 0, size[1] * reduce - height, 0, size[0] * reduce - width, cv2.BORDER_REPLICATE)
+    small = cv2.resize(full, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    dead = np.zeros(small.shape, bool)
+    if padding is not None and padding.any():
+        wide = cv2.copyMakeBorder(padding.astype(np.uint8), 0, size[1] * reduce - height, 0, size[0] * reduce - width, cv2.BORDER_REPLICATE)
+        dead = cv2.resize(wide, size, interpolation=cv2.INTER_NEAREST) > 0
+        small[dead] = small[~dead].min() if (~dead).any() else 0
+    low, high = float(small.min()), float(small.max())
+    if not np.isfinite(high - low) or high <= low:
+        raise _no_breast(name, "all pixels are equal")
+    small = (small - low) / (high - low)
+    return small, (small > 1e-4) & ~dead
+
+
+def _threshold(level: np.ndarray, live: np.ndarray, name: str) -> np.ndarray:
+    """True where tissue may be. A scanned film may lie in a black frame: where the first cut finds
+    the film and not the breast, the film alone is cut again."""
+    tissue = level > otsu(level)
+    film = live & tissue
+    if live.mean() < 1 and film.sum() >= FILM_FILL * live.sum():
+        cut = otsu(level[live])
+        bright, dark = level[live & (level > cut)], level[live & (level <= cut)]
+        if bright.size and dark.size and bright.mean() > TISSUE_RATIO * dark.mean():
+            return level > cut
+    return tissue
+
+
+def otsu(values: np.ndarray, bins: int = 256) -> float:
+    """The threshold that separates two classes best (N. Otsu, 1979); values above it are the upper class."""
+    counts, edges = np.histogram(values, bins)
+    centres = (edges[:-1] + edges[1:]) / 2
+    weight, moment = np.cumsum(counts)[:-1], np.cumsum(counts * centres)[:-1]
+    total, mass = counts.sum(), float(counts @ centres)
+    between = (mass * weight - moment * total) ** 2 / np.maximum(weight * (total - weight), 1)
+    best = np.flatnonzero(between >= between.max() * (1 - 1e-9))
+    return float(edges[int(best.mean()) + 1])
+
+
+def _largest(tissue: np.ndarray, open_share: float) -> np.ndarray:
+    """The largest component after opening, grown back into what the opening took from its rim."""
+    side = 2 * round(open_share * min(tissue.shape) / 2) + 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    whole = tissue.astype(np.uint8)
+    opened = cv2.morphologyEx(whole, cv2.MORPH_OPEN, kernel, borderType=cv2.BORDER_REPLICATE)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(opened, connectivity=4)
+    if count < 2:
+        return np.zeros(tissue.shape, bool)
+    core = (labels == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())).astype(np.uint8)
+    return (cv2.dilate(core, cv2.getStructuringElement(cv2.MORPH_RECT, (3, 3))) & whole).astype(bool)
+
+
+def _grow(mask: np.ndarray, cells: int) -> np.ndarray:
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * cells + 1, 2 * cells + 1))
+    return cv2.dilate(mask.astype(np.uint8), kernel).astype(bool)
+
+
+def _fill(mask: np.ndarray) -> np.ndarray:
+    """Without holes: everything that its outer contour encloses."""
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    filled = np.zeros(mask.shape, np.uint8)
+    cv2.drawContours(filled, contours, -1, 1, cv2.FILLED)
+    return filled.astype(bool)
+
+
+def _box(mask: np.ndarray, reduce: int, shape: tuple[int, int]) -> tuple[int, int, int, int]:
+    ys, xs = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return (max(0, (int(xs[0]) - 1) * reduce), max(0, (int(ys[0]) - 1) * reduce),
+            min(shape[1], (int(xs[-1]) + 2) * reduce), min(shape[0], (int(ys[-1]) + 2) * reduce))
+
+
+def _no_breast(name: str, reason: str) -> BadFile:
+    return BadFile(name, f"no breast found ({reason})", "look at it; leave it out of the data if it is no mammogram")

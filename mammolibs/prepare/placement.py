@@ -1,0 +1,94 @@
+"""From the original image to its canvas and back: points exactly, masks by the one resampler.
+
+Pixel centres lie at integers, so a scaled coordinate is (x + 0.5) * scale - 0.5, which is
+also where OpenCV's resize puts it.
+"""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+
+from mammolibs.records import Placement
+
+
+def place(original: tuple[int, int], crop: tuple[int, int, int, int], mirrored: bool, canvas: tuple[int, int]) -> Placement:
+    """The placement that fits `crop` (x0, y0, x1, y1) onto the canvas with one scale for both axes.
+
+    The crop is thought to be extended, to the right and below as it lies on the canvas, to
+    the next multiple of the canvas's ratio of sides: then the scale is exact on both axes.
+    """
+    height, width = crop[3] - crop[1], crop[2] - crop[0]
+    divisor = math.gcd(*canvas)
+    unit = max(-(-height * divisor // canvas[0]), -(-width * divisor // canvas[1]))
+    return Placement(original=original, crop=crop, mirrored=mirrored, scale=divisor / unit, canvas=canvas)
+
+
+def extended_size(placement: Placement) -> tuple[int, int]:
+    """Height and width in original pixels of what the whole canvas shows."""
+    return round(placement.canvas[0] / placement.scale), round(placement.canvas[1] / placement.scale)
+
+
+def breast_box(placement: Placement) -> tuple[int, int, int, int]:
+    """The crop on the canvas: x0, y0, x1, y1 in canvas pixels, ends exclusive."""
+    x0, y0, x1, y1 = placement.crop
+    return (0, 0, min(placement.canvas[1], math.ceil((x1 - x0) * placement.scale)),
+            min(placement.canvas[0], math.ceil((y1 - y0) * placement.scale)))
+
+
+def to_canvas(points: np.ndarray, placement: Placement) -> np.ndarray:
+    """Original (x, y) -> canvas (x, y): float64 N 2. Points outside the crop land outside the canvas or in the padding."""
+    points = np.asarray(points, np.float64).reshape(-1, 2)
+    x0, y0, x1, _ = placement.crop
+    across = (x1 - 1) - points[:, 0] if placement.mirrored else points[:, 0] - x0
+    return np.stack([(across + 0.5) * placement.scale - 0.5, (points[:, 1] - y0 + 0.5) * placement.scale - 0.5], 1)
+
+
+def to_original(points: np.ndarray, placement: Placement) -> np.ndarray:
+    """Canvas (x, y) -> original (x, y): float64 N 2; the exact inverse of `to_canvas`."""
+    points = np.asarray(points, np.float64).reshape(-1, 2)
+    x0, y0, x1, _ = placement.crop
+    across = (points[:, 0] + 0.5) / placement.scale - 0.5
+    return np.stack([(x1 - 1) - across if placement.mirrored else across + x0, (points[:, 1] + 0.5) / placement.scale - 0.5 + y0], 1)
+
+
+def image_to_canvas(image: np.ndarray, placement: Placement) -> np.ndarray:
+    """The image H W on the canvas, in its own dtype (float32, uint16 or uint8); the padding repeats the crop's edge."""
+    x0, y0, x1, y1 = placement.crop
+    crop = image[y0:y1, x0:x1]
+    if placement.mirrored:
+        crop = cv2.flip(crop, 1)
+    height, width = extended_size(placement)
+    whole = cv2.copyMakeBorder(crop, 0, height - crop.shape[0], 0, width - crop.shape[1], cv2.BORDER_REPLICATE)
+    return resample(whole, placement.canvas)
+
+
+def mask_to_canvas(mask: np.ndarray, placement: Placement) -> np.ndarray:
+    """A mask H W of the original (bool, or above 0) on the canvas: uint8 H W, 1 where at least half of the pixel is covered."""
+    x0, y0, x1, y1 = placement.crop
+    crop = np.where(mask[y0:y1, x0:x1], np.float32(1), np.float32(0))
+    if placement.mirrored:
+        crop = cv2.flip(crop, 1)
+    height, width = extended_size(placement)
+    whole = cv2.copyMakeBorder(crop, 0, height - crop.shape[0], 0, width - crop.shape[1], cv2.BORDER_CONSTANT, value=0)
+    return (resample(whole, placement.canvas) >= 0.5).astype(np.uint8)
+
+
+def mask_to_original(mask: np.ndarray, placement: Placement) -> np.ndarray:
+    """A canvas mask on the original image: uint8 H W with 0 and 1, 0 outside the crop."""
+    height, width = extended_size(placement)
+    x0, y0, x1, y1 = placement.crop
+    soft = resample(np.where(mask, np.float32(1), np.float32(0)), (height, width))[: y1 - y0, : x1 - x0]
+    whole = np.zeros(placement.original, np.uint8)
+    whole[y0:y1, x0:x1] = (cv2.flip(soft, 1) if placement.mirrored else soft) >= 0.5
+    return whole
+
+
+def resample(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """The one resampler: area means where the image shrinks, bilinear where it grows. H W in, `shape` out, same dtype."""
+    if image.shape[:2] == tuple(shape):
+        return image
+    shrinks = shape[0] <= image.shape[0] and shape[1] <= image.shape[1]
+    return cv2.resize(image, (shape[1], shape[0]), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
