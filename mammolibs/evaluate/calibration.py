@@ -1,0 +1,134 @@
+"""From raw scores to a probability, fitted on validation patients; stored and applied as plain numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from mammolibs.evaluate.predictions import Region
+
+FLOOR = 1e-4
+MINIMUM_EVENTS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """image score = sigmoid(intercept + sum of slopes x features); with no slopes the raw score passes unchanged.
+
+    The slopes are never negative, so that calibration cannot turn a score upside down.
+    """
+
+    features: tuple[str, ...] = ()
+    slopes: tuple[float, ...] = ()
+    intercept: float = 0.0
+    n: int = 0
+    events: int = 0
+    reason: str = ""
+
+    @property
+    def is_identity(self) -> bool:
+        return not self.slopes
+
+    def apply(self, features: np.ndarray, raw: np.ndarray | float | None = None) -> np.ndarray:
+        """Probabilities float (n,) for features float (n, f); `raw` (n,) is what the identity gives back."""
+        if self.is_identity:
+            if raw is None:
+                raise ValueError("an identity calibration needs the raw scores")
+            return np.clip(np.atleast_1d(np.asarray(raw, float)), 0.0, 1.0)
+        z = self.intercept + np.atleast_2d(features) @ np.asarray(self.slopes)
+        return 1 / (1 + np.exp(-z))
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Calibration:
+        return cls(**{**values, "features": tuple(values["features"]), "slopes": tuple(values["slopes"])})
+
+
+def logit(share: float) -> float:
+    """Log odds, with the share kept within FLOOR of 0 and 1."""
+    share = min(max(share, FLOOR), 1 - FLOOR)
+    return math.log(share / (1 - share))
+
+
+REGION_FEATURES = ("logit_probability", "logit_malignancy")
+
+
+def region_features(regions: Sequence[Region]) -> tuple[float, float]:
+    """Log odds of the most suspicious region's probability and of its malignancy (0 where no second stage ran).
+
+    Most suspicious: highest `score`. Nothing found is the lowest of both, an outcome of its own.
+    """
+    if not regions:
+        return logit(0.0), logit(0.0)
+    top = max(regions, key=lambda r: r.score)
+    return logit(top.probability), 0.0 if top.malignancy is None else logit(top.malignancy)
+
+
+def fit_calibration(
+    features: np.ndarray, labels: np.ndarray, names: Sequence[str] = REGION_FEATURES, *, strength: float = 1.0
+) -> Calibration:
+    """Logistic regression with slopes >= 0 and a ridge of `strength` on standardised features.
+
+    features: float (n, f) of validation images; labels: int (n,), 1 malignant, 0 not, -1
+    passed over. Identity with the reason where either class has fewer than MINIMUM_EVENTS.
+    """
+    features, labels = np.asarray(features, float), np.asarray(labels)
+    features, labels = features[labels >= 0], labels[labels >= 0]
+    events = int(labels.sum())
+    facts = {"n": len(labels), "events": events}
+    if min(events, len(labels) - events) < MINIMUM_EVENTS:
+        reason = f"{events} malignant and {len(labels) - events} other validation images, {MINIMUM_EVENTS} of each needed; raw scores kept"
+        return Calibration(reason=reason, **facts)
+    mean, spread = features.mean(axis=0), features.std(axis=0)
+    spread = np.where(spread > 1e-9, spread, 1.0)
+    weights = _minimise((features - mean) / spread, labels, strength)
+    slopes = weights[1:] / spread
+    if not np.any(slopes > 1e-9):
+        return Calibration(reason="no feature ranks malignant validation images higher; raw scores kept", **facts)
+    return Calibration(
+        features=tuple(names),
+        slopes=tuple(float(s) for s in slopes),
+        intercept=float(weights[0] - slopes @ mean),
+        **facts,
+    )
+
+
+def _minimise(x: np.ndarray, labels: np.ndarray, strength: float) -> np.ndarray:
+    from scipy.optimize import minimize
+
+    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        z = weights[0] + x @ weights[1:]
+        value = float(np.sum(np.logaddexp(0, z) - labels * z) + 0.5 * strength * weights[1:] @ weights[1:])
+        error = 1 / (1 + np.exp(-z)) - labels
+        return value, np.concatenate([[error.sum()], x.T @ error + strength * weights[1:]])
+
+    share = labels.mean()
+    start = np.zeros(x.shape[1] + 1)
+    start[0] = math.log(share / (1 - share))
+    bounds = [(None, None)] + [(0.0, None)] * x.shape[1]
+    return minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
+
+
+def brier_score(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Mean squared gap between probability and outcome (Brier 1950); lower is better."""
+    return float(np.mean((np.asarray(scores, float) - np.asarray(labels)) ** 2))
+
+
+def reliability(scores: np.ndarray, labels: np.ndarray, *, bins: int = 10) -> list[tuple[float, float, int]]:
+    """Mean score, share positive and count in bins of equal count, from the lowest scores to the highest."""
+    order = np.argsort(scores, kind="stable")
+    parts = [p for p in np.array_split(order, min(bins, max(1, len(order) // 5))) if len(p)]
+    scores, labels = np.asarray(scores, float), np.asarray(labels)
+    return [(float(scores[p].mean()), float(labels[p].mean()), len(p)) for p in parts]
+
+
+def calibration_error(scores: np.ndarray, labels: np.ndarray, *, bins: int = 10) -> float:
+    """Expected calibration error over bins of equal count: mean gap between score and share positive."""
+    rows = reliability(scores, labels, bins=bins)
+    return sum(count * abs(score - share) for score, share, count in rows) / max(sum(r[2] for r in rows), 1)

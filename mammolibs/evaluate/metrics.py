@@ -1,0 +1,173 @@
+"""The figures by name: what each counts, over which units, as a `Statistic` or an `Estimate`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from mammolibs.errors import BadConfig, BadData
+from mammolibs.evaluate.bootstrap import ROUNDS, Draws, Statistic, difference, estimate
+from mammolibs.evaluate.detection import collect, lesion_sensitivity_statistic
+from mammolibs.evaluate.predictions import Prediction
+from mammolibs.evaluate.ranking import auc_statistic, sensitivity_statistic
+from mammolibs.evaluate.units import scores_at
+from mammolibs.records import Estimate
+
+Builder = Callable[[Sequence[Prediction]], Statistic]
+
+
+def _auc(level: str) -> Builder:
+    def build(predictions: Sequence[Prediction]) -> Statistic:
+        s = scores_at(level, predictions)
+        method = f"{level} AUC, malignant against the rest" + ("" if level == "image" else ", highest image score")
+        return auc_statistic(s.scores, s.labels, s.patients, level, method=_with_unknown(method, s.unknown, level))
+
+    return build
+
+
+def _sensitivity(specificity: float) -> Builder:
+    def build(predictions: Sequence[Prediction]) -> Statistic:
+        s = scores_at("image", predictions)
+        return sensitivity_statistic(s.scores, s.labels, s.patients, "image", specificity=specificity)
+
+    return build
+
+
+def _with_unknown(method: str, unknown: int, level: str) -> str:
+    return f"{method} ({unknown} without a known label or side left out, unit {level})" if unknown else method
+
+
+def _lesions(false_per_image: float, pathology: str = "") -> Builder:
+    def build(predictions: Sequence[Prediction]) -> Statistic:
+        found = collect(predictions, wanted=lambda lesion: not pathology or lesion.pathology == pathology)
+        return lesion_sensitivity_statistic(found, false_per_image=false_per_image, name=f"{pathology} lesion".strip())
+
+    return build
+
+
+def mean_statistic(values: np.ndarray, patients: np.ndarray, unit: str, *, method: str, events: int | None = None) -> Statistic:
+    """Mean of values in [0, 1] over units, clustered by patient. values: float (n,); patients: str (n,)."""
+    values, patients = np.asarray(values, float), np.asarray(patients, str)
+    ids = np.unique(patients)
+    codes = np.searchsorted(ids, patients)
+    sums = np.bincount(codes, weights=values, minlength=len(ids))
+    counts = np.bincount(codes, minlength=len(ids))
+    return Statistic(
+        unit=unit,
+        n=len(values),
+        events=len(values) if events is None else events,
+        patients=ids,
+        independent=len(ids),
+        method=method,
+        evaluate=lambda weights: (weights @ sums) / (weights @ counts),
+        problem="" if len(values) else f"no {unit} to take the mean over",
+    )
+
+
+def _overlap(name: str) -> Builder:
+    def build(predictions: Sequence[Prediction]) -> Statistic:
+        scored = [p for p in predictions if getattr(p, name) is not None]
+        statistic = mean_statistic(
+            np.asarray([getattr(p, name) for p in scored]),
+            np.asarray([p.patient_id for p in scored], str),
+            "image",
+            method=f"mean {name} over images with a lesion mask, on the canvas, cut chosen on validation patients",
+        )
+        return statistic if scored else replace(statistic, problem="no image with a lesion mask")
+
+    return build
+
+
+def _patch_auc(predictions: Sequence[Prediction]) -> Statistic:
+    rows = [(q.score, q.label, p.patient_id) for p in predictions for q in p.patches if q.label >= 0]
+    scores, labels, patients = zip(*rows, strict=True) if rows else ((), (), ())
+    method = "patch AUC, malignant against the rest (patches round true lesions and round proposed regions)"
+    statistic = auc_statistic(np.asarray(scores), np.asarray(labels, int), np.asarray(patients, str), "lesion", method=method)
+    return statistic if rows else replace(statistic, problem="no judged patch with a known label")
+
+
+METRICS: dict[str, dict[str, Builder]] = {
+    "pipeline": {
+        "image_auc": _auc("image"),
+        "breast_auc": _auc("breast"),
+        "patient_auc": _auc("patient"),
+        "sensitivity_at_90_specificity": _sensitivity(0.90),
+        "sensitivity_at_95_specificity": _sensitivity(0.95),
+    },
+    "unet": {
+        "dice": _overlap("dice"),
+        "iou": _overlap("iou"),
+        "lesion_sensitivity_at_0.5_fp": _lesions(0.5),
+        "lesion_sensitivity_at_1_fp": _lesions(1.0),
+        "lesion_sensitivity_at_2_fp": _lesions(2.0),
+        "malignant_lesion_sensitivity_at_1_fp": _lesions(1.0, "malignant"),
+    },
+    "resnet": {"patch_auc": _patch_auc},
+}
+
+
+def metric_builder(name: str) -> Builder:
+    """The builder of a figure by its name in report.json. Raises BadConfig for a name that is not there."""
+    for block in METRICS.values():
+        if name in block:
+            return block[name]
+    names = ", ".join(sorted(n for block in METRICS.values() for n in block))
+    raise BadConfig(f"no figure named {name!r}; there are {names}")
+
+
+def measure(predictions: Sequence[Prediction], metric: str, *, rounds: int = ROUNDS, seed: int = 0) -> Estimate:
+    """One figure by name, with its interval."""
+    statistic = metric_builder(metric)(predictions)
+    return estimate(statistic, Draws(statistic.patients, rounds=rounds, seed=seed))
+
+
+def measure_all(predictions: Sequence[Prediction], draws: Draws | None = None) -> dict[str, dict[str, Estimate]]:
+    """Every figure of the pipeline, the U-Net and the ResNet, all over the same draws of patients."""
+    draws = draws or Draws([p.patient_id for p in predictions])
+    return {
+        block: {name: estimate(build(predictions), draws) for name, build in builders.items()}
+        for block, builders in METRICS.items()
+    }
+
+
+def paired_difference(
+    a: Sequence[Prediction], b: Sequence[Prediction], metric: str, *, rounds: int = ROUNDS, seed: int = 0
+) -> Estimate:
+    """Figure of a minus figure of b on the same images, with an interval from the same draws of patients.
+
+    Raises BadData where the two do not hold the same images.
+    """
+    images_a, images_b = {p.image_id for p in a}, {p.image_id for p in b}
+    if images_a != images_b:
+        odd = sorted(images_a ^ images_b)
+        raise BadData(f"the two sets of predictions differ in {len(odd)} images, {odd[0]} first; compare them on the same images")
+    build = metric_builder(metric)
+    draws = Draws([p.patient_id for p in a], rounds=rounds, seed=seed)
+    return difference(build(a), build(b), draws)
+
+
+def within_folds(predictions: Sequence[Prediction], metric: str) -> Statistic:
+    """Mean of a figure over the folds, each computed inside its own fold: what pooling scores may hide or add."""
+    build = metric_builder(metric)
+    folds = sorted({p.fold for p in predictions})
+    parts = [build([p for p in predictions if p.fold == fold]) for fold in folds]
+    usable = [part for part in parts if not part.problem]
+    patients = np.unique(np.concatenate([part.patients for part in parts]))
+    columns = [np.searchsorted(patients, part.patients) for part in usable]
+    whole = build(predictions)
+
+    def evaluate(weights: np.ndarray) -> np.ndarray:
+        values = np.stack([part.evaluate(weights[:, c]) for part, c in zip(usable, columns, strict=True)])
+        known = np.isfinite(values)
+        return np.where(known, values, 0).sum(axis=0) / known.sum(axis=0)
+
+    note = "" if len(usable) == len(parts) else f", {len(parts) - len(usable)} folds without a figure left out"
+    return replace(
+        whole,
+        patients=patients,
+        evaluate=evaluate,
+        method=f"mean over {len(usable)} folds of: {whole.method}{note}",
+        problem="" if usable else parts[0].problem,
+    )
