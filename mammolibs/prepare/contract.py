@@ -39,7 +39,7 @@ class Contract:
     finder_grow_cells: int = 2
     finder_least_share: float = 0.02
     resampler: str = "opencv-area"
-    patch_mm: float = 36.0
+    patch_mm: float = 40.0
     patch_size_px: int = 128
     patch_height_share: float = 0.2
     version: int = 1

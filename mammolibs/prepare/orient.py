@@ -13,6 +13,7 @@ from mammolibs.prepare.contract import Contract
 from mammolibs.records import Mammogram
 
 EDGE_SHARE = 0.06
+CUT_SHARE = 0.5
 CLEAR_DIFFERENCE = 0.05
 PERCENTILE_PIXELS = 250_000
 
@@ -62,16 +63,18 @@ def chest_wall_side(mask: np.ndarray, laterality: str = "unknown") -> str:
 
     The chest wall cuts the breast off straight, so there the mask is high up to its very
     edge; at the nipple it narrows. Where both edges are alike the side with more of the
-    breast counts; where that is even, the laterality (a right breast has it on the right,
-    as films are hung); where that is unknown, left.
+    breast counts. A tie is decided by the laterality (a right breast has it on the right, as
+    films are hung), and so is a breast that both edges cut; where it is unknown, left.
     """
     columns = mask.any(0).nonzero()[0]
     inside = mask[:, columns[0] : columns[-1] + 1].sum(0).astype(float)
     edge = max(1, round(EDGE_SHARE * inside.size))
-    ends = (inside[:edge].mean() - inside[-edge:].mean()) / max(inside.max(), 1)
+    first, last = (part.mean() / inside.max() for part in (inside[:edge], inside[-edge:]))
+    if min(first, last) > CUT_SHARE and laterality in ("L", "R"):
+        return "right" if laterality == "R" else "left"
     half = inside.size // 2
     halves = (inside[:half].sum() - inside[inside.size - half :].sum()) / inside.sum() if half else 0.0
-    for difference in (ends, halves):
+    for difference in (first - last, halves):
         if abs(difference) > CLEAR_DIFFERENCE:
             return "left" if difference > 0 else "right"
     return "right" if laterality == "R" else "left"

@@ -21,9 +21,10 @@ from mammolibs.records import UNKNOWN, ImageRow, Mammogram, Placement, Sample
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FullResolution:
     """pixels: uint16 H W, the breast's crop, chest wall on the left, on the canvas's intensity scale.
-    crop: x0, y0, x1, y1 in the original. spacing_mm: of these pixels, or None."""
+    crop: x0, y0, x1, y1 in the original of height, width `original`. spacing_mm: of these pixels, or None."""
 
     pixels: Any
+    original: tuple[int, int]
     crop: tuple[int, int, int, int]
     mirrored: bool
     spacing_mm: float | None
@@ -71,7 +72,9 @@ def full_resolution(mammogram: Mammogram, contract: Contract, *, located: Locate
     crop = np.asarray(mammogram.pixels[y0:y1, x0:x1], np.float32)
     crop = cv2.flip(crop, 1) if located.mirrored else crop
     pixels = scale_levels(crop, mask_on_pixels(located.region, located.region.box), located)
-    return FullResolution(pixels=pixels, crop=located.crop, mirrored=located.mirrored, spacing_mm=mammogram.spacing_mm)
+    return FullResolution(
+        pixels=pixels, original=mammogram.pixels.shape[:2], crop=located.crop, mirrored=located.mirrored, spacing_mm=mammogram.spacing_mm
+    )
 
 
 def breast_on_canvas(located: Located, placement: Placement) -> np.ndarray:

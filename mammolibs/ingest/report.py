@@ -1,0 +1,107 @@
+"""What an ingest wrote and skipped, and whether it has been done already."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mammolibs.errors import BadData, BadFile
+from mammolibs.prepare import Contract
+from mammolibs.records import SPLITS, ImageRow
+from mammolibs.storage import write_json
+
+DONE_NAME = "ingest.json"
+SHOWN_REASONS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngestReport:
+    """written: split -> number of samples. skipped: (file or request, reason) each.
+    reused: the shards were there already, made from the same input."""
+
+    written: dict[str, int]
+    skipped: tuple[tuple[str, str], ...]
+    contract_hash: str
+    reused: bool = False
+
+    def __str__(self) -> str:
+        counts = ", ".join(f"{split} {count}" for split, count in self.written.items())
+        return f"{counts}; {len(self.skipped)} skipped" + ("; made before from the same input" if self.reused else "")
+
+
+@dataclass
+class Tally:
+    """Counts what is skipped; too much of it is an error."""
+
+    total: int
+    skip_share: float
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+    def skip(self, what: str, reason: Any) -> None:
+        text = reason.problem if isinstance(reason, BadFile) and reason.file == what else str(reason)
+        self.skipped.append((what, " ".join(text.split())))
+
+    def check(self) -> None:
+        """Raises BadData where more than the share was skipped."""
+        if len(self.skipped) <= self.skip_share * self.total:
+            return
+        reasons = Counter(reason for _, reason in self.skipped).most_common(SHOWN_REASONS)
+        told = "; ".join(f"{count} x {reason}" for reason, count in reasons)
+        raise BadData(
+            f"{len(self.skipped)} of {self.total} images could not be used, over {self.skip_share:.0%}: {told} "
+            f"(first: {self.skipped[0][0]}); mend the data or allow a greater share"
+        )
+
+
+def check_rows(rows: Sequence[ImageRow]) -> None:
+    """Raises BadData where there are no rows, where one has no split, or where an id comes twice."""
+    if not rows:
+        raise BadData("there are no rows to prepare; look at the catalog")
+    for row in rows:
+        if row.split not in SPLITS:
+            raise BadData(f"{row.image_id}: split is {row.split!r}, expected {', '.join(SPLITS)}; split the catalog first")
+    twice = [name for name, count in Counter(row.image_id for row in rows).items() if count > 1]
+    if twice:
+        raise BadData(f"{twice[0]}: this image id comes twice in the catalog")
+
+
+def fingerprint(rows: Sequence[ImageRow], contract: Contract, *options: Any) -> str:
+    """sha256 over the rows, the sizes and dates of their files, the contract and the options."""
+    digest = hashlib.sha256(json.dumps([contract.to_dict(), *map(str, options)], sort_keys=True).encode())
+    for row in sorted(rows, key=lambda row: row.image_id):
+        masks = [lesion.outline.path for lesion in row.lesions if lesion.outline.path]
+        digest.update(json.dumps([asdict(row), [_stamp(path) for path in (row.path, *masks)]], sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def write_done(folder: str | os.PathLike, key: str, report: IngestReport) -> None:
+    """Note beside the shard sets what they were made from. The sets are complete once it is there."""
+    write_json(Path(folder) / DONE_NAME, {"made_from": key, **asdict(report)})
+
+
+def earlier_report(folder: str | os.PathLike, key: str) -> IngestReport | None:
+    """The report of an earlier, complete ingest of the same input, else None."""
+    path = Path(folder) / DONE_NAME
+    try:
+        done = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    if done.get("made_from") != key or not all((Path(folder) / split / "index.json").is_file() for split in done["written"]):
+        return None
+    return IngestReport(
+        written=done["written"], skipped=tuple(map(tuple, done["skipped"])), contract_hash=done["contract_hash"], reused=True
+    )
+
+
+def _stamp(path: str) -> list[int] | None:
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return None
+    return [stat.st_size, stat.st_mtime_ns]
