@@ -1,0 +1,136 @@
+"""What happens when an iteration ends: validation, a row of history, weights on disk, a line for the reader."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import time
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from mammolibs.engine.folder import Best, prune_weights, read_best, weights_stem, write_best
+from mammolibs.engine.guards import Watch
+from mammolibs.engine.history import figures, read_history, write_history
+from mammolibs.engine.options import FitOptions, FitResult
+from mammolibs.engine.run import Run
+from mammolibs.engine.schedule import rate_at
+from mammolibs.engine.stage import Stage, Validate
+from mammolibs.records import RunCard
+
+
+class Keeper:
+    """Keeps a run's results: its history, its best and last weights, its states."""
+
+    def __init__(self, run: Run, stage: Stage, card: RunCard, options: FitOptions, validate: Validate):
+        self.run, self.stage, self.card, self.options, self.validate = run, stage, card, options, validate
+        self.history = [row for row in read_history(run.folder) if row["iteration"] <= run.iteration]
+        self.best = read_best(run.folder, stage.monitor, stage.higher_is_better, run.iteration)
+        self.metrics: dict[str, Any] = {}
+        self.began = time.perf_counter()
+        if run.why:
+            self._say(f"{stage.name}: finished already, at iteration {run.iteration} of {run.leg.last_iteration}")
+        else:
+            # A plan on disk from the first step on, and a full disk or a closed folder found before hours of work.
+            self.save_if_due(None, at_once=True)
+
+    def end_iteration(self, watch: Watch) -> None:
+        """Validate, write down, keep weights where they are best, a tenth or last, and decide whether the leg ends."""
+        run, row = self.run, watch.end_iteration()
+        judged = run.judged.eval()
+        with torch.no_grad():
+            self.metrics = self.validate(judged)
+        run.model.train()
+        numbers = figures(self.metrics)
+        watch.restore({})
+        iteration = run.iteration
+        row = {"iteration": iteration, "step": run.step, "learning_rate": rate_at(run.step - 1, run.leg)} | row | numbers
+        self.history = [*self.history, row]
+        value = numbers.get(self.stage.monitor)
+        better = value is not None and (self.best is None or self._beats(value, self.best.value))
+        if better:
+            self.best = Best(iteration=iteration, metric=self.stage.monitor, value=value)
+        run.why = self._why(iteration)
+        if run.runtime.is_main:
+            write_history(run.folder, self.history)
+        if better or run.why or iteration % self.options.keep_every == 0:
+            self._save_weights(iteration)
+        if better and run.runtime.is_main:
+            write_best(run.folder, self.best)
+        if run.runtime.is_main:
+            prune_weights(run.folder, {iteration, self.best.iteration if self.best else iteration}, self.options.keep_every)
+        self._say(self._line(row, value))
+
+    def save_if_due(self, watch: Watch | None, at_once: bool) -> None:
+        """Write a state where one is wanted at once, or the last is older than save_seconds."""
+        if at_once or time.perf_counter() - self.saved >= self.options.save_seconds:
+            self.run.save(watch.pending() if watch else self.run.pending, self.options.keep_states)
+            self.saved = time.perf_counter()
+
+    def result(self) -> FitResult:
+        """Where the results are; prints which weights were saved."""
+        run, last = self.run, weights_stem(self.run.folder, self.run.iteration)
+        best = self.best or Best(iteration=run.iteration, metric=self.stage.monitor, value=None)
+        self._say(f"{last.with_suffix('.pth')} saved successfully")
+        return FitResult(
+            stage=self.stage.name,
+            iteration=run.iteration,
+            steps=run.step,
+            why=run.why,
+            weights=last.with_suffix(".safetensors"),
+            best_iteration=best.iteration,
+            best_value=best.value,
+            best_weights=weights_stem(run.folder, best.iteration).with_suffix(".safetensors"),
+            metrics=self.metrics,
+            seconds=time.perf_counter() - self.began,
+        )
+
+    def _beats(self, value: float, best: float) -> bool:
+        return value > best if self.stage.higher_is_better else value < best
+
+    def _why(self, iteration: int) -> str:
+        if iteration >= self.run.leg.last_iteration:
+            return "planned"
+        since = max(self.best.iteration if self.best else 0, self.run.leg.start_iteration)
+        return "patience" if 0 < self.options.patience <= iteration - since else ""
+
+    def _save_weights(self, iteration: int) -> None:
+        from mammolibs.models.weights import save_weights
+
+        run = self.run
+        state = {name: tensor.contiguous() for name, tensor in run.runtime.to_host(run.judged.state_dict()).items()}
+        if not run.runtime.is_main:
+            return
+        options = self.card.options | {"fit": dataclasses.asdict(self.options), "global_batch": run.facts["global_batch"]}
+        card = dataclasses.replace(
+            self.card, iteration=iteration, steps=run.step, seed=self.options.seed, metrics=self.metrics, options=options
+        )
+        save_weights(weights_stem(run.folder, iteration), state, card)
+
+    def _line(self, row: dict[str, float], value: float | None) -> str:
+        shown = "none" if value is None else f"{value:.4f}"
+        mark = " (best)" if self.best and self.best.iteration == row["iteration"] else ""
+        return (
+            f"Iter: {int(row['iteration'])}/{self.run.leg.last_iteration} | Tr_loss: {row['train_loss']:.4f} | "
+            f"{self.stage.monitor}: {shown}{mark} | {row['seconds']:.0f}s | waiting for input {row['wait_share']:.0%}"
+        )
+
+    def _say(self, line: str) -> None:
+        if self.run.runtime.is_main:
+            # tqdm.write draws the bar anew, which in a log file would be one more line each time.
+            (tqdm.write if sys.stderr.isatty() else print)(line, file=sys.stdout)
+            sys.stdout.flush()
+
+
+def progress_bar(run: Run, name: str) -> tqdm:
+    """A bar over the leg's steps with rate and time left; rare lines where nobody watches a terminal."""
+    return tqdm(
+        total=run.leg.last_step - run.leg.start_step,
+        initial=run.step - run.leg.start_step,
+        desc=name,
+        unit="step",
+        mininterval=0.5 if sys.stderr.isatty() else 30.0,
+        disable=not run.runtime.is_main,
+        dynamic_ncols=True,
+    )

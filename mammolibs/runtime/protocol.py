@@ -1,0 +1,82 @@
+"""What every runtime can do. The names show the lazy boundary: nothing is on the host before `read`, `to_host` or `gather_rows`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from mammolibs.records import Batch
+
+if TYPE_CHECKING:
+    from torch import Tensor, device, nn
+
+
+class Runtime(Protocol):
+    """One way of running the same program: `single`, `ddp` or `xla`.
+
+    A host is one process with its own share of every batch; `world` counts the cores over
+    all hosts. Under `single` and `xla` the program sees the global batch, under `ddp` the
+    host's share of it: `global_sum` and `global_cat` make up the difference.
+    """
+
+    kind: str
+    device: device
+    hosts: int
+    host: int
+    is_main: bool
+    world: int
+    precision: str
+    reason: str
+    precision_reason: str
+
+    def seed(self, value: int) -> None:
+        """Set every generator that layers draw from (dropout, initial weights); hosts of `ddp` differ."""
+
+    def prepare(self, model: nn.Module) -> nn.Module:
+        """The model on the device, equal on all hosts, with its parameters' names unchanged."""
+
+    def feed(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """The host's batches as global ones (`ddp`: as this host's share), on the device, one ahead of the step."""
+
+    def place(self, tensor: Tensor) -> Tensor:
+        """The tensor on the device, the same on every core."""
+
+    def autocast(self) -> AbstractContextManager:
+        """The precision of forward passes, as chosen. Losses are to be formed in float32."""
+
+    def global_sum(self, tensor: Tensor) -> Tensor:
+        """The sum over all hosts, elementwise, through which gradients flow."""
+
+    def global_cat(self, tensor: Tensor) -> Tensor:
+        """The rows of all hosts, in host order, through which gradients flow."""
+
+    def average_gradients(self, model: nn.Module) -> None:
+        """Make gradients equal on all hosts: right for a loss that is the same global figure on every host."""
+
+    def end_step(self) -> None:
+        """Hand the step to the device. What a step computed may be read afterwards, never before."""
+
+    def read(self, totals: Tensor) -> list[float]:
+        """Numbers of a vector on the host, summed over hosts. Waits for the device."""
+
+    def to_host(self, tree: Any) -> Any:
+        """A copy of what is the same on every host (dicts, lists, tensors) in host memory. Waits for the device."""
+
+    def gather_rows(self, tree: Any) -> Any:
+        """Rows of the global batch (tensors, tuples or lists of one entry per row) in host memory, on every host.
+
+        Everything is in the same order, host after host. Waits for the device.
+        """
+
+    def agree(self, flag: bool) -> bool:
+        """True on every host where any host says so. Every host must call it."""
+
+    def wait_for_hosts(self) -> None:
+        """Return when every host has come here."""
+
+    def checkpoint(self, function: Callable[..., Any], *inputs: Any) -> Any:
+        """function(*inputs), its inner activations computed again in the backward pass instead of kept."""
+
+    def compile_count(self) -> int:
+        """Programs compiled so far in this process; 0 where nothing is compiled."""
