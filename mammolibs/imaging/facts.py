@@ -1,0 +1,173 @@
+"""What a DICOM header says of its image, looked for where makers put it and never guessed."""
+
+from __future__ import annotations
+
+import re
+
+from pydicom.dataset import Dataset
+
+from mammolibs.errors import BadFile
+from mammolibs.imaging.codes import VIEW_CODES, agreed, read_words, side_word, view_word
+from mammolibs.imaging.header import DicomHeader, frame_group, items_of, numbers_of, text_of, value_of
+from mammolibs.records import UNKNOWN, ImageFacts
+
+# A frame beyond this is no mammogram on any detector; refusing it here keeps a lying header from asking for memory.
+MAX_FRAME_PIXELS = 1 << 27
+MAX_FRAMES = 1 << 16
+SPACING_TOLERANCE = 0.01
+FOR_PROCESSING_CLASSES = (
+    "1.2.840.10008.5.1.4.1.1.1.1.1",
+    "1.2.840.10008.5.1.4.1.1.1.2.1",
+    "1.2.840.10008.5.1.4.1.1.1.3.1",
+)
+FOR_PRESENTATION_CLASSES = ("1.2.840.10008.5.1.4.1.1.1.1", "1.2.840.10008.5.1.4.1.1.1.2", "1.2.840.10008.5.1.4.1.1.1.3")
+
+
+def facts_of(header: DicomHeader) -> ImageFacts:
+    """The facts of one DICOM file.
+
+    Raises BadFile where the header describes no image or one of an impossible size.
+    """
+    dataset = header.dataset
+    rows, columns = _count(header, "Rows"), _count(header, "Columns")
+    if not rows or not columns:
+        kind = text_of(dataset, "Modality") or "this object"
+        raise BadFile(header.path, f"holds no image (no Rows and Columns; {kind})", "give an image file")
+    if rows * columns > MAX_FRAME_PIXELS:
+        raise BadFile(header.path, f"says that a frame has {rows} x {columns} pixels, more than any mammogram", "check its header")
+    allocated = _count(header, "BitsAllocated")
+    stored = _count(header, "BitsStored") or allocated
+    if not 1 <= stored <= allocated <= 64:
+        raise BadFile(header.path, f"says {stored} bits stored in {allocated} allocated", "export it again from where it came from")
+    laterality, view = side_and_view(dataset)
+    return ImageFacts(
+        source_file=header.path,
+        transfer_syntax=header.syntax,
+        rows=rows,
+        columns=columns,
+        frames=_frames(header),
+        samples_per_pixel=_count(header, "SamplesPerPixel") or 1,
+        bits_allocated=allocated,
+        bits_stored=stored,
+        signed=_count(header, "PixelRepresentation") == 1,
+        photometric=text_of(dataset, "PhotometricInterpretation") or "MONOCHROME2",
+        laterality=laterality,
+        view=view,
+        spacing_mm=spacing_mm(dataset),
+        manufacturer=text_of(dataset, "Manufacturer"),
+        modality=text_of(dataset, "Modality"),
+        presentation_intent=_intent(dataset),
+        sop_class_uid=text_of(dataset, "SOPClassUID"),
+        sop_instance_uid=text_of(dataset, "SOPInstanceUID"),
+        series_uid=text_of(dataset, "SeriesInstanceUID"),
+        study_uid=text_of(dataset, "StudyInstanceUID"),
+        patient_id=text_of(dataset, "PatientID"),
+        age_years=_age(text_of(dataset, "PatientAge")),
+        implant=_yes_no(dataset, "BreastImplantPresent"),
+        burned_in=_yes_no(dataset, "BurnedInAnnotation"),
+    )
+
+
+def side_and_view(dataset: Dataset) -> tuple[str, str]:
+    """Laterality and view. Elements made for it come first and must agree; then the orientation; then free text."""
+    anatomy = frame_group(dataset, "FrameAnatomySequence", 0) or Dataset()
+    side = [side_word(text_of(d, k)) for d, k in ((dataset, "ImageLaterality"), (dataset, "Laterality"), (anatomy, "FrameLaterality"))]
+    view = [*_coded_views(dataset), view_word(text_of(dataset, "ViewPosition"))]
+    words = [read_words(text_of(dataset, k)) for k in ("SeriesDescription", "ProtocolName", "AcquisitionDeviceProcessingDescription")]
+    by_orientation = from_orientation(value_of(dataset, "PatientOrientation", ()))
+    return (
+        _first_said(side, [by_orientation[0]], [w[0] for w in words]),
+        _first_said(view, [by_orientation[1]], [w[1] for w in words]),
+    )
+
+
+def from_orientation(orientation) -> tuple[str, str]:
+    """Laterality and view from Patient Orientation, where its two values tell them.
+
+    The values are the directions of the rows (rightwards) and of the columns (downwards)
+    in the patient (PS3.3 C.7.6.1.1.1). Rows of a breast run A or P in every view, so they
+    tell neither. Columns that run purely R or L belong to a craniocaudal image, columns
+    that run F and R or L to an oblique one; stored with the axilla up, as mammograms are,
+    they run towards the other breast: R in a left one, L in a right one. Columns of F
+    alone fit MLO, ML and LM of both sides and tell nothing.
+    """
+    values = [str(v).strip().upper() for v in orientation] if not isinstance(orientation, str) else []
+    if len(values) != 2 or values[0] not in ("A", "P"):
+        return UNKNOWN, UNKNOWN
+    view = {1: "CC", 2: "MLO"}.get(len(values[1]))
+    medial = set(values[1]) - {"F"}
+    if view is None or len(medial) != 1 or not medial <= {"L", "R"}:
+        return UNKNOWN, UNKNOWN
+    return ("R" if medial == {"L"} else "L"), view
+
+
+def spacing_mm(dataset: Dataset) -> float | None:
+    """Millimetres per pixel in the breast, or None where nobody says or rows and columns differ by over 1 %.
+
+    Imager Pixel Spacing lies in the detector's plane; divided by Estimated Radiographic
+    Magnification Factor it lies in the breast (PS3.3 C.8.7.10 and 10.7.1.3). Then Pixel
+    Spacing, a film scanner's Nominal Scanned Pixel Spacing, and the functional groups.
+    """
+    measures = frame_group(dataset, "PixelMeasuresSequence", 0) or Dataset()
+    for source, keyword in (
+        (dataset, "ImagerPixelSpacing"),
+        (dataset, "PixelSpacing"),
+        (dataset, "NominalScannedPixelSpacing"),
+        (measures, "PixelSpacing"),
+    ):
+        pair = numbers_of(source, keyword)
+        if len(pair) != 2 or min(pair) <= 0:
+            continue
+        if max(pair) > (1 + SPACING_TOLERANCE) * min(pair):
+            return None
+        return sum(pair) / 2 / (_magnification(dataset) if keyword == "ImagerPixelSpacing" else 1.0)
+    return None
+
+
+def _magnification(dataset: Dataset) -> float:
+    factor = numbers_of(dataset, "EstimatedRadiographicMagnificationFactor")
+    # Below 1 is impossible and above 3 no mammography unit can do: such a value is no magnification.
+    return factor[0] if factor and 1.0 <= factor[0] <= 3.0 else 1.0
+
+
+def _first_said(*ranks: list[str]) -> str:
+    """The first rank in which anything is said decides, and a contradiction in it is unknown."""
+    for rank in ranks:
+        if any(v != UNKNOWN for v in rank):
+            return agreed(rank)
+    return UNKNOWN
+
+
+def _coded_views(dataset: Dataset) -> list[str]:
+    shared = items_of(dataset, "SharedFunctionalGroupsSequence")[:1]
+    items = [item for d in (dataset, *shared) for item in items_of(d, "ViewCodeSequence")]
+    return [VIEW_CODES.get(text_of(item, "CodeValue"), UNKNOWN) for item in items]
+
+
+def _count(header: DicomHeader, keyword: str) -> int:
+    number = numbers_of(header.dataset, keyword)
+    return int(number[0]) if number and number[0] >= 0 else 0
+
+
+def _frames(header: DicomHeader) -> int:
+    frames = _count(header, "NumberOfFrames") or 1
+    if frames > MAX_FRAMES:
+        raise BadFile(header.path, f"says that it has {frames} frames", "check its header")
+    return frames
+
+
+def _intent(dataset: Dataset) -> str:
+    said = text_of(dataset, "PresentationIntentType").upper()
+    sop_class = text_of(dataset, "SOPClassUID")
+    if not said and sop_class in FOR_PROCESSING_CLASSES:
+        return "FOR PROCESSING"
+    return "FOR PRESENTATION" if not said and sop_class in FOR_PRESENTATION_CLASSES else said
+
+
+def _age(text: str) -> int | None:
+    match = re.fullmatch(r"(\d{1,3})([YMWD])", text.upper())
+    return int(int(match[1]) / {"Y": 1, "M": 12, "W": 52.18, "D": 365.25}[match[2]]) if match else None
+
+
+def _yes_no(dataset: Dataset, keyword: str) -> bool | None:
+    return {"YES": True, "NO": False}.get(text_of(dataset, keyword).upper())
