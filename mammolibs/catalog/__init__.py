@@ -1,0 +1,16 @@
+"""Data sets -> one table of images with patients, labels, lesions and split. Headers only; pixels are never touched."""
+
+from mammolibs.catalog.build import Catalog, build_catalog, parse_option, parse_source
+from mammolibs.catalog.files import read_split, write_skipped, write_split
+from mammolibs.catalog.hashes import data_hash, split_hash
+from mammolibs.catalog.make import make_catalog
+from mammolibs.catalog.source import Skipped, Source, SourceResult
+from mammolibs.catalog.sources import SOURCES
+from mammolibs.catalog.split import fold_rows, split_rows
+from mammolibs.catalog.table import read_catalog, write_catalog
+from mammolibs.catalog.tree import format_tree
+
+__all__ = [
+    "SOURCES", "Catalog", "Skipped", "Source", "SourceResult", "build_catalog", "data_hash", "fold_rows", "format_tree", "make_catalog",
+    "parse_option", "parse_source", "read_catalog", "read_split", "split_hash", "split_rows", "write_catalog", "write_skipped", "write_split",
+]

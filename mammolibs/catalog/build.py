@@ -1,0 +1,122 @@
+"""Several sources, one catalog."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from mammolibs.catalog.source import Skipped, SourceResult
+from mammolibs.catalog.sources import SOURCES
+from mammolibs.catalog.split import FRACTIONS, split_rows
+from mammolibs.errors import BadConfig, BadData, BadFile
+from mammolibs.records import ImageRow
+from mammolibs.storage import is_archive, unpack
+
+MAX_SKIPPED_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """All images of all sources, sorted by image_id, with their split.
+
+    skipped: what is on the disk and cannot be used. absent: source -> images that its label
+    table lists and the disk lacks. notes: source -> what a reader must know.
+    """
+
+    rows: list[ImageRow]
+    skipped: list[Skipped] = field(default_factory=list)
+    absent: dict[str, int] = field(default_factory=dict)
+    notes: dict[str, list[str]] = field(default_factory=dict)
+
+
+def build_catalog(
+    sources: Iterable[tuple[str, str | Path]],
+    *,
+    unpack_folder: str | Path,
+    seed: int = 0,
+    fractions: Sequence[float] = FRACTIONS,
+    previous: Mapping[str, str] | None = None,
+    options: Mapping[str, Mapping[str, str]] | None = None,
+) -> Catalog:
+    """The joined catalog of (source name, folder or archive) pairs, split by patient.
+
+    unpack_folder: where archives are unpacked, once. previous: patient_id -> split of an
+    earlier catalog, which those patients keep. options: source name -> its options.
+
+    Raises BadConfig for an unknown source or option; BadFile for a folder that holds
+    nothing of the data set; BadData for two images of one id, and where more than half of
+    a source's images cannot be used.
+    """
+    pairs = [(check_source_name(name), Path(path)) for name, path in sources]
+    strangers = sorted(set(options or {}) - {name for name, _ in pairs})
+    if not pairs:
+        raise BadConfig(f"no source: give NAME=PATH; NAME is one of {', '.join(SOURCES)}")
+    if strangers:
+        raise BadConfig(f"options for {strangers[0]}, which is not among the sources")
+    catalog = Catalog([])
+    for name, path in pairs:
+        result = SOURCES[name](_as_folder(path, Path(unpack_folder)), (options or {}).get(name))
+        _refuse_mostly_bad(name, path, result)
+        catalog.rows.extend(result.rows)
+        catalog.skipped.extend(replace(item, source=name) for item in result.skipped)
+        catalog.absent[name] = catalog.absent.get(name, 0) + result.absent
+        catalog.notes.setdefault(name, []).extend(result.notes)
+    _refuse_twice(catalog.rows)
+    rows = sorted(catalog.rows, key=lambda row: row.image_id)
+    return replace(catalog, rows=split_rows(rows, seed=seed, fractions=fractions, previous=previous))
+
+
+def parse_source(text: str) -> tuple[str, str]:
+    """(name, path) from "name=path". Raises BadConfig."""
+    name, equals, path = text.partition("=")
+    if not equals or not path:
+        raise BadConfig(f"--source {text}: write NAME=PATH; NAME is one of {', '.join(SOURCES)}")
+    return check_source_name(name), path
+
+
+def parse_option(text: str) -> tuple[str, str, str]:
+    """(source, option, value) from "source.option=value". Raises BadConfig."""
+    key, equals, value = text.partition("=")
+    name, dot, option = key.partition(".")
+    if not (equals and dot and option):
+        raise BadConfig(f"--option {text}: write NAME.OPTION=VALUE, for instance dicom_folder.twins=both")
+    return check_source_name(name), option, value
+
+
+def check_source_name(name: str) -> str:
+    """The name, where a source has it. Raises BadConfig that names the nearest."""
+    if name not in SOURCES:
+        near = difflib.get_close_matches(name.lower().replace("-", "_"), SOURCES, n=1, cutoff=0.4)
+        raise BadConfig(f"{name}: no such source" + (f"; did you mean {near[0]}" if near else "") + f"; there are {', '.join(SOURCES)}")
+    return name
+
+
+def _as_folder(path: Path, unpack_folder: Path) -> Path:
+    if not path.exists():
+        raise BadFile(path, "is not there", "check the path")
+    if path.is_dir():
+        return path
+    if not is_archive(path):
+        raise BadFile(path, "is neither a folder nor an archive", "give a folder, or a .zip or .tar archive")
+    return unpack(path, unpack_folder)
+
+
+def _refuse_mostly_bad(name: str, path: Path, result: SourceResult) -> None:
+    bad = [item for item in result.skipped if not item.on_purpose]
+    if len(bad) > MAX_SKIPPED_SHARE * (len(bad) + len(result.rows)):
+        raise BadData(
+            f"{path}: {len(bad)} of {len(bad) + len(result.rows)} images of {name} cannot be used,"
+            f" first {Path(bad[0].item).name}: {bad[0].reason}; check that the source's name fits the folder"
+        )
+    if not result.rows:
+        raise BadFile(path, f"holds no image for {name}", "; ".join(result.notes) or "check that the source's name fits the folder")
+
+
+def _refuse_twice(rows: Iterable[ImageRow]) -> None:
+    paths: dict[str, str] = {}
+    for row in rows:
+        if row.image_id in paths:
+            raise BadData(f"{row.image_id} is in the catalog twice: {paths[row.image_id]} and {row.path}; give each data set once")
+        paths[row.image_id] = row.path

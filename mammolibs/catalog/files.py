@@ -1,0 +1,59 @@
+"""The small files beside the catalog: split.json and skipped.csv."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from mammolibs.catalog.hashes import data_hash, split_hash
+from mammolibs.catalog.source import Skipped
+from mammolibs.catalog.split import FRACTIONS
+from mammolibs.errors import BadConfig, BadFile
+from mammolibs.records import SPLITS, ImageRow
+from mammolibs.storage import write_atomic, write_json
+
+
+def write_split(
+    path: str | Path, rows: Sequence[ImageRow], *, seed: int, fractions: Sequence[float] = FRACTIONS, previous: Mapping[str, str] | None = None
+) -> None:
+    """Write who is where as JSON: seed, fractions, hashes, patient_id -> split.
+
+    Patients of the earlier split who are not in the rows stay in the file, so that they
+    come back to where they were.
+    """
+    patients = dict(previous or {}) | {row.patient_id: row.split for row in rows}
+    facts = {"seed": seed, "fractions": list(fractions), "split_hash": split_hash(rows), "data_hash": data_hash(rows)}
+    write_json(path, facts | {"patients": dict(sorted(patients.items()))})
+
+
+def read_split(path: str | Path, *, seed: int) -> dict[str, str]:
+    """patient_id -> split of a split.json; empty where there is no such file.
+
+    Raises BadFile for another kind of file, BadConfig where it was made with another seed.
+    """
+    path = Path(path)
+    if not path.exists():
+        return {}
+    try:
+        found = json.loads(path.read_text())
+        made_with, patients = found["seed"], found["patients"]
+        wrong = [word for word in patients.values() if word not in SPLITS]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadFile(path, f"is no split ({type(error).__name__})", "remove it, and the split is made afresh") from error
+    if wrong:
+        raise BadFile(path, f"names a split {wrong[0]!r}", f"allowed are {', '.join(SPLITS)}")
+    if seed != made_with:
+        raise BadConfig(f"--seed {seed}: {path} was made with seed {made_with} and is kept when data are added; remove it, or give --seed {made_with}")
+    return patients
+
+
+def write_skipped(path: str | Path, skipped: Iterable[Skipped]) -> None:
+    """Write skipped items as CSV: source, item, reason, on_purpose."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("source", "item", "reason", "on_purpose"))
+    writer.writerows((item.source, item.item, " ".join(item.reason.split()), "yes" if item.on_purpose else "no") for item in skipped)
+    write_atomic(path, text.getvalue().encode())

@@ -1,0 +1,36 @@
+"""Short names for a catalog's content, for run cards and reports."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import PurePath
+
+from mammolibs.records import ImageRow
+
+
+def split_hash(rows: Iterable[ImageRow]) -> str:
+    """16 hex digits that change when any image or patient changes its split. The order of rows plays no part."""
+    return _digest(f"{row.image_id}\t{row.patient_id}\t{row.split}" for row in rows)
+
+
+def data_hash(rows: Iterable[ImageRow]) -> str:
+    """16 hex digits that change when any image, label or lesion changes.
+
+    The split, the order of rows and the folder that the files lie in play no part; nor do the pixels.
+    """
+    return _digest(json.dumps(_facts(row), sort_keys=True) for row in rows)
+
+
+def _facts(row: ImageRow) -> dict:
+    facts = dataclasses.asdict(dataclasses.replace(row, split="", path=PurePath(row.path).name))
+    for lesion in facts["lesions"]:
+        if lesion["outline"]["path"]:
+            lesion["outline"]["path"] = PurePath(lesion["outline"]["path"]).name
+    return facts
+
+
+def _digest(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:16]

@@ -1,0 +1,68 @@
+"""Reading the label tables that come with data sets: CSV (also packed) and workbooks. Values come back as stripped text."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import lzma
+import zipfile
+from pathlib import Path
+
+from mammolibs.errors import BadFile
+
+_REMEDY = "download it again; it is damaged or of another data set"
+
+
+def read_text(path: Path) -> str:
+    """The text of a file, unpacked where it ends in .xz or .gz. Raises BadFile."""
+    opener = {".xz": lzma.open, ".gz": gzip.open}.get(path.suffix.lower(), open)
+    try:
+        with opener(path, "rb") as file:
+            data = file.read()
+    except (OSError, EOFError, lzma.LZMAError) as error:
+        raise BadFile(path, f"cannot be read ({error})", _REMEDY) from error
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def read_csv(path: Path, needed: tuple[str, ...]) -> list[dict[str, str]]:
+    """Rows of a CSV as dicts, headers and cells stripped. Raises BadFile where a needed column is missing."""
+    reader = csv.reader(io.StringIO(read_text(path), newline=""))
+    try:
+        rows = [row for row in reader if row]
+    except csv.Error as error:
+        raise BadFile(path, f"is no CSV ({error})", _REMEDY) from error
+    return _as_dicts(path, rows, needed)
+
+
+def read_sheet(path: Path, sheet: str, needed: tuple[str, ...]) -> list[dict[str, str]]:
+    """Rows of one sheet of an .xlsx workbook as dicts. Raises BadFile where sheet or column is missing."""
+    import openpyxl
+    from openpyxl.utils.exceptions import InvalidFileException
+
+    try:
+        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile, InvalidFileException) as error:
+        raise BadFile(path, f"is no workbook ({error})", _REMEDY) from error
+    try:
+        if sheet not in book.sheetnames:
+            raise BadFile(path, f"has no sheet {sheet!r}", _REMEDY)
+        rows = [["" if cell is None else str(cell) for cell in row] for row in book[sheet].iter_rows(values_only=True)]
+    finally:
+        book.close()
+    width = max(map(len, rows), default=0)
+    return _as_dicts(path, [row + [""] * (width - len(row)) for row in rows if any(row)], needed)
+
+
+def _as_dicts(path: Path, rows: list[list[str]], needed: tuple[str, ...]) -> list[dict[str, str]]:
+    header = [name.strip() for name in rows[0]] if rows else []
+    missing = [name for name in needed if name not in header]
+    if missing:
+        raise BadFile(path, f"has no column {', '.join(missing)}", _REMEDY)
+    short = next((i for i, row in enumerate(rows[1:], start=2) if len(row) < len(header)), None)
+    if short is not None:
+        raise BadFile(path, f"row {short} is cut short", _REMEDY)
+    return [{name: cell.strip() for name, cell in zip(header, row, strict=False)} for row in rows[1:]]

@@ -1,0 +1,41 @@
+"""From data sets to the files of a run: catalog.parquet, split.json, skipped.csv."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from mammolibs.catalog.build import Catalog, build_catalog
+from mammolibs.catalog.files import read_split, write_skipped, write_split
+from mammolibs.catalog.split import FRACTIONS
+from mammolibs.catalog.table import write_catalog
+
+
+def make_catalog(
+    sources: Iterable[tuple[str, str | Path]],
+    folder: str | Path,
+    *,
+    seed: int = 0,
+    fractions: Sequence[float] = FRACTIONS,
+    options: Iterable[tuple[str, str, str]] = (),
+) -> Catalog:
+    """Build the catalog of `sources` and write it into `folder`; returns it.
+
+    Archives are unpacked to `folder`/unpacked. A split.json that is there is kept: its
+    patients stay where they are. options: (source, option, value).
+
+    Raises as `build_catalog` and `read_split`; BadFile where the folder cannot be written.
+    """
+    folder = Path(folder)
+    by_source: dict[str, dict[str, str]] = defaultdict(dict)
+    for name, option, value in options:
+        by_source[name][option] = value
+    earlier = read_split(folder / "split.json", seed=seed)
+    catalog = build_catalog(
+        sources, unpack_folder=folder / "unpacked", seed=seed, fractions=fractions, previous=earlier, options=by_source
+    )
+    write_catalog(folder / "catalog.parquet", catalog.rows)
+    write_split(folder / "split.json", catalog.rows, seed=seed, fractions=fractions, previous=earlier)
+    write_skipped(folder / "skipped.csv", catalog.skipped)
+    return catalog

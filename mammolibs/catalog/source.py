@@ -1,0 +1,100 @@
+"""What a source is, and what it hands back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mammolibs.errors import BadConfig, BadData, BadFile
+from mammolibs.imaging import read_facts
+from mammolibs.records import ImageFacts, ImageRow
+
+BAR_AFTER_SECONDS = 2.0
+
+# FOR PROCESSING and FOR PRESENTATION images of one exposure: the second only, or the first too, as its copy.
+TWIN_OPTIONS = ("presentation", "both")
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """An item that is there and is not in the catalog. `on_purpose`: left out by rule, not for a fault."""
+
+    item: str
+    reason: str
+    source: str = ""
+    on_purpose: bool = False
+
+
+@dataclass
+class SourceResult:
+    """What one source says of one folder.
+
+    absent: images that the label table lists and the disk lacks. notes: what a reader of
+    the catalog must know of it, one sentence each.
+    """
+
+    rows: list[ImageRow] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    absent: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    def skip(self, item: str | Path, reason: str, *, on_purpose: bool = False) -> None:
+        """Count an item as skipped."""
+        self.skipped.append(Skipped(str(item), reason, on_purpose=on_purpose))
+
+    def note_count(self, count: int, text: str) -> None:
+        """A note with a count; nothing where the count is 0."""
+        if count:
+            self.notes.append(f"{text}: {count}")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set's reader. Call it with a folder and options; see `SOURCES`.
+
+    options: name -> the values allowed, the default first.
+    """
+
+    name: str
+    title: str
+    read: Callable[[Path, Mapping[str, str]], SourceResult]
+    options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __call__(self, root: str | Path, options: Mapping[str, str] | None = None) -> SourceResult:
+        """The rows of a folder. Raises BadConfig for an option, BadFile for a folder or table that cannot be used."""
+        chosen = {key: allowed[0] for key, allowed in self.options.items()}
+        for key, value in (options or {}).items():
+            if key not in self.options:
+                raise BadConfig(f"{self.name}.{key}: no such option of this source; it has {', '.join(self.options) or 'none'}")
+            if value not in self.options[key]:
+                raise BadConfig(f"{self.name}.{key}={value}: not allowed; choose one of {', '.join(self.options[key])}")
+            chosen[key] = value
+        return self.read(Path(root), chosen)
+
+
+def collect(result: SourceResult, items: Iterable[Any], make: Callable[[Any], ImageRow], *, describe: Callable[[Any], str | Path]) -> None:
+    """Add `make(item)` to the rows, item by item; one that raises BadFile or BadData is skipped with its reason."""
+    from tqdm import tqdm
+
+    for item in tqdm(list(items), desc="reading headers", unit="file", delay=BAR_AFTER_SECONDS, leave=False):
+        try:
+            result.rows.append(make(item))
+        except BadFile as error:
+            result.skip(describe(item), error.problem)
+        except BadData as error:
+            result.skip(describe(item), str(error))
+
+
+def read_headers(result: SourceResult, paths: Iterable[Path]) -> dict[Path, ImageFacts]:
+    """path -> what its header says; a file that cannot be read is skipped with its reason. Pixels are not touched."""
+    from tqdm import tqdm
+
+    headers = {}
+    for path in tqdm(list(paths), desc="reading headers", unit="file", delay=BAR_AFTER_SECONDS, leave=False):
+        try:
+            headers[path] = read_facts(path)
+        except BadFile as error:
+            result.skip(path, error.problem)
+    return headers

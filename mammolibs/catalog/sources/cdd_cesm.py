@@ -1,0 +1,190 @@
+"""CDD-CESM: contrast-enhanced mammography, low-energy and subtracted images (Khaled et al. 2022).
+
+The low-energy images (DM) look like ordinary mammograms and are the default; the
+subtracted ones (CM) show contrast agent and come with the option images=subtracted or
+images=both.
+
+Its traps: four files have a name of their own while the workbook lists the same name
+twice; names with stray blanks; copies resized to 512 x 512 that the drawn outlines do
+not fit; the two images of one exposure may carry different labels.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mammolibs.catalog.label_tables import read_csv, read_sheet
+from mammolibs.catalog.layout import Layout
+from mammolibs.catalog.outlines import circle, ellipse, polygon, refuse_outside
+from mammolibs.catalog.source import Source, SourceResult, collect
+from mammolibs.catalog.words import (
+    ACR_DENSITY, LATERALITY_WORDS, PATHOLOGY_WORDS, VIEW_WORDS, make_id, make_person, translate, worst_birads,
+)
+from mammolibs.errors import BadData, BadFile
+from mammolibs.imaging import read_facts
+from mammolibs.records import ImageFacts, ImageRow, Lesion, Outline
+
+LICENCE = "CDD-CESM: CC BY 4.0"
+IMAGE_OPTIONS = ("low_energy", "subtracted", "both")
+POINT_RADIUS_PX = 10
+WORKBOOK = "Radiology-manual-annotations.xlsx"
+SEGMENTATIONS = "Radiology_hand_drawn_segmentations_v2.csv"
+_LABEL = "Pathology Classification/ Follow up"
+_COLUMNS = ("Image_name", "Patient_ID", "Side", "Type", "Age", "Breast density (ACR)", "BIRADS", "View", "Machine", _LABEL)
+_TYPES = {"DM": "low_energy", "CESM": "subtracted"}
+# An image listed in one of these sheets only has regions of this kind.
+_KIND_SHEETS = {
+    "mass_description": "mass",
+    "mass enhancement_description": "mass",
+    "calcifications": "calcification",
+    "distortion": "distortion",
+    "asymmetry": "asymmetry",
+}
+_RESIZED = (512, 512)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One row of the workbook. `names`: the file names that it may have, without ending."""
+
+    names: tuple[str, ...]
+    record: Mapping[str, str]
+    kind: str
+
+    @property
+    def images(self) -> str:
+        return translate(self.record["Type"], {key.lower(): value for key, value in _TYPES.items()}, "Type")
+
+
+def read_workbook(path: Path) -> list[Listed]:
+    """The rows of sheet `all` in their order. Raises BadFile."""
+    kinds = defaultdict(set)
+    for sheet, kind in _KIND_SHEETS.items():
+        for record in read_sheet(path, sheet, ("Image_name",)):
+            kinds[record["Image_name"]].add(kind)
+    seen: Counter[str] = Counter()
+    listed = []
+    for record in read_sheet(path, "all", _COLUMNS):
+        name = record["Image_name"]
+        seen[name] += 1
+        # A name that is listed again is the file with 2 or _2 at its end.
+        names = (name,) if seen[name] == 1 else (f"{name}_{seen[name]}", f"{name}{seen[name]}")
+        listed.append(Listed(names, record, next(iter(kinds[name])) if len(kinds[name]) == 1 else "other"))
+    return listed
+
+
+def read_segmentations(path: Path) -> dict[str, list[Outline]]:
+    """File name without ending, lower case -> outlines, from a VIA export. Raises BadFile for a shape that cannot be read."""
+    found = defaultdict(list)
+    for record in read_csv(path, ("#filename", "region_shape_attributes")):
+        try:
+            shape = json.loads(record["region_shape_attributes"] or "{}")
+            if shape:
+                found[Path(record["#filename"]).stem.lower()].append(_outline(shape))
+        except (ValueError, KeyError, TypeError, BadData) as error:
+            raise BadFile(path, f"has a region of {record['#filename']} that cannot be read ({error})", "download it again") from error
+    return dict(found)
+
+
+def _outline(shape: Mapping) -> Outline:
+    match shape["name"]:
+        case "polygon" | "polyline" if len(shape["all_points_x"]) > 2:
+            return polygon(shape["all_points_x"], shape["all_points_y"])
+        case "polygon" | "polyline":
+            xs, ys = shape["all_points_x"], shape["all_points_y"]
+            return circle(sum(xs) / len(xs), sum(ys) / len(ys), max(POINT_RADIUS_PX, (max(xs) - min(xs)) / 2, (max(ys) - min(ys)) / 2))
+        case "ellipse":
+            return ellipse(shape["cx"], shape["cy"], shape["rx"], shape["ry"])
+        case "circle":
+            return circle(shape["cx"], shape["cy"], shape["r"])
+        case "point":
+            return circle(shape["cx"], shape["cy"], POINT_RADIUS_PX)
+    raise BadData(f"shape {shape['name']!r} is not known")
+
+
+def read(root: Path, options: Mapping[str, str]) -> SourceResult:
+    """One row per image of the workbook that is on the disk and of the wanted kind."""
+    files = Layout(root)
+    result = SourceResult()
+    everything = read_workbook(files.need_table(WORKBOOK))
+    wanted = [listed for listed in everything if options["images"] in ("both", listed.images)]
+    present = [(listed, path) for listed in wanted if (path := _find(files, listed))]
+    result.absent = len(wanted) - len(present)
+    if not present:
+        others = sum(_find(files, listed) is not None for listed in everything)
+        if others:
+            raise BadFile(root, f"holds no {options['images']} image, and {others} of the other kind", "set the option cdd_cesm.images=both")
+        raise files.refuse_empty("CDD-CESM (P1_L_DM_MLO.jpg and so on)")
+    table = files.table(SEGMENTATIONS)
+    outlines = read_segmentations(table) if table else {}
+    if table is None:
+        result.notes.append(f"{SEGMENTATIONS} is not there: lesions are unknown")
+    reader = _Reader(outlines)
+    collect(result, present, reader.row, describe=lambda item: item[1])
+    result.note_count(reader.resized, "copies of 512 x 512, whose scale is unknown (the drawn outlines are not used for them)")
+    return result
+
+
+def _find(files: Layout, listed: Listed) -> Path | None:
+    return next((path for name in listed.names for path in files.images(name)), None)
+
+
+class _Reader:
+    """Rows from listed files; `resized` counts copies that the outlines do not fit."""
+
+    def __init__(self, outlines: Mapping[str, list[Outline]]):
+        self.outlines = outlines
+        self.resized = 0
+
+    def row(self, item: tuple[Listed, Path]) -> ImageRow:
+        listed, path = item
+        record = listed.record
+        facts = read_facts(path)
+        pathology = translate(record[_LABEL], PATHOLOGY_WORDS, "label")
+        lesions = self._lesions(listed, path, facts, pathology)
+        refuse_outside(lesions, facts.rows, facts.columns)
+        patient = make_person("cdd_cesm", f"P{record['Patient_ID']}")
+        return ImageRow(
+            image_id=make_id("cdd_cesm", path.stem),
+            source="cdd_cesm",
+            patient_id=patient,
+            exam_id=patient,
+            path=str(path),
+            laterality=translate(record["Side"], LATERALITY_WORDS, "side"),
+            view=translate(record["View"], VIEW_WORDS, "view"),
+            pathology=pathology,
+            # Labels are "pathology or follow-up"; only a cancer is sure to have been proven by pathology.
+            truth="biopsy" if pathology == "malignant" else "read",
+            birads=worst_birads([record["BIRADS"]]),
+            density=translate(record["Breast density (ACR)"], ACR_DENSITY, "density"),
+            lesions=lesions,
+            maker=f"machine {record['Machine']}" if record["Machine"] else "",
+            spacing_mm=facts.spacing_mm,
+            bits=facts.bits_stored,
+            age_years=int(float(record["Age"])) if record["Age"] else None,
+            licence=LICENCE,
+        )
+
+    def _lesions(self, listed: Listed, path: Path, facts: ImageFacts, pathology: str) -> tuple[Lesion, ...]:
+        """The regions drawn in this image. Where it holds several findings, nobody says which of them is the malignant one."""
+        outlines = self.outlines.get(path.stem.lower(), [])
+        if (facts.rows, facts.columns) == _RESIZED:
+            self.resized += 1
+            outlines = [Outline(shape="none")] * len(outlines)
+        several = "$" in listed.record["BIRADS"]
+        return tuple(
+            Lesion(
+                lesion_id=f"cdd_cesm-{path.stem}-{number}",
+                kind=listed.kind,
+                pathology="unknown" if several and pathology == "malignant" else pathology,
+                outline=outline,
+            )
+            for number, outline in enumerate(outlines, start=1)
+        )
+
+
+SOURCE = Source("cdd_cesm", "CDD-CESM, low-energy and subtracted images", read, {"images": IMAGE_OPTIONS})

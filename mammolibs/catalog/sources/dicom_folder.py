@@ -1,0 +1,123 @@
+"""Any folder of DICOM, PNG, JPEG or PGM images without labels: what the headers say, and nothing else.
+
+A DICOM file's patient is its PatientID (with the issuer, where one is named), else its
+study, else the file itself. A plain image is its own patient.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from mammolibs.catalog.layout import Layout
+from mammolibs.catalog.source import TWIN_OPTIONS, Source, SourceResult, read_headers
+from mammolibs.catalog.words import make_id, make_person
+from mammolibs.imaging import iter_image_files
+from mammolibs.records import UNKNOWN, ImageFacts, ImageRow
+
+NAME = "dicom_folder"
+FRAME_OPTIONS = ("middle", "all")
+_RAW, _SHOWN = "FOR PROCESSING", "FOR PRESENTATION"
+
+
+def read(root: Path, options: Mapping[str, str]) -> SourceResult:
+    """One row per image file, of a multi-frame file its middle frame (frames=all: each frame)."""
+    files = Layout(root)
+    paths = list(iter_image_files(files.root))
+    if not paths:
+        raise files.refuse_empty("a kind that can be read (DICOM, PNG, JPEG, PGM)")
+    result = SourceResult()
+    headers = _drop_copies(result, read_headers(result, paths))
+    parents = _find_twins(headers)
+    if options["twins"] == "presentation":
+        for path in parents:
+            result.skip(path, f"FOR PROCESSING twin of {files.relative(parents[path])}", on_purpose=True)
+        headers = {path: facts for path, facts in headers.items() if path not in parents}
+    for path, facts in headers.items():
+        row = _row(files, path, facts)
+        if path in parents:
+            row = replace(row, parent_id=_image_id(files, parents[path], headers[parents[path]]))
+        result.rows += _frames(row, facts, options["frames"])
+    _add_notes(result, headers, options["frames"])
+    return result
+
+
+def _drop_copies(result: SourceResult, headers: dict[Path, ImageFacts]) -> dict[Path, ImageFacts]:
+    """One file per SOP instance; the others are skipped on purpose."""
+    first: dict[str, Path] = {}
+    kept = {}
+    for path, facts in headers.items():
+        known = first.setdefault(facts.sop_instance_uid, path) if facts.sop_instance_uid else path
+        if known == path:
+            kept[path] = facts
+        else:
+            result.skip(path, f"has the SOP Instance UID of {known.name}", on_purpose=True)
+    return kept
+
+
+def _find_twins(headers: Mapping[Path, ImageFacts]) -> dict[Path, Path]:
+    """FOR PROCESSING file -> the FOR PRESENTATION file of the same study, side and view.
+
+    Where a view was taken twice they are matched in the order of their UIDs: which of the
+    two is which does not matter to a split. Without side or view nothing is matched.
+    """
+    groups = defaultdict(lambda: defaultdict(list))
+    for path, facts in headers.items():
+        if facts.study_uid and UNKNOWN not in (facts.laterality, facts.view):
+            groups[facts.study_uid, facts.laterality, facts.view][facts.presentation_intent].append((facts.sop_instance_uid, path))
+    twins = {}
+    for group in groups.values():
+        shown = [path for _, path in sorted(group[_SHOWN])]
+        for i, (_, path) in enumerate(sorted(group[_RAW])):
+            if shown:
+                twins[path] = shown[min(i, len(shown) - 1)]
+    return twins
+
+
+def _image_id(files: Layout, path: Path, facts: ImageFacts) -> str:
+    return make_id(NAME, facts.sop_instance_uid or files.relative(path))
+
+
+def _row(files: Layout, path: Path, facts: ImageFacts) -> ImageRow:
+    if facts.patient_id:
+        person = f"{facts.patient_issuer}/{facts.patient_id}" if facts.patient_issuer else facts.patient_id
+    else:
+        person = f"study {facts.study_uid}" if facts.study_uid else f"file {files.relative(path)}"
+    return ImageRow(
+        image_id=_image_id(files, path, facts),
+        source=NAME,
+        patient_id=make_person(NAME, person),
+        exam_id=make_person(NAME, facts.study_uid or person),
+        path=str(path),
+        laterality=facts.laterality,
+        view=facts.view,
+        maker=facts.manufacturer,
+        spacing_mm=facts.spacing_mm,
+        bits=facts.bits_stored,
+        age_years=facts.age_years,
+    )
+
+
+def _frames(row: ImageRow, facts: ImageFacts, which: str) -> list[ImageRow]:
+    if facts.frames <= 1:
+        return [row]
+    if which == "middle":
+        return [replace(row, frame=facts.frames // 2)]
+    return [replace(row, frame=i, image_id=f"{row.image_id}-f{i:03d}") for i in range(facts.frames)]
+
+
+def _add_notes(result: SourceResult, headers: Mapping[Path, ImageFacts], which: str) -> None:
+    facts = list(headers.values())
+    no_person = [f for f in facts if not f.patient_id]
+    result.note_count(sum(bool(f.study_uid) for f in no_person), "files without a patient id (each study counts as a patient)")
+    result.note_count(sum(not f.study_uid for f in no_person), "files without patient and study (each counts as a patient of its own)")
+    if which == "middle":
+        result.note_count(sum(f.frames > 1 for f in facts), "multi-frame files (the middle frame stands for each; frames=all takes all)")
+    studies = Counter(f.patient_id for f in {f.study_uid: f for f in facts if f.patient_id}.values())
+    if len(studies) == 1 and (shared := studies.most_common(1)[0])[1] > 2:
+        result.notes.append(f"all {shared[1]} studies carry the patient id {shared[0]!r}: if it is a placeholder, no split by patient is possible")
+
+
+SOURCE = Source(NAME, "a folder of images without labels", read, {"twins": TWIN_OPTIONS, "frames": FRAME_OPTIONS})

@@ -1,0 +1,88 @@
+"""Synthetic exams as `mammolibs.phantom` writes them: truth.csv, lesions.csv, exact masks."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+
+from mammolibs.catalog.label_tables import read_csv
+from mammolibs.catalog.layout import Layout
+from mammolibs.catalog.source import TWIN_OPTIONS, Source, SourceResult, collect
+from mammolibs.catalog.words import LATERALITY_WORDS, PATHOLOGY_WORDS, VIEW_WORDS, make_id, make_person, translate
+from mammolibs.errors import BadData, BadFile
+from mammolibs.records import ImageRow, Lesion, Outline
+
+_TRUTH_COLUMNS = (
+    *("image_id", "file", "patient_id", "exam_id", "laterality", "view", "pathology", "birads", "density"),
+    *("age_years", "spacing_mm", "maker", "bits_stored", "parent_id", "lesion_ids"),
+)
+_LESION_COLUMNS = ("lesion_id", "image_id", "kind", "pathology", "mask")
+
+
+def read(root: Path, options: Mapping[str, str]) -> SourceResult:
+    """One row per file of truth.csv; a FOR PROCESSING twin only with the option twins=both."""
+    files = Layout(root)
+    table = files.need_table("truth.csv")
+    folder = table.parent
+    truth = read_csv(table, _TRUTH_COLUMNS)
+    lesions = _lesions(folder, read_csv(files.need_table("lesions.csv"), _LESION_COLUMNS))
+    result = SourceResult()
+    present = [record for record in truth if (folder / record["file"]).is_file()]
+    result.absent = len(truth) - len(present)
+    if not present:
+        raise files.refuse_empty("the phantoms in truth.csv")
+    wanted = []
+    for record in present:
+        if record["parent_id"] and options["twins"] == "presentation":
+            result.skip(folder / record["file"], "FOR PROCESSING twin of an image that is there", on_purpose=True)
+        else:
+            wanted.append(record)
+    collect(result, wanted, lambda r: _row(folder, r, lesions[r["image_id"]]), describe=lambda r: folder / r["file"])
+    return result
+
+
+def _lesions(folder: Path, records: list[dict[str, str]]) -> defaultdict[str, tuple[Lesion, ...]]:
+    """image_id -> its lesions. Raises BadFile for a mask that is named and not there."""
+    found: defaultdict[str, tuple[Lesion, ...]] = defaultdict(tuple)
+    for record in records:
+        mask = folder / record["mask"]
+        if not mask.is_file():
+            raise BadFile(mask, "is named in lesions.csv and is not there", "make the phantoms again")
+        lesion = Lesion(
+            lesion_id=f"phantom-{record['lesion_id']}",
+            kind=record["kind"],
+            pathology=translate(record["pathology"], PATHOLOGY_WORDS, "pathology"),
+            outline=Outline(shape="mask", path=str(mask)),
+        )
+        found[record["image_id"]] += (lesion,)
+    return found
+
+
+def _row(folder: Path, record: dict[str, str], lesions: tuple[Lesion, ...]) -> ImageRow:
+    said = {part for part in record["lesion_ids"].split("|") if part}
+    if said != {lesion.lesion_id.removeprefix("phantom-") for lesion in lesions}:
+        raise BadData(f"{record['image_id']}: truth.csv and lesions.csv name different lesions; make the phantoms again")
+    return ImageRow(
+        image_id=make_id("phantom", record["image_id"]),
+        source="phantom",
+        patient_id=make_person("phantom", record["patient_id"]),
+        exam_id=make_person("phantom", record["exam_id"]),
+        path=str(folder / record["file"]),
+        laterality=translate(record["laterality"], LATERALITY_WORDS, "laterality"),
+        view=translate(record["view"], VIEW_WORDS, "view"),
+        pathology=translate(record["pathology"], PATHOLOGY_WORDS, "pathology"),
+        truth="synthetic",
+        birads=record["birads"],
+        density=record["density"],
+        lesions=lesions,
+        parent_id=make_id("phantom", record["parent_id"]) if record["parent_id"] else "",
+        maker=record["maker"],
+        spacing_mm=float(record["spacing_mm"]) if record["spacing_mm"] else None,
+        bits=int(record["bits_stored"]),
+        age_years=int(record["age_years"]) if record["age_years"] else None,
+        licence="synthetic",
+    )
+
+
+SOURCE = Source("phantom", "synthetic exams", read, {"twins": TWIN_OPTIONS})
