@@ -99,7 +99,11 @@ class ImageRow:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFacts:
-    """What a file's header says; nothing here is guessed: what is not said is unknown, None or empty."""
+    """What a file's header says; nothing here is guessed: what is not said is unknown, None or empty.
+
+    spacing_mm lies in the detector's plane; divided by `magnification` (about 1 in contact
+    views, up to 2 in magnified ones) it lies in the breast.
+    """
 
     source_file: str
     transfer_syntax: str
