@@ -15,6 +15,8 @@ from mammolibs.records import UNKNOWN, ImageFacts
 MAX_FRAME_PIXELS = 1 << 27
 MAX_FRAMES = 1 << 16
 SPACING_TOLERANCE = 0.01
+# Magnification stands go to about 2.
+MAX_MAGNIFICATION = 3.0
 FOR_PROCESSING_CLASSES = (
     "1.2.840.10008.5.1.4.1.1.1.1.1",
     "1.2.840.10008.5.1.4.1.1.1.2.1",
@@ -65,6 +67,7 @@ def facts_of(header: DicomHeader) -> ImageFacts:
         age_years=_age(text_of(dataset, "PatientAge")),
         implant=_yes_no(dataset, "BreastImplantPresent"),
         burned_in=_yes_no(dataset, "BurnedInAnnotation"),
+        magnification=magnification(dataset),
     )
 
 
@@ -102,10 +105,10 @@ def from_orientation(orientation) -> tuple[str, str]:
 
 
 def spacing_mm(dataset: Dataset) -> float | None:
-    """Millimetres per pixel in the breast, or None where nobody says or rows and columns differ by over 1 %.
+    """Millimetres per pixel, or None where nobody says or rows and columns differ by over 1 %.
 
-    Imager Pixel Spacing lies in the detector's plane; divided by Estimated Radiographic
-    Magnification Factor it lies in the breast (PS3.3 C.8.7.10 and 10.7.1.3). Then Pixel
+    Imager Pixel Spacing comes first (PS3.3 C.8.7.10): it lies in the detector's plane, as
+    every public data set uses it; the magnification is a fact of its own. Then Pixel
     Spacing, a film scanner's Nominal Scanned Pixel Spacing, and the functional groups.
     """
     measures = frame_group(dataset, "PixelMeasuresSequence", 0) or Dataset()
@@ -116,18 +119,15 @@ def spacing_mm(dataset: Dataset) -> float | None:
         (measures, "PixelSpacing"),
     ):
         pair = numbers_of(source, keyword)
-        if len(pair) != 2 or min(pair) <= 0:
-            continue
-        if max(pair) > (1 + SPACING_TOLERANCE) * min(pair):
-            return None
-        return sum(pair) / 2 / (_magnification(dataset) if keyword == "ImagerPixelSpacing" else 1.0)
+        if len(pair) == 2 and min(pair) > 0:
+            return sum(pair) / 2 if max(pair) <= (1 + SPACING_TOLERANCE) * min(pair) else None
     return None
 
 
-def _magnification(dataset: Dataset) -> float:
+def magnification(dataset: Dataset) -> float | None:
+    """Estimated Radiographic Magnification Factor: detector plane over breast; None where it is absent or impossible."""
     factor = numbers_of(dataset, "EstimatedRadiographicMagnificationFactor")
-    # Below 1 is impossible and above 3 no mammography unit can do: such a value is no magnification.
-    return factor[0] if factor and 1.0 <= factor[0] <= 3.0 else 1.0
+    return factor[0] if factor and 1.0 <= factor[0] <= MAX_MAGNIFICATION else None
 
 
 def _first_said(*ranks: list[str]) -> str:
