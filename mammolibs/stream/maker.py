@@ -12,8 +12,13 @@ from mammolibs.records import Batch, Sample
 from mammolibs.shards import Order, ShardIndex, read_sample
 from mammolibs.storage import Store
 
-LESION, BREAST = 1, 2
-VIEWS = ("one", "two", "masked")
+LESION, BREAST = np.uint8(1), np.uint8(2)
+ARRAYS_OF_VIEWS = {
+    "one": ("image", "mask", "breast"),
+    "two": ("image", "second"),
+    "masked": ("image", "mask", "breast", "hidden"),
+}
+VIEWS = tuple(ARRAYS_OF_VIEWS)
 MODES = ("train", "evaluate")
 
 
@@ -75,15 +80,17 @@ class BatchMaker:
         rows = self.rows_of(step)
         samples = [self.cache.get(self.store, self.index, int(row if row >= 0 else ~row)) for row in rows]
         draw_step = step if self.order is not None else 0
-        planes = [self._planes(sample, draw_step) for sample in samples]
-        stacked = {name: _stack([p[name] for p in planes]) for name in planes[0]}
+        arrays = {name: np.zeros((len(rows), 1, *samples[0].image.shape), np.float32) for name in ARRAYS_OF_VIEWS[self.views]}
+        for number, sample in enumerate(samples):
+            self._fill({name: array[number, 0] for name, array in arrays.items()}, sample, draw_step)
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
         real = rows >= 0
         return Batch(
-            images=stacked["image"],
-            second=stacked.get("second"),
-            hidden=stacked.get("hidden"),
-            breast=stacked.get("breast"),
-            masks=stacked.get("mask"),
+            images=tensors["image"],
+            second=tensors.get("second"),
+            hidden=tensors.get("hidden"),
+            breast=tensors.get("breast"),
+            masks=tensors.get("mask"),
             mask_known=_floats([s.mask is not None or s.has_lesion == 0 for s in samples]),
             labels=_floats([s.label for s in samples]),
             weights=_floats(real),
@@ -91,47 +98,35 @@ class BatchMaker:
             rows=tuple(int(r) if r >= 0 else -1 for r in rows),
         )
 
-    def _planes(self, sample: Sample, step: int) -> dict[str, np.ndarray]:
-        """float32 H W arrays of one sample, by their place in the batch."""
-        image = np.divide(sample.image, np.float32(65535), dtype=np.float32)
+    def _fill(self, planes: dict[str, np.ndarray], sample: Sample, step: int) -> None:
+        """Write one sample into its float32 H W planes of the batch, which are 0 so far."""
+        np.divide(sample.image, np.float32(65535), out=planes["image"], dtype=np.float32)
+        x0, y0, x1, y1 = sample.breast
+        if self.augment is None:
+            planes["breast"][y0:y1, x0:x1] = 1
+            if sample.mask is not None:
+                planes["mask"][:] = sample.mask
         if self.augment is None and self.views != "masked":
-            return {"image": image} | _regions(_regions_plane(sample))
+            return
 
         from mammolibs.augment import augment_pair, generator, hidden_blocks, two_views
 
         rng = generator(self.seed, step, sample.image_id)
         if self.views == "two":
-            first, second = two_views(image, rng, self.augment)
-            return {"image": first, "second": second}
-        plane = _regions_plane(sample)
+            planes["image"][:], planes["second"][:] = two_views(planes["image"], rng, self.augment)
+            return
         if self.augment is not None:
-            image, plane = augment_pair(image, plane, rng, self.augment)
-        planes = {"image": image} | _regions(plane)
+            # Lesion and breast box travel as two bits, so that one warp carries both.
+            regions = np.zeros(sample.image.shape, np.uint8)
+            regions[y0:y1, x0:x1] = BREAST
+            if sample.mask is not None:
+                regions |= sample.mask * LESION
+            planes["image"][:], regions = augment_pair(planes["image"], regions, rng, self.augment)
+            planes["breast"][:] = (regions & BREAST) != 0
+            planes["mask"][:] = (regions & LESION) != 0
         if self.views == "masked":
-            blocks = hidden_blocks(image.shape, rng, self.hidden_share, self.hidden_block)
-            planes["hidden"] = (np.asarray(blocks) > 0) * planes["breast"]
-        return planes
-
-
-def _regions_plane(sample: Sample) -> np.ndarray:
-    """uint8 H W: lesion and breast box as two bits, so that one warp carries both."""
-    plane = np.zeros(sample.image.shape, np.uint8)
-    x0, y0, x1, y1 = sample.breast
-    plane[y0:y1, x0:x1] = BREAST
-    if sample.mask is not None:
-        plane |= sample.mask * np.uint8(LESION)
-    return plane
-
-
-def _regions(plane: np.ndarray) -> dict[str, np.ndarray]:
-    return {
-        "mask": (plane & LESION).astype(np.float32),
-        "breast": ((plane & BREAST) // BREAST).astype(np.float32),
-    }
-
-
-def _stack(planes: list[np.ndarray]) -> torch.Tensor:
-    return torch.from_numpy(np.stack(planes).astype(np.float32, copy=False)[:, None])
+            blocks = hidden_blocks(sample.image.shape, rng, self.hidden_share, self.hidden_block)
+            planes["hidden"][:] = (np.asarray(blocks) > 0) * planes["breast"]
 
 
 def _floats(values: Any) -> torch.Tensor:
