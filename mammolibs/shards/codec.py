@@ -83,6 +83,8 @@ def decode_mask(data: bytes, shape: tuple[int, int], codec: str) -> np.ndarray:
             mask = imagecodecs.png_decode(data) // np.uint8(255)
         else:
             packed = np.frombuffer(imagecodecs.zstd_decode(data), np.uint8)
+            if packed.size != -(-shape[0] * shape[1] // 8):
+                raise ValueError(f"holds {packed.size} bytes of bits, expected a mask of {tuple(shape)}")
             mask = np.unpackbits(packed, count=shape[0] * shape[1]).reshape(shape)
     except RuntimeError as error:
         raise ValueError(f"no mask ({error})") from error

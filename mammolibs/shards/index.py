@@ -132,12 +132,12 @@ def open_index(store: Store) -> ShardIndex:
     data = store.read(INDEX_NAME)
     try:
         document = json.loads(data)
-        found = (document["format"], document["version"])
+        found, checksum = (document["format"], document["version"]), document["crc32c"]
     except (ValueError, KeyError, TypeError) as error:
         raise BadFile(file, f"is damaged or no shard index ({error})", REMEDY) from error
     if found != (FORMAT, VERSION):
         raise BadFile(file, f"is {found[0]!r} version {found[1]}, this software reads {FORMAT!r} version {VERSION}", REMEDY)
-    if google_crc32c.value(data.partition(b"\n")[2]) != document.get("crc32c"):
+    if google_crc32c.value(data.partition(b"\n")[2]) != checksum or "index" not in document:
         raise BadFile(file, "does not match its checksum: it was damaged or edited", REMEDY)
     return _from_body(document["index"])
 
