@@ -1,0 +1,152 @@
+"""A pool of processes for files that nobody vouches for: a dead or hung worker costs its file, not the job."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable, Iterable, Iterator
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from mammolibs.errors import BadFile, MammolibsError, RuntimeUnavailable
+from mammolibs.imaging.worker import READY, call, work
+
+START_LIMIT_S = 300.0
+REMEDY = "leave it out, or convert it with another program"
+
+
+def map_files(
+    function: Callable[[Any], Any],
+    items: Iterable[Any],
+    *,
+    workers: int,
+    timeout_s: float = 60.0,
+    describe: Callable[[Any], str] = str,
+    initializer: Callable[[], None] | None = None,
+    memory_bytes: int | None = None,
+) -> Iterator[tuple[Any, Any | MammolibsError]]:
+    """Each item with the function's result or the error that it met, in the order in which they finish.
+
+    Items are taken as workers become free. A worker that dies, or is busy with one item
+    for longer than `timeout_s`, is replaced and its item comes back with BadFile. Errors
+    of ours come back as they are, any other exception as BadFile with its traceback as a note.
+
+    function, initializer: importable by name, since workers are spawned. describe: what an
+    item is called in an error. memory_bytes: limit of each worker's address space.
+    workers 0 runs in this process, without protection.
+    Raises RuntimeUnavailable where workers cannot start.
+    """
+    if workers <= 0:
+        for item in items:
+            yield item, call(function, item, describe(item))
+        return
+    waiting = iter(items)
+    start = (function, initializer, memory_bytes)
+    crew: list[_Worker] = []
+    try:
+        for item in waiting:
+            crew.append(_Worker(start, timeout_s, item, describe(item)))
+            if len(crew) == workers:
+                break
+        while crew:
+            for worker in _next_events(crew):
+                finished, answer = worker.answer()
+                if not finished:
+                    continue
+                item = worker.item
+                following = next(waiting, _END)
+                if following is _END:
+                    worker.stop()
+                    crew.remove(worker)
+                else:
+                    worker.give(following, describe(following))
+                yield item, answer
+    finally:
+        for worker in crew:
+            worker.stop()
+
+
+_END = object()
+
+
+class _Worker:
+    """One process and the item it has; a new process takes its place when it is lost."""
+
+    def __init__(self, start: tuple, timeout_s: float, item: Any, name: str):
+        self._start = start
+        self._timeout_s = timeout_s
+        self._launch()
+        self.item, self._name = item, name
+
+    def give(self, item: Any, name: str) -> None:
+        """Hand over the next item; a process that was lost is replaced first."""
+        self.item, self._name = item, name
+        if self._process is None:
+            self._launch()
+        else:
+            self._send()
+
+    def answer(self) -> tuple[bool, Any]:
+        """(True, result or error) where the item is done, (False, None) where the process has only just become ready."""
+        if not self.channel.poll():
+            limit_s = START_LIMIT_S if not self._ready else self._timeout_s
+            if time.monotonic() < self.deadline:
+                return False, None
+            self.stop()
+            if not self._ready:
+                raise RuntimeUnavailable(f"a worker process did not start within {limit_s:g} s; use fewer workers")
+            return True, BadFile(self._name, f"took longer than {limit_s:g} s", REMEDY)
+        try:
+            answer = self.channel.recv()
+        except (EOFError, OSError):
+            return True, self._lost()
+        if not self._ready:
+            self._ready = answer == READY
+            self._send()
+            return False, None
+        return True, answer
+
+    def stop(self) -> None:
+        """End the process, whatever it is doing."""
+        if self._process is None:
+            return
+        self._process.kill()
+        self._process.join()
+        self._process.close()
+        self.channel.close()
+        self._process = None
+
+    def _launch(self) -> None:
+        spawn = multiprocessing.get_context("spawn")
+        self.channel: Connection
+        self.channel, theirs = spawn.Pipe()
+        self._process = spawn.Process(target=work, args=(theirs, *self._start), daemon=True)
+        self._process.start()
+        # With our copy of its end closed, its death reads as the end of the channel.
+        theirs.close()
+        self._ready = False
+        self.deadline = time.monotonic() + START_LIMIT_S
+
+    def _send(self) -> None:
+        self.deadline = time.monotonic() + self._timeout_s
+        try:
+            self.channel.send((self.item, self._name))
+        except OSError:
+            pass  # it died in between; the next look at the channel finds that out
+
+    def _lost(self) -> BadFile:
+        self._process.join(5)
+        code = self._process.exitcode
+        self.stop()
+        if not self._ready:
+            raise RuntimeUnavailable(f"a worker process ended while it started (exit code {code}); run with one worker and --debug to see why")
+        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        return BadFile(self._name, f"ended the process that read it ({how})", REMEDY)
+
+
+def _next_events(crew: list[_Worker]) -> list[_Worker]:
+    """The workers with something to say, or, where the time of one is up, those."""
+    by_channel = {worker.channel: worker for worker in crew}
+    ready = wait(list(by_channel), timeout=max(0.0, min(w.deadline for w in crew) - time.monotonic()))
+    late = [w for w in crew if w.deadline <= time.monotonic()]
+    return list(dict.fromkeys([by_channel[channel] for channel in ready] + late))

@@ -1,0 +1,64 @@
+"""The pool: every item comes back once, with its result or an error, whatever it does to its worker."""
+
+import time
+
+import pytest
+
+from mammolibs.errors import BadData, BadFile, RuntimeUnavailable
+from mammolibs.imaging.pool import map_files
+from tests.imaging.pool_jobs import behave, refuse_to_start
+
+
+def test_each_item_comes_back_once_and_lost_workers_are_replaced():
+    items = [("double", n) for n in range(40)] + [("die", 0), ("exit", 3), ("hang", 0), ("ours", 0), ("fault", 0), ("unpicklable", 1)]
+    items = items[::2] + items[1::2]
+    began = time.monotonic()
+    answers = dict(map_files(behave, items, workers=2, timeout_s=1.5, describe=lambda i: f"{i[0]}.dcm"))
+    assert set(answers) == set(items)
+    assert all(answers["double", n] == 2 * n for n in range(40))
+    assert isinstance(answers["ours", 0], BadData)
+    said = {word: str(answers[word, n]) for word, n in items if word != "double"}
+    assert "die.dcm: ended the process that read it (signal 11)" in said["die"]
+    assert "exit code 3" in said["exit"]
+    assert "took longer than 1.5 s" in said["hang"]
+    assert "KeyError" in said["fault"] and "behave" in "".join(answers["fault", 0].__notes__)
+    assert "cannot be passed on" in said["unpicklable"]
+    assert all(isinstance(answers[i], BadFile) for i in items if i[0] in ("die", "exit", "hang", "fault", "unpicklable"))
+    assert time.monotonic() - began < 60
+
+
+def test_memory_limit_costs_the_item_only():
+    items = [("hungry", 3 << 30), ("hungry", 1000)]
+    answers = dict(map_files(behave, items, workers=1, memory_bytes=2 << 30))
+    assert answers["hungry", 1000] == 1000
+    assert "MemoryError" in str(answers["hungry", 3 << 30])
+
+
+def test_workers_that_cannot_start_are_an_error_not_a_loop():
+    with pytest.raises(RuntimeUnavailable, match="exit code 7"):
+        list(map_files(behave, [("double", 1)], workers=1, initializer=refuse_to_start))
+
+
+def test_items_are_taken_as_workers_become_free():
+    taken = []
+
+    def items():
+        for n in range(1000):
+            taken.append(n)
+            yield "double", n
+
+    results = map_files(behave, items(), workers=1)
+    for _ in range(5):
+        next(results)
+    results.close()
+    assert len(taken) <= 7
+
+
+def test_without_workers_errors_are_the_same():
+    answers = dict(map_files(behave, [("double", 4), ("fault", 0), ("ours", 0)], workers=0))
+    assert answers["double", 4] == 8
+    assert isinstance(answers["fault", 0], BadFile) and isinstance(answers["ours", 0], BadData)
+
+
+def test_no_items_give_no_results():
+    assert list(map_files(behave, [], workers=2)) == []
