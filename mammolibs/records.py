@@ -130,6 +130,7 @@ class ImageFacts:
     implant: bool | None = None
     burned_in: bool | None = None
     patient_issuer: str = ""
+    magnification: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
