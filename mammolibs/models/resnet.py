@@ -1,0 +1,64 @@
+"""The patch classifier: torchvision's ResNet-18 with a stem for grey images and one logit."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock
+
+from mammolibs.errors import BadConfig
+from mammolibs.models.norm import make_norm
+from mammolibs.models.parts import check_at_least
+
+
+class ResNet(nn.Module):
+    """ResNet-18 (He et al. 2016) on patches; tensor names, and at width 64 shapes, are torchvision's.
+
+    norm "group" is for random weights, "batch" for weights that were trained with batch
+    norm, "frozen" the same with their statistics left as they are.
+    forward: (B, in_channels, H, W), any size -> logits (B, 1).
+    """
+
+    def __init__(self, in_channels: int = 1, width: int = 64, norm: str = "group"):
+        super().__init__()
+        check_at_least(in_channels=(in_channels, 1), width=(width, 1))
+        self.architecture: dict[str, Any] = {"name": "ResNet", "in_channels": in_channels, "width": width, "norm": norm}
+        norm_layer = partial(make_norm, norm)
+        self.conv1 = nn.Conv2d(in_channels, width, 7, stride=2, padding=3, bias=False)
+        self.bn1 = norm_layer(width)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.layer1 = _two_blocks(width, width, norm_layer)
+        self.layer2 = _two_blocks(width, 2 * width, norm_layer)
+        self.layer3 = _two_blocks(2 * width, 4 * width, norm_layer)
+        self.layer4 = _two_blocks(4 * width, 8 * width, norm_layer)
+        self.fc = nn.Linear(8 * width, 1)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, images: Tensor) -> Tensor:
+        if images.ndim != 4 or images.shape[1] != self.conv1.in_channels:
+            raise BadConfig(f"images have shape {tuple(images.shape)}, expected batch, {self.conv1.in_channels} channels, height, width")
+        features = self.maxpool(self.relu(self.bn1(self.conv1(images))))
+        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
+            features = layer(features)
+        return self.fc(features.mean((2, 3)))
+
+    def predict_proba(self, images: Tensor) -> Tensor:
+        """Sigmoid of the logits in float32: (B, 1), each in [0, 1]."""
+        return self(images).float().sigmoid()
+
+
+def _two_blocks(in_channels: int, out_channels: int, norm_layer) -> nn.Sequential:
+    narrower = None
+    stride = 1
+    if in_channels != out_channels:
+        stride = 2
+        narrower = nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, stride=2, bias=False), norm_layer(out_channels))
+    return nn.Sequential(
+        BasicBlock(in_channels, out_channels, stride, narrower, norm_layer=norm_layer),
+        BasicBlock(out_channels, out_channels, norm_layer=norm_layer),
+    )
