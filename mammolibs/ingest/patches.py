@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from mammolibs.errors import BadConfig, BadData
-from mammolibs.ingest.images import DEFAULT_SKIP_SHARE, DEFAULT_TIMEOUT_S, dealing_order, write_splits
+from mammolibs.ingest.images import DEFAULT_SKIP_SHARE, DEFAULT_TIMEOUT_S, dealing_order
 from mammolibs.ingest.places import normal_places
 from mammolibs.ingest.reading import read_lesions, read_row
 from mammolibs.ingest.report import IngestReport, Tally, check_rows, earlier_report, fingerprint
+from mammolibs.ingest.writing import Made, write_splits
 from mammolibs.prepare import Contract, FullResolution, Located, Raster, cut_patch, full_resolution, locate, patch_placement
-from mammolibs.records import SPLITS, ImageRow, Lesion, Sample
+from mammolibs.records import ImageRow, Lesion, Sample
 
 ORIGINS = ("truth", "found", "normal")
 
@@ -99,15 +100,17 @@ def ingest_patches(
     if earlier:
         return earlier
     return write_splits(
-        {split: members for split in SPLITS if (members := [job for job in jobs if job.row.split == split])},
+        jobs,
         partial(_cut_job, contract=contract),
         contract,
         folder,
         key=key,
         tally=Tally(total=len(requests), skip_share=skip_share),
-        pool={"workers": workers, "timeout_s": timeout_s, "describe": _describe},
+        describe=_describe,
+        pool={"workers": workers, "timeout_s": timeout_s},
         shards={"lanes": lanes, "codec": codec},
         progress=progress,
+        weigh=_weigh,
     )
 
 
@@ -138,7 +141,11 @@ def _describe(job: _Job) -> str:
     return job.row.path
 
 
-def _cut_job(job: _Job, contract: Contract) -> tuple[list[Sample], list[tuple[str, str]]]:
+def _weigh(job: _Job) -> int:
+    return len(job.requests)
+
+
+def _cut_job(job: _Job, contract: Contract) -> Made:
     mammogram = read_row(job.row)
     located = locate(mammogram, contract)
     full = full_resolution(mammogram, contract, located=located)

@@ -42,19 +42,22 @@ class Tally:
     total: int
     skip_share: float
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    lost: int = 0
 
-    def skip(self, what: str, reason: Any) -> None:
+    def skip(self, what: str, reason: Any, count: int = 1) -> None:
+        """List one item with its reason; it costs `count` samples."""
         text = reason.problem if isinstance(reason, BadFile) and reason.file == what else str(reason)
         self.skipped.append((what, " ".join(text.split())))
+        self.lost += count
 
     def check(self) -> None:
         """Raises BadData where more than the share was skipped."""
-        if len(self.skipped) <= self.skip_share * self.total:
+        if self.lost <= self.skip_share * self.total and self.lost < self.total:
             return
         reasons = Counter(reason for _, reason in self.skipped).most_common(SHOWN_REASONS)
         told = "; ".join(f"{count} x {reason}" for reason, count in reasons)
         raise BadData(
-            f"{len(self.skipped)} of {self.total} images could not be used, over {self.skip_share:.0%}: {told} "
+            f"{self.lost} of {self.total} could not be used, allowed are {self.skip_share:.0%}: {told} "
             f"(first: {self.skipped[0][0]}); mend the data or allow a greater share"
         )
 

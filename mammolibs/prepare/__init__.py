@@ -9,10 +9,10 @@ from mammolibs.prepare.lesions import LesionShape, Raster, describe, rasterize
 from mammolibs.prepare.orient import Located, chest_wall_side, locate
 from mammolibs.prepare.patches import cut_patch, patch_placement, patch_side_px
 from mammolibs.prepare.placement import breast_box, image_to_canvas, mask_to_canvas, mask_to_original, place, to_canvas, to_original
-from mammolibs.prepare.sample import FullResolution, breast_on_canvas, full_resolution, prepare_image
+from mammolibs.prepare.sample import FullResolution, breast_on_canvas, breast_spacing_mm, full_resolution, prepare_image
 
 __all__ = [
-    "BreastRegion", "Contract", "FullResolution", "LesionShape", "Located", "Raster", "breast_box", "breast_on_canvas", "chest_wall_side",
+    "BreastRegion", "Contract", "FullResolution", "LesionShape", "Located", "Raster", "breast_box", "breast_on_canvas", "breast_spacing_mm", "chest_wall_side",
     "cut_patch", "describe", "find_breast", "full_resolution", "image_to_canvas", "locate", "mask_on_pixels", "mask_to_canvas",
     "mask_to_original", "patch_placement", "patch_side_px", "place", "prepare_image", "rasterize", "to_canvas", "to_original",
 ]

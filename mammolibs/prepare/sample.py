@@ -21,7 +21,7 @@ from mammolibs.records import UNKNOWN, ImageRow, Mammogram, Placement, Sample
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FullResolution:
     """pixels: uint16 H W, the breast's crop, chest wall on the left, on the canvas's intensity scale.
-    crop: x0, y0, x1, y1 in the original of height, width `original`. spacing_mm: of these pixels, or None."""
+    crop: x0, y0, x1, y1 in the original of height, width `original`. spacing_mm: in the breast, or None."""
 
     pixels: Any
     original: tuple[int, int]
@@ -73,8 +73,13 @@ def full_resolution(mammogram: Mammogram, contract: Contract, *, located: Locate
     crop = cv2.flip(crop, 1) if located.mirrored else crop
     pixels = scale_levels(crop, mask_on_pixels(located.region, located.region.box), located)
     return FullResolution(
-        pixels=pixels, original=mammogram.pixels.shape[:2], crop=located.crop, mirrored=located.mirrored, spacing_mm=mammogram.spacing_mm
+        pixels=pixels, original=mammogram.pixels.shape[:2], crop=located.crop, mirrored=located.mirrored, spacing_mm=breast_spacing_mm(mammogram)
     )
+
+
+def breast_spacing_mm(mammogram: Mammogram) -> float | None:
+    """Millimetres in the breast per original pixel: the detector's spacing over the magnification; None where unknown."""
+    return mammogram.spacing_mm and mammogram.spacing_mm / (mammogram.facts.magnification or 1.0)
 
 
 def breast_on_canvas(located: Located, placement: Placement) -> np.ndarray:
@@ -115,7 +120,7 @@ def _extra(mammogram: Mammogram, lesions: Sequence[LesionShape], row: ImageRow |
     extra = {
         "path": row.path if row else mammogram.facts.source_file,
         "frame": mammogram.frame,
-        "spacing_mm": mammogram.spacing_mm,
+        "spacing_mm": breast_spacing_mm(mammogram),
         "maker": (row.maker if row else "") or mammogram.facts.manufacturer,
         "breast_height_px": located.breast_height_px,
         "levels": [located.low, located.high],
