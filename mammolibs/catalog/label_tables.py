@@ -7,6 +7,7 @@ import gzip
 import io
 import lzma
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from mammolibs.errors import BadFile
@@ -38,8 +39,8 @@ def read_csv(path: Path, needed: tuple[str, ...]) -> list[dict[str, str]]:
     return _as_dicts(path, rows, needed)
 
 
-def read_sheet(path: Path, sheet: str, needed: tuple[str, ...]) -> list[dict[str, str]]:
-    """Rows of one sheet of an .xlsx workbook as dicts. Raises BadFile where sheet or column is missing."""
+def read_sheets(path: Path, needed: Mapping[str, tuple[str, ...]]) -> dict[str, list[dict[str, str]]]:
+    """Sheet -> rows as dicts, of an .xlsx workbook. needed: sheet -> columns. Raises BadFile where one is missing."""
     import openpyxl
     from openpyxl.utils.exceptions import InvalidFileException
 
@@ -47,14 +48,17 @@ def read_sheet(path: Path, sheet: str, needed: tuple[str, ...]) -> list[dict[str
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
     except (OSError, KeyError, ValueError, zipfile.BadZipFile, InvalidFileException) as error:
         raise BadFile(path, f"is no workbook ({error})", _REMEDY) from error
+    found = {}
     try:
-        if sheet not in book.sheetnames:
-            raise BadFile(path, f"has no sheet {sheet!r}", _REMEDY)
-        rows = [["" if cell is None else str(cell) for cell in row] for row in book[sheet].iter_rows(values_only=True)]
+        for sheet, columns in needed.items():
+            if sheet not in book.sheetnames:
+                raise BadFile(path, f"has no sheet {sheet!r}", _REMEDY)
+            rows = [["" if cell is None else str(cell) for cell in row] for row in book[sheet].iter_rows(values_only=True)]
+            width = max(map(len, rows), default=0)
+            found[sheet] = _as_dicts(path, [row + [""] * (width - len(row)) for row in rows if any(row)], columns)
     finally:
         book.close()
-    width = max(map(len, rows), default=0)
-    return _as_dicts(path, [row + [""] * (width - len(row)) for row in rows if any(row)], needed)
+    return found
 
 
 def _as_dicts(path: Path, rows: list[list[str]], needed: tuple[str, ...]) -> list[dict[str, str]]:

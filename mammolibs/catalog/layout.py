@@ -8,7 +8,6 @@ from collections import defaultdict
 from pathlib import Path
 
 from mammolibs.errors import BadFile
-from mammolibs.imaging import is_image_name
 from mammolibs.storage import is_archive
 
 _PACKED = (".xz", ".gz")
@@ -24,6 +23,8 @@ class Layout:
     """
 
     def __init__(self, root: str | Path):
+        from mammolibs.imaging import is_image_name
+
         self.root = Path(root).absolute()
         if not self.root.is_dir():
             raise BadFile(root, "is no folder", "give the folder that holds the data set, or its archive")

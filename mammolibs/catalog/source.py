@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mammolibs.errors import BadConfig, BadData, BadFile
-from mammolibs.imaging import read_facts
-from mammolibs.records import ImageFacts, ImageRow
+from mammolibs.records import ImageRow
 
 BAR_AFTER_SECONDS = 2.0
 
@@ -85,16 +84,3 @@ def collect(result: SourceResult, items: Iterable[Any], make: Callable[[Any], Im
             result.skip(describe(item), error.problem)
         except BadData as error:
             result.skip(describe(item), str(error))
-
-
-def read_headers(result: SourceResult, paths: Iterable[Path]) -> dict[Path, ImageFacts]:
-    """path -> what its header says; a file that cannot be read is skipped with its reason. Pixels are not touched."""
-    from tqdm import tqdm
-
-    headers = {}
-    for path in tqdm(list(paths), desc="reading headers", unit="file", delay=BAR_AFTER_SECONDS, leave=False):
-        try:
-            headers[path] = read_facts(path)
-        except BadFile as error:
-            result.skip(path, error.problem)
-    return headers

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Iterable, Mapping
 
 from mammolibs.errors import BadData
-from mammolibs.records import UNKNOWN
+from mammolibs.records import LESION_KINDS, UNKNOWN
 
 PATHOLOGY_WORDS = {
     "malignant": "malignant",
@@ -23,6 +24,7 @@ PATHOLOGY_WORDS = {
 }
 LATERALITY_WORDS = {"l": "L", "left": "L", "r": "R", "right": "R", "unknown": UNKNOWN, "": UNKNOWN}
 VIEW_WORDS = {word.lower(): word for word in ("CC", "MLO", "ML", "LM", "LMO", "XCC", "other", UNKNOWN)} | {"": UNKNOWN}
+KIND_WORDS = {kind: kind for kind in LESION_KINDS}
 ACR_DENSITY = {"1": "A", "2": "B", "3": "C", "4": "D", "a": "A", "b": "B", "c": "C", "d": "D", "0": "", "_": "", "": ""}
 
 # An image whose worst lesion nobody judged may be malignant, so unknown outranks benign.
@@ -35,6 +37,24 @@ def translate(word: object, words: Mapping[str, str], what: str) -> str:
     if plain not in words:
         raise BadData(f"{what} is {str(word).strip()!r}; known are {', '.join(repr(w) for w in words if w)}")
     return words[plain]
+
+
+def number(word: object, what: str) -> float | None:
+    """The finite number that a table's cell holds, None where it is empty. Raises BadData."""
+    text = "" if word is None else str(word).strip()
+    try:
+        value = float(text) if text else None
+    except ValueError:
+        value = math.nan
+    if value is not None and not math.isfinite(value):
+        raise BadData(f"{what} is {text!r}, which is no number")
+    return value
+
+
+def whole(word: object, what: str) -> int | None:
+    """As `number`, cut to a whole number."""
+    value = number(word, what)
+    return None if value is None else int(value)
 
 
 def worst_pathology(pathologies: Iterable[str]) -> str:

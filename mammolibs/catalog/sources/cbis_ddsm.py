@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mammolibs.catalog.headers import read_facts
 from mammolibs.catalog.label_tables import read_csv
 from mammolibs.catalog.layout import Layout
 from mammolibs.catalog.source import Source, SourceResult, collect
@@ -23,7 +24,6 @@ from mammolibs.catalog.words import (
     ACR_DENSITY, LATERALITY_WORDS, PATHOLOGY_WORDS, VIEW_WORDS, make_id, make_person, translate, worst_birads, worst_pathology,
 )
 from mammolibs.errors import BadFile
-from mammolibs.imaging import read_facts
 from mammolibs.records import ImageFacts, ImageRow, Lesion, Outline
 
 LICENCE = "CBIS-DDSM: CC BY 3.0"

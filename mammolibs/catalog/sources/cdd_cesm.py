@@ -17,15 +17,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mammolibs.catalog.label_tables import read_csv, read_sheet
+from mammolibs.catalog.headers import read_facts
+from mammolibs.catalog.label_tables import read_csv, read_sheets
 from mammolibs.catalog.layout import Layout
 from mammolibs.catalog.outlines import circle, ellipse, polygon, refuse_outside
 from mammolibs.catalog.source import Source, SourceResult, collect
 from mammolibs.catalog.words import (
-    ACR_DENSITY, LATERALITY_WORDS, PATHOLOGY_WORDS, VIEW_WORDS, make_id, make_person, translate, worst_birads,
+    ACR_DENSITY, LATERALITY_WORDS, PATHOLOGY_WORDS, VIEW_WORDS, make_id, make_person, translate, whole, worst_birads,
 )
 from mammolibs.errors import BadData, BadFile
-from mammolibs.imaging import read_facts
 from mammolibs.records import ImageFacts, ImageRow, Lesion, Outline
 
 LICENCE = "CDD-CESM: CC BY 4.0"
@@ -62,13 +62,14 @@ class Listed:
 
 def read_workbook(path: Path) -> list[Listed]:
     """The rows of sheet `all` in their order. Raises BadFile."""
+    sheets = read_sheets(path, {"all": _COLUMNS} | dict.fromkeys(_KIND_SHEETS, ("Image_name",)))
     kinds = defaultdict(set)
     for sheet, kind in _KIND_SHEETS.items():
-        for record in read_sheet(path, sheet, ("Image_name",)):
+        for record in sheets[sheet]:
             kinds[record["Image_name"]].add(kind)
     seen: Counter[str] = Counter()
     listed = []
-    for record in read_sheet(path, "all", _COLUMNS):
+    for record in sheets["all"]:
         name = record["Image_name"]
         seen[name] += 1
         # A name that is listed again is the file with 2 or _2 at its end.
@@ -165,7 +166,7 @@ class _Reader:
             maker=f"machine {record['Machine']}" if record["Machine"] else "",
             spacing_mm=facts.spacing_mm,
             bits=facts.bits_stored,
-            age_years=int(float(record["Age"])) if record["Age"] else None,
+            age_years=whole(record["Age"], "age"),
             licence=LICENCE,
         )
 

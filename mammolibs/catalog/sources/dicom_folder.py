@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from mammolibs.catalog.headers import iter_image_files, read_headers
 from mammolibs.catalog.layout import Layout
-from mammolibs.catalog.source import TWIN_OPTIONS, Source, SourceResult, read_headers
+from mammolibs.catalog.source import TWIN_OPTIONS, Source, SourceResult
 from mammolibs.catalog.words import make_id, make_person
-from mammolibs.imaging import iter_image_files
 from mammolibs.records import UNKNOWN, ImageFacts, ImageRow
 
 NAME = "dicom_folder"

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mammolibs.catalog.headers import read_facts
 from mammolibs.catalog.label_tables import read_text
 from mammolibs.catalog.layout import Layout
 from mammolibs.catalog.outlines import circle, refuse_outside
 from mammolibs.catalog.source import Source, SourceResult, collect
 from mammolibs.catalog.words import PATHOLOGY_WORDS, make_id, make_person, translate, worst_pathology
 from mammolibs.errors import BadData, BadFile
-from mammolibs.imaging import read_facts
 from mammolibs.records import ImageRow, Lesion, Outline
 
 SIDE_PIXELS = 1024
@@ -57,7 +57,7 @@ def parse_info(path: Path) -> list[Film]:
             raise BadFile(path, f"has a row that cannot be read: {line.strip()!r}", "use the Info.txt that came with the images")
         name, number = found[1], int(found[2])
         before = films.get(name, Film(name, number, _TISSUES[found[3]], ()))
-        lesion = _lesion(found, f"{name}-{len(before.lesions) + 1}")
+        lesion = _lesion(found, f"mias-{name}-{len(before.lesions) + 1}")
         films[name] = Film(name, number, before.density, (*before.lesions, *([lesion] if lesion else [])))
     if not films:
         raise BadFile(path, "lists no film", "use the Info.txt that came with the images")

@@ -6,16 +6,17 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
+from mammolibs.catalog.headers import read_facts
 from mammolibs.catalog.label_tables import read_csv
 from mammolibs.catalog.layout import Layout
 from mammolibs.catalog.source import TWIN_OPTIONS, Source, SourceResult, collect
-from mammolibs.catalog.words import LATERALITY_WORDS, PATHOLOGY_WORDS, VIEW_WORDS, make_id, make_person, translate
+from mammolibs.catalog.words import KIND_WORDS, LATERALITY_WORDS, PATHOLOGY_WORDS, VIEW_WORDS, make_id, make_person, number, translate, whole
 from mammolibs.errors import BadData, BadFile
 from mammolibs.records import ImageRow, Lesion, Outline
 
 _TRUTH_COLUMNS = (
     *("image_id", "file", "patient_id", "exam_id", "laterality", "view", "pathology", "birads", "density"),
-    *("age_years", "spacing_mm", "maker", "bits_stored", "parent_id", "lesion_ids"),
+    *("age_years", "rows", "columns", "spacing_mm", "maker", "bits_stored", "parent_id", "lesion_ids"),
 )
 _LESION_COLUMNS = ("lesion_id", "image_id", "kind", "pathology", "mask")
 
@@ -51,7 +52,7 @@ def _lesions(folder: Path, records: list[dict[str, str]]) -> defaultdict[str, tu
             raise BadFile(mask, "is named in lesions.csv and is not there", "make the phantoms again")
         lesion = Lesion(
             lesion_id=f"phantom-{record['lesion_id']}",
-            kind=record["kind"],
+            kind=translate(record["kind"], KIND_WORDS, "kind"),
             pathology=translate(record["pathology"], PATHOLOGY_WORDS, "pathology"),
             outline=Outline(shape="mask", path=str(mask)),
         )
@@ -63,6 +64,9 @@ def _row(folder: Path, record: dict[str, str], lesions: tuple[Lesion, ...]) -> I
     said = {part for part in record["lesion_ids"].split("|") if part}
     if said != {lesion.lesion_id.removeprefix("phantom-") for lesion in lesions}:
         raise BadData(f"{record['image_id']}: truth.csv and lesions.csv name different lesions; make the phantoms again")
+    facts = read_facts(folder / record["file"])
+    if (facts.rows, facts.columns) != (whole(record["rows"], "rows"), whole(record["columns"], "columns")):
+        raise BadData(f"is {facts.rows} x {facts.columns} pixels, truth.csv says {record['rows']} x {record['columns']}")
     return ImageRow(
         image_id=make_id("phantom", record["image_id"]),
         source="phantom",
@@ -78,9 +82,9 @@ def _row(folder: Path, record: dict[str, str], lesions: tuple[Lesion, ...]) -> I
         lesions=lesions,
         parent_id=make_id("phantom", record["parent_id"]) if record["parent_id"] else "",
         maker=record["maker"],
-        spacing_mm=float(record["spacing_mm"]) if record["spacing_mm"] else None,
-        bits=int(record["bits_stored"]),
-        age_years=int(record["age_years"]) if record["age_years"] else None,
+        spacing_mm=number(record["spacing_mm"], "spacing"),
+        bits=whole(record["bits_stored"], "bits"),
+        age_years=whole(record["age_years"], "age"),
         licence="synthetic",
     )
 

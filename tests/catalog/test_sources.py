@@ -1,0 +1,99 @@
+"""What every source keeps, whatever its data set."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mammolibs.catalog import SOURCES, build_catalog
+from mammolibs.errors import BadConfig, BadData, BadFile, MammolibsError
+from tests.catalog.conftest import MAKERS
+
+
+def images(root):
+    return sorted(p for p in root.rglob("*") if p.suffix in (".dcm", ".png", ".pgm", ".jpg") and "mask" not in p.as_posix())
+
+
+def test_every_source_has_a_tree():
+    assert set(MAKERS) == set(SOURCES)
+
+
+def test_rows_are_named_after_their_source_and_point_at_files(source_name, source_tree):
+    result = SOURCES[source_name](source_tree)
+    assert len(result.rows) >= 2 and result.absent == 0
+    assert not [item for item in result.skipped if not item.on_purpose]
+    assert len({row.image_id for row in result.rows}) == len(result.rows)
+    for row in result.rows:
+        assert row.source == source_name
+        assert row.image_id.startswith(f"{source_name}-") and "/" not in row.image_id and "." not in row.image_id
+        assert row.patient_id.startswith(f"{source_name}/") and row.exam_id.startswith(f"{source_name}/")
+        assert Path(row.path).is_absolute() and Path(row.path).is_file()
+        assert row.split == "" and row.bits in (8, 12, 16)
+        assert row.pathology in ("benign", "malignant") if row.lesions else True
+        for lesion in row.lesions:
+            assert lesion.lesion_id.startswith(source_name)
+            assert lesion.outline.path is None or Path(lesion.outline.path).is_file()
+
+
+def test_ids_survive_a_move_and_a_second_reading(source_name, source_tree, tmp_path):
+    first = SOURCES[source_name](source_tree).rows
+    assert SOURCES[source_name](source_tree).rows == first
+    moved = Path(shutil.move(source_tree, tmp_path / "elsewhere"))
+    again = SOURCES[source_name](moved).rows
+    assert [(r.image_id, r.patient_id) for r in again] == [(r.image_id, r.patient_id) for r in first]
+
+
+def test_pixels_are_not_touched(source_name, source_tree):
+    first = SOURCES[source_name](source_tree).rows
+    for path in images(source_tree):
+        data = path.read_bytes()
+        # A JPEG keeps its end mark, since its absence is a fact of the header's reading.
+        path.write_bytes(data[:-4] + b"\0\0" + data[-2:] if path.suffix == ".jpg" else data[:-3])
+    assert SOURCES[source_name](source_tree).rows == first
+
+
+def test_a_broken_image_is_skipped_with_its_reason(source_name, source_tree):
+    rows = SOURCES[source_name](source_tree).rows
+    Path(rows[0].path).write_bytes(b"no image at all")
+    result = SOURCES[source_name](source_tree)
+    assert len(result.rows) == len(rows) - 1
+    [item] = [item for item in result.skipped if not item.on_purpose]
+    assert item.item == rows[0].path and item.reason
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_an_empty_or_missing_or_foreign_folder_is_named(name, tmp_path):
+    for folder in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(BadFile, match=str(folder)):
+            SOURCES[name](folder)
+    (tmp_path / "readme.txt").write_text("nothing")
+    with pytest.raises(BadFile, match="holds no"):
+        SOURCES[name](tmp_path)
+
+
+def test_everything_broken_is_an_error(source_name, source_tree, tmp_path):
+    for path in images(source_tree):
+        path.write_bytes(b"no image at all")
+    with pytest.raises(MammolibsError, match="cannot be used|holds no"):
+        build_catalog([(source_name, source_tree)], unpack_folder=tmp_path / "unpacked")
+
+
+def test_an_archive_is_read_like_its_folder(source_name, source_tree, tmp_path):
+    archive = shutil.make_archive(str(tmp_path / "packed"), "zip", source_tree)
+    packed = build_catalog([(source_name, archive)], unpack_folder=tmp_path / "unpacked").rows
+    plain = build_catalog([(source_name, source_tree)], unpack_folder=tmp_path / "unpacked").rows
+    assert [(r.image_id, r.split, r.pathology) for r in packed] == [(r.image_id, r.split, r.pathology) for r in plain]
+
+
+def test_options_are_checked(source_name, source_tree):
+    with pytest.raises(BadConfig, match="no such option"):
+        SOURCES[source_name](source_tree, {"colour": "red"})
+    for option in SOURCES[source_name].options:
+        with pytest.raises(BadConfig, match="choose one of"):
+            SOURCES[source_name](source_tree, {option: "red"})
+
+
+def test_the_same_data_set_twice_names_both_files(source_name, source_tree, tmp_path):
+    copy = shutil.copytree(source_tree, tmp_path / "copy")
+    with pytest.raises(BadData, match="twice: .*tree.* and .*copy"):
+        build_catalog([(source_name, source_tree), (source_name, copy)], unpack_folder=tmp_path / "unpacked")
