@@ -8,17 +8,20 @@
 
 from mammolibs.evaluate.bootstrap import Draws, Statistic, difference, estimate
 from mammolibs.evaluate.calibration import Calibration, fit_calibration, region_features
+from mammolibs.evaluate.examples import Example, select_examples
 from mammolibs.evaluate.matching import match_regions
 from mammolibs.evaluate.metrics import METRICS, mean_statistic, measure, measure_all, paired_difference
 from mammolibs.evaluate.overlap import DiceSweep, dice_iou
 from mammolibs.evaluate.predictions import LesionTruth, PatchScore, Prediction, Region, read_predictions, write_predictions
 from mammolibs.evaluate.ranking import auc_statistic, roc_curve, sensitivity_statistic
 from mammolibs.evaluate.report import write_report
+from mammolibs.evaluate.stage_report import print_table, stage_report
 from mammolibs.evaluate.thresholds import Threshold, choose_mask_threshold, choose_region_threshold, choose_score_threshold
 
 __all__ = [
-    "METRICS", "Calibration", "DiceSweep", "Draws", "LesionTruth", "PatchScore", "Prediction", "Region", "Statistic", "Threshold",
-    "auc_statistic", "choose_mask_threshold", "choose_region_threshold", "choose_score_threshold", "dice_iou", "difference",
-    "estimate", "fit_calibration", "match_regions", "mean_statistic", "measure", "measure_all", "paired_difference",
-    "read_predictions", "region_features", "roc_curve", "sensitivity_statistic", "write_predictions", "write_report",
+    "METRICS", "Calibration", "DiceSweep", "Draws", "Example", "LesionTruth", "PatchScore", "Prediction", "Region", "Statistic",
+    "Threshold", "auc_statistic", "choose_mask_threshold", "choose_region_threshold", "choose_score_threshold", "dice_iou",
+    "difference", "estimate", "fit_calibration", "match_regions", "mean_statistic", "measure", "measure_all", "paired_difference",
+    "print_table", "read_predictions", "region_features", "roc_curve", "select_examples", "sensitivity_statistic", "stage_report",
+    "write_predictions", "write_report",
 ]  # fmt: skip

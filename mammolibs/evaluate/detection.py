@@ -104,6 +104,8 @@ def lesion_sensitivity_statistic(found: Detections, *, false_per_image: float, n
         events=len(lesions),
         patients=patients,
         independent=len(np.unique(found.lesion_patients)),
+        steps=len(np.unique(found.lesion_patients)),
+        is_count=True,
         method=f"{name} sensitivity at {false_per_image:g} false positives per image over {len(found.image_patients)} images",
         evaluate=evaluate,
         problem="" if len(lesions) else f"no {name} with a known place on {len(found.image_patients)} images",

@@ -60,6 +60,7 @@ def mean_statistic(values: np.ndarray, patients: np.ndarray, unit: str, *, metho
         events=len(values) if events is None else events,
         patients=ids,
         independent=len(ids),
+        steps=len(ids),
         method=method,
         evaluate=lambda weights: (weights @ sums) / (weights @ counts),
         problem="" if len(values) else f"no {unit} to take the mean over",

@@ -51,7 +51,8 @@ def auc_statistic(scores: np.ndarray, labels: np.ndarray, patients: np.ndarray, 
         pairs = np.einsum("rp,rp->r", own, passed[:, below] + passed[:, through], dtype=np.float64) / 2
         return pairs / (own.sum(axis=1, dtype=np.float64) * passed[:, -1])
 
-    return Statistic(evaluate=evaluate, method=method, **facts)
+    positive_patients, negative_patients = (len(np.unique(patients[labels == kind])) for kind in (1, 0))
+    return Statistic(evaluate=evaluate, method=method, steps=positive_patients * negative_patients, **facts)
 
 
 def sensitivity_statistic(
@@ -75,6 +76,7 @@ def sensitivity_statistic(
         share = 1 - lost[rows, missed[cut]].astype(np.float64) / lost[:, -1]
         return np.where(passed[:, -1] > 0, share, np.nan)
 
+    facts |= {"steps": facts["independent"], "is_count": True}
     return Statistic(evaluate=evaluate, method=f"sensitivity at {specificity * 100:g} % specificity", **facts)
 
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mammolibs.errors import BadData
+from mammolibs.evaluate import figures as plots
+from mammolibs.evaluate import sections as parts
 from mammolibs.evaluate.bootstrap import ROUNDS, Draws, estimate
+from mammolibs.evaluate.curves import HistoryFiles, as_runs, loss_figure
+from mammolibs.evaluate.document import Picture, pictures_of, to_html, to_markdown
+from mammolibs.evaluate.examples import Example
+from mammolibs.evaluate.flow import held_out_counts, held_out_rows
 from mammolibs.evaluate.metrics import METRICS, measure_all, within_folds
 from mammolibs.evaluate.predictions import Prediction
-from mammolibs.evaluate.result import DISCLAIMER, Figures, block, table_rows
+from mammolibs.evaluate.result import DISCLAIMER, Figures, block
+from mammolibs.evaluate.thresholds import Threshold
 from mammolibs.storage import write_atomic, write_json
 
 FOLD_FIGURES = ("image_auc", "patient_auc", "dice", "lesion_sensitivity_at_1_fp")
+STAGES = ("encoder", "autoencoder", "unet", "resnet")
 
 
 def write_report(
@@ -25,80 +31,95 @@ def write_report(
     data: Mapping[str, Any],
     runtime: Mapping[str, Any],
     split_hash: str | None,
-    history: Mapping[str, Any] | None = None,
-    examples: Sequence[Any] = (),
-    thresholds: Sequence[Any] = (),
+    history: HistoryFiles | None = None,
+    examples: Sequence[Example] = (),
+    thresholds: Sequence[Threshold] = (),
+    comparisons: Mapping[str, Figures] | None = None,
     command: str = "",
+    title: str = "Mammography pipeline: evaluation",
     rounds: int = ROUNDS,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Write the report into `folder`; returns what stands in report.json."""
+    """Write report.json, report.md, report.html and figures/*.png into `folder`; returns what stands in report.json.
+
+    predictions: all rows; the figures use those of split "test". stages: further figures of
+    each stage by name. data, runtime: facts, JSON types; data["synthetic"] true where any of
+    it is. history: stage -> history.csv, or name of the run -> history.csv. comparisons:
+    what was compared with -> figure -> paired difference (`paired_difference`).
+
+    Raises BadData where a patient is held out and not held out in one fold.
+    """
     folder = Path(folder)
     held_out = held_out_rows(predictions)
-    result = build_result(held_out, stages=stages, data=data, runtime=runtime, split_hash=split_hash, rounds=rounds, seed=seed)
-    result["thresholds"] = [t.to_dict() for t in thresholds]
-    result["command"] = command
-    result["disclaimer"] = DISCLAIMER
+    draws = Draws([p.patient_id for p in held_out], rounds=rounds, seed=seed)
+    result = build_result(held_out, draws, stages=stages, split_hash=split_hash)
+    if comparisons:
+        result["comparisons"] = {name: block(values, split_hash) for name, values in comparisons.items()}
+    result["data"] = {**data, "held_out": held_out_counts(predictions, held_out), "split_hash": split_hash}
+    result |= {"runtime": dict(runtime), "thresholds": [t.to_dict() for t in thresholds], "command": command, "disclaimer": DISCLAIMER}
+    sections = build_sections(result, held_out, draws, history or {}, examples)
+    lead = f"Intervals: 95 %, {rounds} bootstrap rounds over whole patients, seed {seed}. Split {split_hash or 'not ours'}."
+    for picture in pictures_of(sections):
+        write_atomic(folder / "figures" / picture.name, picture.png)
+    write_atomic(folder / "report.md", to_markdown(title, lead, sections).encode())
+    write_atomic(folder / "report.html", to_html(title, lead, sections).encode())
     write_json(folder / "report.json", result)
-    lines = ["# Report", ""]
-    for name in ("pipeline", "unet", "resnet", "encoder", "autoencoder"):
-        lines += [f"## {name}", "", "| figure | value | unit | n | events |", "|---|---|---|---|---|"]
-        lines += ["| " + " | ".join(row) + " |" for row in table_rows(result.get(name, {}))] + [""]
-    text = "\n".join(lines + [f"**{DISCLAIMER}**", ""])
-    write_atomic(folder / "report.md", text.encode())
-    write_atomic(folder / "report.html", f"<!doctype html><meta charset=utf-8><pre>{text}</pre>".encode())
     return result
 
 
-def held_out_rows(predictions: Sequence[Prediction]) -> list[Prediction]:
-    """The test rows, each image once.
-
-    Raises BadData where a patient stands in the test rows and in other rows of the same fold.
-    """
-    sides: dict[tuple[int, str], set[bool]] = defaultdict(set)
-    for p in predictions:
-        sides[(p.fold, p.patient_id)].add(p.split == "test")
-    leaks = sorted(patient for (_, patient), found in sides.items() if len(found) == 2)
-    if leaks:
-        raise BadData(f"{len(leaks)} patients are held out and not held out at once, {leaks[0]} first; make the split again")
-    unique: dict[str, Prediction] = {}
-    for p in predictions:
-        if p.split == "test":
-            unique.setdefault(p.image_id, p)
-    return list(unique.values())
-
-
 def build_result(
-    held_out: Sequence[Prediction],
-    *,
-    stages: Mapping[str, Figures],
-    data: Mapping[str, Any],
-    runtime: Mapping[str, Any],
-    split_hash: str | None,
-    rounds: int = ROUNDS,
-    seed: int = 0,
+    held_out: Sequence[Prediction], draws: Draws, *, stages: Mapping[str, Figures], split_hash: str | None
 ) -> dict[str, Any]:
-    """All figures as JSON: pipeline, unet and resnet from the predictions, beside what the stages give."""
-    draws = Draws([p.patient_id for p in held_out], rounds=rounds, seed=seed)
-    figures: dict[str, dict[str, Any]] = {name: dict(values) for name, values in measure_all(held_out, draws).items()}
-    for name, values in stages.items():
-        figures.setdefault(name, {}).update({k: v for k, v in values.items() if k not in figures[name]})
-    for name in ("encoder", "autoencoder"):
-        figures.setdefault(name, {})
+    """All result blocks as JSON: pipeline, unet and resnet from the predictions, beside what the stages give."""
+    found: dict[str, dict[str, Any]] = {name: dict(values) for name, values in measure_all(held_out, draws).items()}
+    for name in STAGES:
+        found[name] = {**stages.get(name, {}), **found.get(name, {})}
+    for name in stages:
+        found.setdefault(name, dict(stages[name]))
     folds = sorted({p.fold for p in held_out})
     if len(folds) > 1:
         for name, builders in METRICS.items():
             for metric in (m for m in FOLD_FIGURES if m in builders):
-                figures[name][f"{metric}_within_fold"] = estimate(within_folds(held_out, metric), draws)
-    result: dict[str, Any] = {name: block(values, split_hash) for name, values in figures.items()}
+                found[name][f"{metric}_within_fold"] = estimate(within_folds(held_out, metric), draws)
+    result: dict[str, Any] = {name: block(values, split_hash) for name, values in found.items()}
     if len(folds) > 1:
-        result["folds"] = {str(fold): _fold_block(held_out, fold, split_hash, draws) for fold in folds}
-    return result | {"data": {**data, "split_hash": split_hash}, "runtime": dict(runtime)}
+        result["folds"] = {str(fold): _fold_block([p for p in held_out if p.fold == fold], split_hash, draws) for fold in folds}
+    return result
 
 
-def _fold_block(held_out: Sequence[Prediction], fold: int, split_hash: str | None, draws: Draws) -> dict[str, Any]:
-    rows = [p for p in held_out if p.fold == fold]
-    return block(
-        {m: estimate(build(rows), draws) for builders in METRICS.values() for m, build in builders.items() if m in FOLD_FIGURES},
-        split_hash,
-    )
+def _fold_block(rows: Sequence[Prediction], split_hash: str | None, draws: Draws) -> dict[str, Any]:
+    builders = {name: build for group in METRICS.values() for name, build in group.items() if name in FOLD_FIGURES}
+    own = Draws([p.patient_id for p in rows], rounds=draws.rounds, seed=draws.seed)
+    return block({name: estimate(build(rows), own) for name, build in builders.items()}, split_hash)
+
+
+def build_sections(
+    result: Mapping[str, Any], held_out: Sequence[Prediction], draws: Draws, history: HistoryFiles, examples: Sequence[Example]
+) -> list[parts.Section]:
+    """The report's sections in reading order, with their pictures drawn."""
+    pictures = {
+        "pipeline": [
+            *_picture("roc.png", plots.roc_figure(held_out, draws), "ROC over held-out images; band: pointwise 95 % over patients."),
+            *_picture("calibration.png", plots.calibration_figure(held_out), "Image score against the share that is malignant, bins of equal count; bars: Wilson 95 %."),
+        ],
+        "unet": _picture("froc.png", plots.froc_figure(held_out, result["unet"]), "FROC over held-out images, region probability; bars: 95 % intervals."),
+    }  # fmt: skip
+    curves: list[Picture] = []
+    for stage, entry in history.items():
+        if runs := as_runs(entry):
+            curves += _picture(f"loss_{stage}.png", loss_figure(stage, runs), f"{stage}, from history.csv")
+    return [
+        parts.headline(result),
+        parts.reading(result),
+        parts.data_flow(result),
+        *parts.stage_sections(result, pictures),
+        *parts.fold_section(result),
+        *parts.comparison_section(result),
+        *parts.curves_section(curves),
+        *parts.example_sections(examples, held_out),
+        *parts.closing_sections(result),
+    ]
+
+
+def _picture(name: str, png: bytes | None, caption: str) -> list[Picture]:
+    return [Picture(name, png, caption)] if png else []

@@ -1,0 +1,70 @@
+"""What may and what may not be concluded from these figures, in sentences, from rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+WIDE = 0.15
+FEW_EVENTS = 30
+SUSPICIOUS_AUC = 0.97
+
+
+def conclusions(result: Mapping[str, Any]) -> list[str]:
+    """Sentences for the report, each from one stated rule over the figures."""
+    pipeline = result["pipeline"]
+    auc = pipeline["image_auc"]
+    sentences = [_against_chance(auc), *_power(auc), *_detection(result["unet"])]
+    for level in ("image_auc", "patient_auc"):
+        fields = pipeline[level]
+        if fields["value"] is not None and fields["value"] > SUSPICIOUS_AUC:
+            sentences.append(
+                f"The {level.replace('_', ' ')} of {fields['value']:.2f} is higher than honest results on clinical data: "
+                "look for a leak (the same patient on both sides, labels in file names or markers) before believing it."
+            )
+    if result.get("data", {}).get("synthetic"):
+        sentences.append("All or part of the data is synthetic: nothing here says how the pipeline does on patients.")
+    sentences.append(
+        "Nothing here says how the pipeline does at another site, with other machines or at another share of ill patients: "
+        "no data from elsewhere was looked at."
+    )
+    return [s for s in sentences if s]
+
+
+def _against_chance(auc: Mapping[str, Any]) -> str:
+    if auc["value"] is None:
+        return f"The image AUC cannot be computed: {auc['reason']}."
+    if auc["low"] is None:
+        return f"The image AUC has no interval ({auc['reason']}): nothing can be concluded from it."
+    interval = f"[{auc['low']:.2f}, {auc['high']:.2f}]"
+    if auc["low"] > 0.5:
+        return f"Images with a malignant lesion score higher than the rest: the interval of the image AUC, {interval}, lies above 0.5."
+    if auc["high"] < 0.5:
+        return f"Malignant images score LOWER than the rest: the interval {interval} lies below 0.5; look for a swapped label or sign."
+    return f"It is not shown that the image score tells malignant images from the rest: the interval {interval} holds 0.5."
+
+
+def _power(auc: Mapping[str, Any]) -> list[str]:
+    sentences = []
+    if auc["value"] is not None and auc["low"] is not None and auc["high"] - auc["low"] > WIDE:
+        half = (auc["high"] - auc["low"]) / 2
+        sentences.append(
+            f"The image AUC is known to about +-{half:.2f} ({auc['n']} images, {auc['events']} malignant): "
+            "two models that differ by less can hardly be told apart on this set."
+        )
+    if auc["events"] is not None and 0 < auc["events"] < FEW_EVENTS:
+        sentences.append(
+            f"There are only {auc['events']} malignant images: sensitivities move by {1 / auc['events']:.0%} with each single one, "
+            "and no subgroup can be judged."
+        )
+    return sentences
+
+
+def _detection(unet: Mapping[str, Any]) -> list[str]:
+    fields = unet.get("lesion_sensitivity_at_1_fp", {"value": None})
+    if fields["value"] is None or fields["low"] is None:
+        return []
+    return [
+        f"With one false positive per image, between {fields['low']:.0%} and {fields['high']:.0%} of lesions like these "
+        f"are found ({fields['n']} lesions seen)."
+    ]

@@ -1,0 +1,131 @@
+"""A report as a list of sections, rendered once as Markdown and once as a self-contained HTML page."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mammolibs.evaluate.style import CSS
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph. kind: "plain", "note" (small, grey), "warning" (boxed), "command" (monospaced block)."""
+
+    text: str
+    kind: str = "plain"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under a head; the first column is the name of the row."""
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Cards:
+    """Headline figures: (label, figure, interval or reason, what it was counted on)."""
+
+    cards: tuple[tuple[str, str, str, str], ...]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG with its caption. name: its file name under figures/."""
+
+    name: str
+    png: bytes
+    caption: str
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Pictures side by side."""
+
+    pictures: tuple[Picture, ...]
+
+
+Item = Text | Table | Cards | Picture | Gallery
+
+
+@dataclass(frozen=True)
+class Section:
+    title: str
+    items: tuple[Item, ...]
+
+
+def pictures_of(sections: Sequence[Section]) -> list[Picture]:
+    """All pictures of a document, in order."""
+    found: list[Picture] = []
+    for section in sections:
+        for item in section.items:
+            if isinstance(item, Picture):
+                found.append(item)
+            elif isinstance(item, Gallery):
+                found += item.pictures
+    return found
+
+
+def to_markdown(title: str, lead: str, sections: Sequence[Section]) -> str:
+    """The document as Markdown; pictures are links into figures/."""
+    parts = [f"# {title}", lead]
+    for section in sections:
+        parts.append(f"## {section.title}")
+        parts += [_markdown(item) for item in section.items]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _markdown(item: Item) -> str:
+    if isinstance(item, Text):
+        marks = {"plain": "{}", "note": "*{}*", "warning": "> **{}**", "command": "```\n{}\n```"}
+        return marks[item.kind].format(item.text)
+    if isinstance(item, Table):
+        lines = [item.head, tuple("---" for _ in item.head), *item.rows]
+        return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    if isinstance(item, Cards):
+        return "\n".join(f"- **{label}: {value}** {interval} ({basis})" for label, value, interval, basis in item.cards)
+    if isinstance(item, Gallery):
+        return "\n\n".join(_markdown(picture) for picture in item.pictures)
+    return f"![{item.caption}](figures/{item.name})\n\n*{item.caption}*"
+
+
+def to_html(title: str, lead: str, sections: Sequence[Section]) -> str:
+    """The document as one HTML file that refers to nothing outside itself."""
+    contents = "".join(f'<li><a href="#{_anchor(s.title)}">{html.escape(s.title)}</a></li>' for s in sections)
+    body = "".join(
+        f'<section id="{_anchor(s.title)}"><h2>{html.escape(s.title)}</h2>{"".join(_html(i) for i in s.items)}</section>' for s in sections
+    )
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>{html.escape(title)}</title><style>{CSS}</style></head><body><header><h1>{html.escape(title)}</h1>"
+        f'<p class="lead">{html.escape(lead)}</p></header><nav><ul>{contents}</ul></nav><main>{body}</main></body></html>\n'
+    )
+
+
+def _anchor(title: str) -> str:
+    return "".join(c if c.isalnum() else "-" for c in title.lower())
+
+
+def _html(item: Item) -> str:
+    if isinstance(item, Text):
+        return f"<pre>{html.escape(item.text)}</pre>" if item.kind == "command" else f'<p class="{item.kind}">{html.escape(item.text)}</p>'
+    if isinstance(item, Table):
+        head = "".join(f"<th>{html.escape(cell)}</th>" for cell in item.head)
+        rows = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in item.rows)
+        return f'<div class="table"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+    if isinstance(item, Cards):
+        return f'<div class="cards">{"".join(_card(*card) for card in item.cards)}</div>'
+    if isinstance(item, Gallery):
+        return f'<div class="gallery">{"".join(_html(picture) for picture in item.pictures)}</div>'
+    data = base64.b64encode(item.png).decode()
+    caption = html.escape(item.caption)
+    return f'<figure><img alt="{caption}" src="data:image/png;base64,{data}"><figcaption>{caption}</figcaption></figure>'
+
+
+def _card(label: str, value: str, interval: str, basis: str) -> str:
+    texts = zip(("label", "value", "interval", "basis"), (label, value, interval, basis), strict=True)
+    return '<div class="card">' + "".join(f'<div class="{name}">{html.escape(text)}</div>' for name, text in texts) + "</div>"

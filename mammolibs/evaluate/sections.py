@@ -1,0 +1,178 @@
+"""The sections of the report, from its JSON and its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mammolibs.evaluate.conclusions import conclusions
+from mammolibs.evaluate.document import Cards, Gallery, Item, Picture, Section, Table, Text
+from mammolibs.evaluate.examples import Example, example_figure, worst_false_alarms, worst_misses
+from mammolibs.evaluate.flow import flatten
+from mammolibs.evaluate.matching import FLOOR_MM, OVERLAP
+from mammolibs.evaluate.predictions import Prediction
+from mammolibs.evaluate.result import DISCLAIMER, is_figure, show, table_rows
+
+NAMES = {
+    "image_auc": "Image AUC",
+    "breast_auc": "Breast AUC",
+    "patient_auc": "Patient AUC",
+    "sensitivity_at_90_specificity": "Sensitivity at 90 % specificity",
+    "sensitivity_at_95_specificity": "Sensitivity at 95 % specificity",
+    "dice": "Dice, lesion images",
+    "iou": "IoU, lesion images",
+    "patch_auc": "Patch AUC",
+}
+STAGES = {
+    "pipeline": "Whole pipeline: is there something malignant?",
+    "unet": "U-Net: where are lesions?",
+    "resnet": "ResNet: is this region malignant?",
+    "autoencoder": "Autoencoder: masked reconstruction",
+    "encoder": "Encoder: contrastive learning",
+}
+HEADLINE = (("pipeline", "image_auc"), ("pipeline", "sensitivity_at_90_specificity"), ("unet", "lesion_sensitivity_at_1_fp"), ("unet", "dice"))
+HIT_RULE = (
+    f"A region finds a lesion where its centroid lies inside the annotated outline (or within {FLOOR_MM:g} mm of its centre) or where the "
+    f"two boxes overlap with an IoU above {OVERLAP:g}. Each lesion counts once; false positives are counted over all images."
+)
+
+
+def name_of(figure: str) -> str:
+    """A figure's name for a reader."""
+    if figure.endswith("_within_fold"):
+        return f"{name_of(figure.removesuffix('_within_fold'))}, mean within folds"
+    if figure in NAMES:
+        return NAMES[figure]
+    words = figure.replace("_fp", " false positives per image" if "_1_" not in figure else " false positive per image")
+    return words.replace("_", " ").capitalize()
+
+
+def figure_table(block: Mapping[str, Any]) -> Item:
+    """A block as a table; what has no value says why."""
+    rows = tuple((name_of(name), *rest) for name, *rest in table_rows(block))
+    return Table(("figure", "value [95 % interval]", "unit", "n", "events"), rows) if rows else Text("Not measured.", "note")
+
+
+def headline(result: Mapping[str, Any]) -> Section:
+    cards = []
+    for block, name in HEADLINE:
+        fields = result[block][name]
+        value = "not known" if fields["value"] is None else f"{fields['value']:.2f}"
+        if fields["value"] is None or fields["low"] is None:
+            interval = fields["reason"]
+        else:
+            interval = f"95 % interval {fields['low']:.2f} to {fields['high']:.2f}"
+        unit = fields["unit"] + ("" if fields["n"] == 1 else "s")
+        basis = f"{fields['n']} {unit}" + (f", {fields['events']} malignant" if block == "pipeline" else "")
+        cards.append((name_of(name), value, interval, basis))
+    held = result["data"]["held_out"]
+    text = (
+        f"Measured on {held['images']} images of {held['patients']} patients, {held['malignant_patients']} of them with a malignant lesion, "
+        "whom no weight, threshold or calibration has seen."
+    )
+    return Section("Headline", (Text(DISCLAIMER, "warning"), Text(text), Cards(tuple(cards))))
+
+
+def reading(result: Mapping[str, Any]) -> Section:
+    return Section("What can and cannot be concluded", tuple(Text(sentence) for sentence in conclusions(result)))
+
+
+def data_flow(result: Mapping[str, Any]) -> Section:
+    data = dict(result["data"])
+    held = data.pop("held_out")
+    left_out = [(name, str(count)) for name, count in held["left_out"].items() if count]
+    rows = flatten({k: v for k, v in held.items() if k != "left_out"})
+    items: list[Item] = [Table(("held-out images", ""), tuple(rows))]
+    items.append(Table(("left out of a figure", "images"), tuple(left_out)) if left_out else Text("No held-out image was left out of any figure."))
+    if other := flatten(data):
+        items.append(Table(("data", ""), tuple(other)))
+    return Section("Data flow", tuple(items))
+
+
+def stage_sections(result: Mapping[str, Any], pictures: Mapping[str, Sequence[Picture]]) -> list[Section]:
+    sections = []
+    for stage, title in STAGES.items():
+        items: list[Item] = [figure_table(result[stage])]
+        if stage == "unet":
+            items.append(Text(HIT_RULE, "note"))
+        items += pictures.get(stage, ())
+        sections.append(Section(title, tuple(items)))
+    extra = [name for name, value in result.items() if name not in STAGES and isinstance(value, dict) and any(map(is_figure, value.values()))]
+    sections += [Section(name.replace("_", " ").capitalize(), (figure_table(result[name]),)) for name in extra]
+    return sections
+
+
+def fold_section(result: Mapping[str, Any]) -> list[Section]:
+    if "folds" not in result:
+        return []
+    names = [name for name, fields in next(iter(result["folds"].values())).items() if is_figure(fields)]
+    rows = tuple((fold, *(show(values[name]) for name in names)) for fold, values in result["folds"].items())
+    blocks = {name: result[b][name] for name in names for b in ("pipeline", "unet") if name in result[b]}
+    inside = {name: result[b][f"{name}_within_fold"] for name in names for b in ("pipeline", "unet") if name in result[b]}
+    rows += (("mean within folds", *(show(inside[n]) for n in names)), ("pooled", *(show(blocks[n]) for n in names)))
+    note = "Scores are calibrated inside each fold before they are pooled. Where pooled and within-fold figures differ, the folds' scores do not share one scale."
+    return [Section("Folds", (Table(("fold", *map(name_of, names)), rows), Text(note, "note")))]
+
+
+def comparison_section(result: Mapping[str, Any]) -> list[Section]:
+    items: list[Item] = []
+    for name, values in result.get("comparisons", {}).items():
+        rows = tuple((name_of(n), show(v), _verdict(v)) for n, v in values.items() if is_figure(v))
+        items += [Text(f"Pipeline minus {name}:"), Table(("figure", "difference [95 % interval]", "reading"), rows)]
+    return [Section("Compared on the same patients", tuple(items))] if items else []
+
+
+def _verdict(fields: Mapping[str, Any]) -> str:
+    if fields["value"] is None or fields["low"] is None:
+        return "not known"
+    if fields["low"] <= 0 <= fields["high"]:
+        return "no difference shown"
+    return "higher" if fields["low"] > 0 else "lower"
+
+
+def curves_section(pictures: Sequence[Picture]) -> list[Section]:
+    return [Section("Losses", tuple(pictures))] if pictures else []
+
+
+def example_sections(examples: Sequence[Example], held_out: Sequence[Prediction]) -> list[Section]:
+    def gallery(kind: str) -> tuple[Item, ...]:
+        rows = [e for e in examples if e.kind == kind]
+        pictures = [
+            Picture(f"{kind}_{number}.png", example_figure(e), e.title or e.image_id) for number, e in enumerate(rows, 1)
+        ]
+        return (Gallery(tuple(pictures)),) if pictures else ()
+
+    legend = Text("Cyan: the annotation. Orange: what the U-Net marks.", "note")
+    sections = [Section("Examples", (legend, *gallery("example")))] if any(e.kind == "example" for e in examples) else []
+    for kind, title, rows in (
+        ("miss", "Worst misses: malignant, lowest scores", worst_misses(held_out)),
+        ("false_alarm", "Worst false alarms: not malignant, highest scores", worst_false_alarms(held_out)),
+    ):
+        table = Table(("image", "score", "truth", "regions", "lesions found"), tuple(_case_row(p) for p in rows))
+        sections.append(Section(title, (table, *gallery(kind)) if rows else (Text("None.", "note"),)))
+    return sections
+
+
+def _case_row(p: Prediction) -> tuple[str, ...]:
+    found = len({r.hit for r in p.regions if r.hit >= 0})
+    return p.image_id, f"{p.image_score:.3f}", p.pathology, str(len(p.regions)), f"{found} of {len(p.lesions)}"
+
+
+def closing_sections(result: Mapping[str, Any]) -> list[Section]:
+    rows = tuple(
+        (t["name"].replace("_", " "), "not chosen" if t["value"] is None else f"{t['value']:.4g}", t["rule"],
+         "" if t["achieved"] is None else f"{t['achieved']:.2f}", f"{t['n']} ({t['events']})", t["reason"])
+        for t in result["thresholds"]
+    )  # fmt: skip
+    head = ("threshold", "value", "rule", "reached on validation", "n (events)", "note")
+    chosen: tuple[Item, ...] = (Table(head, rows),) if rows else (Text("None was chosen.", "note"),)
+    runtime: tuple[Item, ...] = (Table(("runtime", ""), tuple(flatten(result["runtime"]))),) if result["runtime"] else ()
+    methods = dict.fromkeys(f"{name_of(n)}: {v['method']}" for b in ("pipeline", "unet", "resnet") for n, v in result[b].items() if is_figure(v))
+    again: list[Item] = [Text(result["command"] or "command not recorded", "command")]
+    again.append(Text("Every figure is computed from predictions.parquet, which lies beside this report; report.json holds the same figures.", "note"))
+    return [
+        Section("Thresholds", chosen),
+        Section("How each figure is computed", tuple(Text(m, "note") for m in methods)),
+        Section("How to make it again", (*again, *runtime)),
+        Section("Not a medical device", (Text(f"{DISCLAIMER} It must not be used to decide about anybody's care."),)),
+    ]
