@@ -81,7 +81,8 @@ CODECS = {
     uid.JPEG2000: _J2K,
     uid.HTJ2KLossless: _HTJ2K,
     uid.HTJ2KLosslessRPCL: _HTJ2K,
-    uid.HTJ2K: _HTJ2K,
+    # OpenJPH wraps what a lossy frame overshoots from white to black (imagecodecs 2026.3.6); OpenJPEG limits it.
+    uid.HTJ2K: _J2K,
 }
 NATIVE = (uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian, uid.DeflatedExplicitVRLittleEndian)
 
