@@ -48,27 +48,28 @@ def find_breast(pixels: np.ndarray, padding: np.ndarray | None = None, *, contra
     return BreastRegion(mask=mask, box=_box(mask, reduce, pixels.shape[:2]), reduce=reduce, shape=pixels.shape[:2])
 
 
-def mask_on_pixels(region: BreastRegion, box: tuple[int, int, int, int]) -> np.ndarray:
-    """The region's mask at full resolution inside `box` (x0, y0, x1, y1, may reach beyond the image): bool H W."""
-    x0, y0, x1, y1 = box
-    shift = np.array([[region.reduce, 0, (region.reduce - 1) / 2 - x0], [0, region.reduce, (region.reduce - 1) / 2 - y0]], np.float32)
-    soft = cv2.warpAffine(region.mask.astype(np.uint8) * 255, shift, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return soft > 127
+def mask_on_pixels(region: BreastRegion) -> np.ndarray:
+    """The region's mask at full resolution inside its box, smooth between the cells: bool H W."""
+    x0, y0, x1, y1 = region.box
+    cells = region.mask[y0 // region.reduce : -(-y1 // region.reduce), x0 // region.reduce : -(-x1 // region.reduce)]
+    size = (cells.shape[1] * region.reduce, cells.shape[0] * region.reduce)
+    soft = cv2.resize(cells.astype(np.uint8) * 255, size, interpolation=cv2.INTER_LINEAR)
+    # The image's last pixels may make no whole cell
+    short = max(0, y1 - y0 - size[1]), max(0, x1 - x0 - size[0])
+    soft = cv2.copyMakeBorder(soft, 0, short[0], 0, short[1], cv2.BORDER_REPLICATE) if any(short) else soft
+    return soft[: y1 - y0, : x1 - x0] > 127
 
 
 def _small(pixels: np.ndarray, padding: np.ndarray | None, reduce: int, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Area means scaled to [0, 1], and where there is film or detector: bool. Cells at the right and bottom may be cut short."""
-    height, width = pixels.shape[:2]
-    if height < 8 or width < 8:
-        raise _no_breast(name, f"the image has {height} x {width} pixels")
+    """Area means scaled to [0, 1], and where there is film or detector: bool. Only whole cells are seen."""
+    rows, columns = pixels.shape[0] // reduce, pixels.shape[1] // reduce
+    if rows < LEAST_CELLS // 2 or columns < LEAST_CELLS // 2:
+        raise _no_breast(name, f"the image has {pixels.shape[0]} x {pixels.shape[1]} pixels")
     values = pixels if pixels.dtype in (np.float32, np.uint8, np.uint16) else pixels.astype(np.float32)
-    size = (-(-width // reduce), -(-height // reduce))
-    full = cv2.copyMakeBorder(values, 0, size[1] * reduce - height, 0, size[0] * reduce - width, cv2.BORDER_REPLICATE)
-    small = cv2.resize(full, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    small = cv2.resize(values[: rows * reduce, : columns * reduce], (columns, rows), interpolation=cv2.INTER_AREA).astype(np.float32)
     dead = np.zeros(small.shape, bool)
     if padding is not None and padding.any():
-        wide = cv2.copyMakeBorder(padding.astype(np.uint8), 0, size[1] * reduce - height, 0, size[0] * reduce - width, cv2.BORDER_REPLICATE)
-        dead = cv2.resize(wide, size, interpolation=cv2.INTER_NEAREST) > 0
+        dead = padding[reduce // 2 : rows * reduce : reduce, reduce // 2 : columns * reduce : reduce].copy()
         small[dead] = small[~dead].min() if (~dead).any() else 0
     low, high = float(small.min()), float(small.max())
     if not np.isfinite(high - low) or high <= low:
@@ -106,7 +107,9 @@ def _largest(tissue: np.ndarray, open_share: float) -> np.ndarray:
     side = 2 * round(open_share * min(tissue.shape) / 2) + 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     whole = tissue.astype(np.uint8)
-    opened = cv2.morphologyEx(whole, cv2.MORPH_OPEN, kernel, borderType=cv2.BORDER_REPLICATE)
+    # Air round the image: else a strip along its border would count as wide
+    framed = cv2.copyMakeBorder(whole, side, side, side, side, cv2.BORDER_CONSTANT, value=0)
+    opened = cv2.morphologyEx(framed, cv2.MORPH_OPEN, kernel)[side:-side, side:-side].copy()
     count, labels, stats, _ = cv2.connectedComponentsWithStats(opened, connectivity=4)
     if count < 2:
         return np.zeros(tissue.shape, bool)
@@ -129,8 +132,8 @@ def _fill(mask: np.ndarray) -> np.ndarray:
 
 def _box(mask: np.ndarray, reduce: int, shape: tuple[int, int]) -> tuple[int, int, int, int]:
     ys, xs = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return (max(0, (int(xs[0]) - 1) * reduce), max(0, (int(ys[0]) - 1) * reduce),
-            min(shape[1], (int(xs[-1]) + 2) * reduce), min(shape[0], (int(ys[-1]) + 2) * reduce))
+    ends = [int(last) + 2 if last + 2 < cells else -(-size // reduce) for last, cells, size in ((xs[-1], mask.shape[1], shape[1]), (ys[-1], mask.shape[0], shape[0]))]
+    return max(0, int(xs[0]) - 1) * reduce, max(0, int(ys[0]) - 1) * reduce, min(shape[1], ends[0] * reduce), min(shape[0], ends[1] * reduce)
 
 
 def _no_breast(name: str, reason: str) -> BadFile:

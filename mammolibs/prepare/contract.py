@@ -35,7 +35,7 @@ class Contract:
     high_percentile: float = 99.7
     finder_reduce: int = 8
     finder_blur_cells: float = 1.0
-    finder_open_share: float = 0.04
+    finder_open_share: float = 0.06
     finder_grow_cells: int = 2
     finder_least_share: float = 0.02
     resampler: str = "opencv-area"

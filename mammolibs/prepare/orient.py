@@ -8,14 +8,14 @@ import cv2
 import numpy as np
 
 from mammolibs.errors import BadFile
-from mammolibs.prepare.breast import BreastRegion, find_breast, mask_on_pixels
+from mammolibs.prepare.breast import BreastRegion, find_breast
 from mammolibs.prepare.contract import Contract
 from mammolibs.records import Mammogram
 
 EDGE_SHARE = 0.06
 CUT_SHARE = 0.5
 CLEAR_DIFFERENCE = 0.05
-PERCENTILE_PIXELS = 250_000
+PERCENTILE_PIXELS = 100_000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -81,16 +81,20 @@ def chest_wall_side(mask: np.ndarray, laterality: str = "unknown") -> str:
 
 
 def scale_levels(values: np.ndarray, breast: np.ndarray, located: Located) -> np.ndarray:
-    """Intensities on the contract's scale: uint16 H W, 1 to 65535 on the breast, exactly 0 outside."""
-    scaled = (values - np.float32(located.low)) * np.float32(65534 / (located.high - located.low))
-    return np.where(breast, np.clip(np.rint(scaled), 0, 65534) + 1, 0).astype(np.uint16)
+    """Intensities float32 H W on the contract's scale: uint16 H W, 1 to 65535 on the breast, exactly 0 outside."""
+    slope = 65534 / (located.high - located.low)
+    # A cast that saturates, in one pass
+    scaled = cv2.addWeighted(values, slope, values, 0, 1 - located.low * slope, dtype=cv2.CV_16U)
+    return np.maximum(scaled, 1, out=scaled) * breast
 
 
 def _levels(pixels: np.ndarray, region: BreastRegion, contract: Contract, name: str) -> tuple[float, float]:
     """The percentiles over a regular grid of the breast's pixels."""
     x0, y0, x1, y1 = region.box
     step = max(1, round(((x1 - x0) * (y1 - y0) / PERCENTILE_PIXELS) ** 0.5))
-    inside = pixels[y0:y1:step, x0:x1:step][mask_on_pixels(region, region.box)[::step, ::step]]
+    rows, columns = (np.minimum(np.arange(start, stop, step) // region.reduce, size - 1)
+                     for start, stop, size in ((y0, y1, region.mask.shape[0]), (x0, x1, region.mask.shape[1])))
+    inside = pixels[y0:y1:step, x0:x1:step][region.mask[np.ix_(rows, columns)]]
     low, high = np.percentile(inside, (contract.low_percentile, contract.high_percentile))
     if not high > low:
         raise BadFile(name, "the breast has one grey level only", "look at it; leave it out of the data if it is no mammogram")

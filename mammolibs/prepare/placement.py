@@ -55,25 +55,33 @@ def to_original(points: np.ndarray, placement: Placement) -> np.ndarray:
 
 
 def image_to_canvas(image: np.ndarray, placement: Placement) -> np.ndarray:
-    """The image H W on the canvas, in its own dtype (float32, uint16 or uint8); the padding repeats the crop's edge."""
-    x0, y0, x1, y1 = placement.crop
-    crop = image[y0:y1, x0:x1]
-    if placement.mirrored:
-        crop = cv2.flip(crop, 1)
+    """The image H W on the canvas, in its own dtype (float32, uint16 or uint8). Beyond the crop it goes
+    on with the image's own pixels, and beyond those with its border repeated."""
+    x0, y0, x1, _ = placement.crop
     height, width = extended_size(placement)
-    whole = cv2.copyMakeBorder(crop, 0, height - crop.shape[0], 0, width - crop.shape[1], cv2.BORDER_REPLICATE)
-    return resample(whole, placement.canvas)
+    crop = image[y0 : y0 + height, max(0, x1 - width) : x1] if placement.mirrored else image[y0 : y0 + height, x0 : x0 + width]
+    return resample(_whole(crop, placement, cv2.BORDER_REPLICATE), placement.canvas)
 
 
 def mask_to_canvas(mask: np.ndarray, placement: Placement) -> np.ndarray:
     """A mask H W of the original (bool, or above 0) on the canvas: uint8 H W, 1 where at least half of the pixel is covered."""
     x0, y0, x1, y1 = placement.crop
-    crop = np.where(mask[y0:y1, x0:x1], np.float32(1), np.float32(0))
-    if placement.mirrored:
-        crop = cv2.flip(crop, 1)
-    height, width = extended_size(placement)
-    whole = cv2.copyMakeBorder(crop, 0, height - crop.shape[0], 0, width - crop.shape[1], cv2.BORDER_CONSTANT, value=0)
-    return (resample(whole, placement.canvas) >= 0.5).astype(np.uint8)
+    crop = (mask[y0:y1, x0:x1] > 0).view(np.uint8) * np.uint8(255)
+    return (resample(_whole(crop, placement, cv2.BORDER_CONSTANT), placement.canvas) > 127).astype(np.uint8)
+
+
+def cells_to_canvas(cells: np.ndarray, reduce: int, start: tuple[int, int], placement: Placement) -> np.ndarray:
+    """A small mask of the image as it lies on the canvas, mirrored if that is, on the canvas: bool H W.
+
+    cells: bool, one for `reduce` x `reduce` pixels. start: x, y in those pixels of the canvas's corner.
+    """
+    step = reduce * placement.scale
+    shift = [(reduce / 2 - at) * placement.scale - 0.5 for at in start]
+    matrix = np.array([[step, 0, shift[0]], [0, step, shift[1]]])
+    soft = cv2.warpAffine(cells.astype(np.uint8) * 255, matrix, placement.canvas[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    x0, y0, x1, y1 = breast_box(placement)
+    soft[y1:], soft[:, x1:] = 0, 0
+    return soft > 127
 
 
 def mask_to_original(mask: np.ndarray, placement: Placement) -> np.ndarray:
@@ -84,6 +92,14 @@ def mask_to_original(mask: np.ndarray, placement: Placement) -> np.ndarray:
     whole = np.zeros(placement.original, np.uint8)
     whole[y0:y1, x0:x1] = (cv2.flip(soft, 1) if placement.mirrored else soft) >= 0.5
     return whole
+
+
+def _whole(crop: np.ndarray, placement: Placement, border: int) -> np.ndarray:
+    """The crop as it lies on the canvas, extended to what the whole canvas shows."""
+    crop = cv2.flip(crop, 1) if placement.mirrored else crop
+    height, width = extended_size(placement)
+    below, right = height - crop.shape[0], width - crop.shape[1]
+    return cv2.copyMakeBorder(crop, 0, below, 0, right, border) if below or right else crop
 
 
 def resample(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

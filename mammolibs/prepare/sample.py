@@ -14,7 +14,7 @@ from mammolibs.prepare.breast import mask_on_pixels
 from mammolibs.prepare.contract import Contract
 from mammolibs.prepare.lesions import LesionShape, canvas_mask, describe
 from mammolibs.prepare.orient import Located, locate, scale_levels
-from mammolibs.prepare.placement import breast_box, extended_size, image_to_canvas, place, resample
+from mammolibs.prepare.placement import breast_box, cells_to_canvas, image_to_canvas, place
 from mammolibs.records import UNKNOWN, ImageRow, Mammogram, Placement, Sample
 
 
@@ -71,7 +71,7 @@ def full_resolution(mammogram: Mammogram, contract: Contract, *, located: Locate
     x0, y0, x1, y1 = located.crop
     crop = np.asarray(mammogram.pixels[y0:y1, x0:x1], np.float32)
     crop = cv2.flip(crop, 1) if located.mirrored else crop
-    pixels = scale_levels(crop, mask_on_pixels(located.region, located.region.box), located)
+    pixels = scale_levels(crop, mask_on_pixels(located.region), located)
     return FullResolution(
         pixels=pixels, original=mammogram.pixels.shape[:2], crop=located.crop, mirrored=located.mirrored, spacing_mm=breast_spacing_mm(mammogram)
     )
@@ -84,11 +84,8 @@ def breast_spacing_mm(mammogram: Mammogram) -> float | None:
 
 def breast_on_canvas(located: Located, placement: Placement) -> np.ndarray:
     """Where the breast lies on the canvas: bool H W."""
-    x0, y0, x1, y1 = located.region.box
-    soft = mask_on_pixels(located.region, located.region.box).astype(np.float32)
-    height, width = extended_size(placement)
-    whole = cv2.copyMakeBorder(soft, 0, height - (y1 - y0), 0, width - (x1 - x0), cv2.BORDER_CONSTANT, value=0)
-    return resample(whole, placement.canvas) >= 0.5
+    region = located.region
+    return cells_to_canvas(region.mask, region.reduce, region.box[:2], placement)
 
 
 def _identity(mammogram: Mammogram, row: ImageRow | None) -> dict[str, Any]:
