@@ -86,9 +86,17 @@ class ResNetOptions(StageOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class EvalOptions(RunOptions):
-    """eval/*.py"""
+    """eval/<stage>_eval.py"""
 
     iter: int | None = option(None, "iteration to evaluate (default the best)", parse=int, metavar="N")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineEvalOptions(RunOptions):
+    """eval/pipeline_eval.py"""
+
+    unet: int | None = option(None, "iteration of the U-Net (default its best)", parse=int, metavar="N")
+    resnet: int | None = option(None, "iteration of the ResNet (default its best)", parse=int, metavar="N")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,9 +27,10 @@ class RegionRule:
 
 @dataclass(frozen=True, kw_only=True)
 class Region:
-    """One candidate on the canvas. outline: polygon (x, y). box: x0, y0, x1, y1, ends exclusive."""
+    """One candidate on the canvas. centre: (x, y), its mean place weighted by probability.
+    outline: polygon (x, y). box: x0, y0, x1, y1, ends exclusive."""
 
-    peak: tuple[float, float]
+    centre: tuple[float, float]
     outline: tuple[tuple[float, float], ...]
     box: tuple[int, int, int, int]
     area_px: int
@@ -53,17 +54,18 @@ def find_regions(probability: np.ndarray, rule: RegionRule = RegionRule()) -> li
         above = (rest >= rule.share * peak).astype(np.uint8)
         _, labels = cv2.connectedComponents(above, connectivity=8)
         component = (labels == labels[y, x]).astype(np.uint8)
-        regions.append(_region(component, (x, y), float(peak)))
+        regions.append(_region(component, rest, float(peak)))
         rest[cv2.dilate(component, margin) > 0] = 0
     return regions
 
 
-def _region(component: np.ndarray, peak: tuple[int, int], probability: float) -> Region:
+def _region(component: np.ndarray, values: np.ndarray, probability: float) -> Region:
     contours, _ = cv2.findContours(component, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     outline = max(contours, key=len)[:, 0, :]
     x, y, width, height = cv2.boundingRect(component)
+    moments = cv2.moments(np.where(component > 0, values, 0))
     return Region(
-        peak=(float(peak[0]), float(peak[1])),
+        centre=(moments["m10"] / moments["m00"], moments["m01"] / moments["m00"]),
         outline=tuple((float(px), float(py)) for px, py in outline),
         box=(x, y, x + width, y + height),
         area_px=int(component.sum()),

@@ -1,0 +1,20 @@
+"""Evaluate the autoencoder on held-out patients: figures with intervals, and a plot of four samples.
+
+    python eval/autoencoder_eval.py               # the best iteration
+    python eval/autoencoder_eval.py --iter 20     # another one
+
+In: the run's data and weights. Out: <run>/autoencoder/evaluation.json and plot.png.
+"""
+
+from mammolibs.pipeline.cli import run_script
+from mammolibs.pipeline.options import EvalOptions
+
+
+def main(options: EvalOptions) -> None:
+    from mammolibs.pipeline.evaluate_stage import evaluate_stage
+
+    evaluate_stage("autoencoder", options)
+
+
+if __name__ == "__main__":
+    run_script(main, EvalOptions, __doc__)

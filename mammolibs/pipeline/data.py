@@ -1,0 +1,88 @@
+"""From data sets to the shards of a run: catalog, split, samples."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from mammolibs.catalog import (
+    Catalog, Skipped, fold_rows, format_tree, make_catalog, parse_source, read_catalog, write_catalog, write_skipped, write_split,
+)
+from mammolibs.errors import BadConfig
+from mammolibs.ingest import ingest_images
+from mammolibs.pipeline.options import TrainOptions
+from mammolibs.pipeline.presets import preset
+from mammolibs.pipeline.run import Run, RunSettings
+from mammolibs.prepare import Contract
+
+CATALOG_FILES = ("catalog.parquet", "split.json", "skipped.csv")
+
+
+def contract_of(preset_name: str) -> Contract:
+    """How the preset prepares images."""
+    sizes = preset(preset_name)
+    return Contract(
+        canvas_height_px=sizes.canvas[0], canvas_width_px=sizes.canvas[1], patch_size_px=sizes.patch_px, patch_mm=sizes.patch_mm
+    )
+
+
+def open_run(folder: Path, options: TrainOptions, sources: list[tuple[str, str]], *, fold: int | None = None) -> Run:
+    """The run in that folder, made with these sources or found as it is."""
+    preset_name = options.preset or default_preset()
+    return Run.create(
+        folder,
+        RunSettings(
+            preset=preset_name,
+            seed=options.seed or 0,
+            contract=contract_of(preset_name).to_dict(),
+            sources=tuple(sources),
+            fold=None if fold is None else (fold, options.folds),
+            spacing_mm=options.spacing_mm,
+        ),
+    )
+
+
+def default_preset() -> str:
+    """cpu where no accelerator is at hand, else standard."""
+    from mammolibs.runtime.accelerator import has_accelerator
+
+    return "standard" if has_accelerator() else "cpu"
+
+
+def make_data(run: Run, options: TrainOptions, sources: list[tuple[str, str]]) -> None:
+    """Catalog and shards of a whole run. Prints the tree of counts and what was skipped."""
+    catalog = make_catalog(sources, run.data, seed=run.settings.seed)
+    print(format_tree(catalog), flush=True)
+    write_shards_of(run, options, catalog)
+
+
+def make_fold_data(run: Run, options: TrainOptions, sources: list[tuple[str, str]], whole: Path) -> None:
+    """Catalog and shards of one fold: the rows of the whole catalog in `whole`, split for this fold."""
+    if not (whole / "catalog.parquet").is_file():
+        print(format_tree(make_catalog(sources, whole, seed=run.settings.seed)), flush=True)
+    fold, folds = run.settings.fold
+    rows = fold_rows(read_catalog(whole / "catalog.parquet"), folds=folds, fold=fold, seed=run.settings.seed)
+    write_catalog(run.data / "catalog.parquet", rows)
+    write_split(run.data / "split.json", rows, seed=run.settings.seed)
+    write_shards_of(run, options, Catalog(rows=rows))
+
+
+def write_shards_of(run: Run, options: TrainOptions, catalog: Catalog) -> None:
+    """Samples of all splits; what could not be used is added to skipped.csv."""
+    rows = catalog.rows
+    if options.spacing_mm:
+        rows = [replace(row, spacing_mm=options.spacing_mm) for row in rows]
+        write_catalog(run.catalog, rows)
+    report = ingest_images(rows, run.contract, run.data / "shards", workers=options.workers)
+    skipped = [*catalog.skipped, *(Skipped(item=item, reason=reason) for item, reason in report.skipped)]
+    write_skipped(run.data / "skipped.csv", skipped)
+    print(f"samples: {report}", flush=True)
+
+
+def named_sources(options: TrainOptions) -> list[tuple[str, str]]:
+    """(name, path) of each --source. Raises BadConfig for a path that is not there."""
+    sources = [parse_source(text) for text in options.source]
+    for name, path in sources:
+        if not Path(path).exists():
+            raise BadConfig(f"--source {name}={path}: there is nothing at that path; give the folder or archive of the data set")
+    return [(name, str(Path(path).resolve())) for name, path in sources]

@@ -1,0 +1,181 @@
+"""The two trained stages on one split: a row of predictions per image, operating points from validation patients."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Iterator, Sequence
+
+import numpy as np
+
+from mammolibs.catalog import read_catalog, split_hash
+from mammolibs.errors import BadConfig, BadFile, MammolibsError
+from mammolibs.evaluate import (
+    Calibration, DiceSweep, PatchScore, Prediction, Threshold, choose_mask_threshold, choose_region_threshold, choose_score_threshold,
+    fit_calibration, region_features,
+)
+from mammolibs.imaging.pool import map_files
+from mammolibs.ingest import read_lesions, read_row
+from mammolibs.models import from_run
+from mammolibs.models.runs import find_weights
+from mammolibs.models.weights import read_card
+from mammolibs.pipeline.outcomes import as_prediction, lesion_truths, matched_regions, region_label
+from mammolibs.pipeline.progress import progress
+from mammolibs.pipeline.run import Run
+from mammolibs.predict import Analysis, Finder, Prepared, prepare_both
+from mammolibs.prepare import Contract, cut_patch
+from mammolibs.records import ImageRow
+from mammolibs.runtime import Runtime
+from mammolibs.storage import write_json
+
+IMAGES_AT_ONCE = 8
+OPERATING_NAME = "operating.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operating:
+    """What was chosen on validation patients, and for which weights; `predict` applies it unchanged.
+
+    models: stage -> sha256 of its weights.
+    """
+
+    calibration: Calibration
+    thresholds: dict[str, Threshold]
+    models: dict[str, str]
+    contract_hash: str
+    split_hash: str
+
+    def image_score(self, regions: Sequence[Any]) -> float:
+        """The calibrated probability that the image shows a malignant lesion."""
+        return float(self.calibration.apply(np.array([region_features(regions)]), raw_score(regions))[0])
+
+    def save(self, path: Path) -> None:
+        write_json(
+            path,
+            {
+                "calibration": self.calibration.to_dict(),
+                "thresholds": {name: t.to_dict() for name, t in self.thresholds.items()},
+                "models": self.models,
+                "contract_hash": self.contract_hash,
+                "split_hash": self.split_hash,
+            },
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> Operating:
+        """Raises BadConfig where they were never chosen, BadFile where the file is damaged."""
+        if not path.is_file():
+            raise BadConfig(f"{path.parent}: no operating points yet (trained, never evaluated); run: python eval/pipeline_eval.py --run {path.parent}")
+        try:
+            values = json.loads(path.read_text())
+            values["calibration"] = Calibration.from_dict(values["calibration"])
+            values["thresholds"] = {name: Threshold(**t) for name, t in values["thresholds"].items()}
+            return cls(**values)
+        except (ValueError, TypeError, KeyError) as error:
+            raise BadFile(path, f"is damaged ({error})", "run eval/pipeline_eval.py again") from error
+
+
+@dataclass
+class Judge:
+    """The trained networks of a run and the images that could not be read, with reasons."""
+
+    run: Run
+    finder: Finder
+    models: dict[str, str]
+    workers: int = 1
+    fold: int = -1
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+    @classmethod
+    def open(cls, run: Run, runtime: Runtime, *, unet: int | None = None, resnet: int | None = None, workers: int = 1, second_stage: bool = True) -> Judge:
+        """The best weights of both stages, or those iterations. Raises BadConfig, saying what to type, where one is not trained."""
+        chosen = {"unet": unet} | ({"resnet": resnet} if second_stage else {})
+        networks, hashes = {}, {}
+        for stage, iteration in chosen.items():
+            try:
+                which = "best" if iteration is None else iteration
+                networks[stage] = from_run(run.stage(stage), which)
+                hashes[stage] = read_card(find_weights(run.stage(stage), which).with_suffix(".json")).weights_sha256
+            except MammolibsError as error:
+                raise BadConfig(f"{run.folder}: no trained {stage} ({error}); train it with: bash train/train.sh --run {run.folder}") from error
+        finder = Finder(runtime, networks["unet"], networks.get("resnet"), run.contract, batch=IMAGES_AT_ONCE)
+        fold = run.settings.fold[0] if run.settings.fold else -1
+        return cls(run, finder, hashes, workers, fold)
+
+    def rows(self, split: str) -> list[ImageRow]:
+        return [row for row in read_catalog(self.run.catalog) if row.split == split]
+
+    def analyses(self, rows: Sequence[ImageRow], name: str) -> Iterator[tuple[Prepared, Analysis]]:
+        """Both stages on each image; one that cannot be read is noted in `skipped`."""
+        results = map_files(partial(prepare_row, contract=self.run.contract), rows, workers=self.workers, describe=_path)
+        waiting: list[Prepared] = []
+        for row, result in progress(results, name, unit="image", total=len(rows)):
+            if isinstance(result, MammolibsError):
+                self.skipped.append((row.path, str(result)))
+                continue
+            waiting.append(result)
+            if len(waiting) == IMAGES_AT_ONCE:
+                yield from zip(waiting, self.finder.analyse(waiting))
+                waiting = []
+        yield from zip(waiting, self.finder.analyse(waiting))
+
+    def choose_operating_points(self) -> Operating:
+        """Mask, region and score thresholds and the calibration, on validation patients only."""
+        sweep, rows = DiceSweep(), []
+        for _, analysis in self.analyses(self.rows("validation"), "validation patients"):
+            if analysis.sample.mask is not None:
+                sweep.add(analysis.probability, analysis.sample.mask)
+            regions = matched_regions(analysis)
+            rows.append(as_prediction(analysis, image_score=raw_score(regions), raw_score=raw_score(regions), mask_threshold=0.5))
+        calibration = fit_calibration(np.array([region_features(r.regions) for r in rows]), np.array([r.label for r in rows]))
+        operating = Operating(
+            calibration=calibration, thresholds={"mask": choose_mask_threshold(sweep), "region": choose_region_threshold(rows)},
+            models=self.models, contract_hash=self.run.contract.hash(), split_hash=split_hash(read_catalog(self.run.catalog)),
+        )
+        scored = [replace(r, image_score=operating.image_score(r.regions)) for r in rows]
+        return replace(operating, thresholds=operating.thresholds | {"image_score": choose_score_threshold(scored)})
+
+    def predictions(self, split: str, operating: Operating) -> list[Prediction]:
+        """One row per image of the split, sorted by image."""
+        rows = []
+        for prepared, analysis in self.analyses(self.rows(split), f"{split} patients"):
+            regions = matched_regions(analysis)
+            rows.append(
+                as_prediction(
+                    analysis, image_score=operating.image_score(regions), raw_score=raw_score(regions), fold=self.fold,
+                    mask_threshold=operating.thresholds["mask"].value, patches=self._patches(prepared, analysis, regions),
+                )
+            )
+        return sorted(rows, key=lambda r: r.image_id)
+
+    def _patches(self, prepared: Prepared, analysis: Analysis, regions: Sequence[Any]) -> tuple[PatchScore, ...]:
+        """What the second stage says of patches round true lesions and round the regions found."""
+        if self.finder.resnet is None:
+            return ()
+        truths = lesion_truths(analysis.sample)
+        placed = [t for t in truths if t.placed]
+        scores = self.finder.malignancies([cut_patch(prepared.full, (t.centre_x, t.centre_y), self.run.contract) for t in placed])
+        labels = {"malignant": 1, "benign": 0, "normal": 0}
+        judged = [PatchScore(label=labels.get(t.pathology, -1), score=s, origin="lesion") for t, s in zip(placed, scores)]
+        for region in regions:
+            label = region_label(analysis.sample, truths, region)
+            judged.append(PatchScore(label=-1 if label is None else label, score=region.malignancy, origin="region"))
+        return tuple(judged)
+
+
+def prepare_row(row: ImageRow, contract: Contract) -> Prepared:
+    """One catalogued image with its labels, for both stages."""
+    mammogram = read_row(row)
+    raster = read_lesions(row, mammogram.pixels.shape)
+    return prepare_both(mammogram, contract, mask=raster.mask, lesions=raster.lesions, row=row)
+
+
+def raw_score(regions: Sequence[Any]) -> float:
+    """Highest probability x malignancy; 0 where nothing was found."""
+    return max((r.score for r in regions), default=0.0)
+
+
+def _path(row: ImageRow) -> str:
+    return row.path

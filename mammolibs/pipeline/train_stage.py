@@ -1,0 +1,149 @@
+"""One stage of one run, from flags to weights: what every script under train/ calls."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from mammolibs.augment import Augment
+from mammolibs.catalog import data_hash, read_catalog, split_hash
+from mammolibs.engine import FitOptions, FitResult, Start, fit, progress
+from mammolibs.errors import BadConfig
+from mammolibs.pipeline.options import StageOptions
+from mammolibs.pipeline.parents import parent_weights, starter
+from mammolibs.pipeline.patches import make_patches
+from mammolibs.pipeline.run import Run
+from mammolibs.pipeline.versions import versions
+from mammolibs.records import RunCard
+from mammolibs.runtime import Runtime, get_runtime
+from mammolibs.stages import AutoencoderStage, EncoderStage, PatchStage, UNetStage
+from mammolibs.stream import Stream
+
+# How often rows come in a pass: lesions are rare on screening images, malignant ones rarer.
+REPEATS = {"unet": {"lesion": 3}, "resnet": {"malignant": 2}}
+SHARDS = {"patches": "lesion_patches", "resnet": "patches"}
+VALIDATION_BATCH = 8
+
+
+def train_stage(name: str, options: StageOptions) -> FitResult:
+    """Train a stage as the flags say; its weights and history lie in its folder afterwards."""
+    run = Run.open(options.run, preset_name=options.preset, seed=options.seed)
+    runtime = get_runtime(precision=options.precision, seed=run.settings.seed)
+    parents: dict[str, str] = {}
+    start = choose_start(run, name, options, parents)
+    stage = make_stage(name, run)
+    if name in SHARDS:
+        make_patches(run, name, runtime, unet=getattr(options, "unet", None), workers=options.workers)
+    train, validation = open_streams(run, stage, options, runtime)
+    return fit(
+        stage,
+        runtime,
+        train=train,
+        validate=lambda model: validated(stage, model, validation, runtime),
+        folder=run.stage(name),
+        card=make_card(run, stage, train, options, parents),
+        options=fit_options(run, name, options),
+        start=start,
+    )
+
+
+def validated(stage: Any, model: Any, stream: Stream, runtime: Runtime) -> dict[str, float]:
+    """The stage's figures on a whole stream, in the precision of the run."""
+    with runtime.autocast():
+        return stage.validate(model, stream.batches(), runtime)
+
+
+def make_stage(name: str, run: Run) -> Any:
+    """The stage with the sizes of the run's preset."""
+    sizes = {"width": run.preset.width, "depth": run.preset.depth, "norm": run.preset.norm}
+    if name == "encoder":
+        return EncoderStage(**sizes)
+    if name == "autoencoder":
+        return AutoencoderStage(**sizes)
+    if name == "unet":
+        return UNetStage(**sizes)
+    return PatchStage(name=name, norm=run.preset.norm)
+
+
+def choose_start(run: Run, name: str, options: StageOptions, parents: dict[str, str]) -> Start:
+    """What `--pretrain` and its companions ask for; `parents` is filled with what the network started from."""
+    if isinstance(options.pretrain, int):
+        return Start.from_iteration(options.pretrain)
+    standing = progress(run.stage(name))
+    if options.pretrain is None and standing and not standing.finished:
+        return Start.resume()
+    named = getattr(options, "encoder", None) or getattr(options, "autoencoder", None)
+    if named is not None and options.pretrain != "no":
+        raise BadConfig(f"iteration {named} of the previous stage: goes with --pretrain no")
+    weights = getattr(options, "weights", None)
+    if weights is None and not options.from_scratch:
+        weights = parent_weights(run, name, named)
+    return Start.fresh(starter(name, weights, parents))
+
+
+def open_streams(run: Run, stage: Any, options: StageOptions, runtime: Runtime) -> tuple[Stream, Stream]:
+    """Training rows, shuffled and augmented, and validation rows as they are (with the views that the stage needs)."""
+    kind = SHARDS.get(stage.name, "shards")
+    common = {"seed": run.settings.seed, "views": stage.views, "hosts": runtime.hosts, "host": runtime.host}
+    train = Stream(
+        run.shards("train", kind),
+        global_batch=global_batch(run, stage.name, options),
+        repeats=REPEATS.get(stage.name),
+        augment=augmentation(stage.name),
+        workers=options.workers,
+        limit=options.limit,
+        **common,
+    )
+    validation = Stream(
+        run.shards("validation", kind),
+        global_batch=VALIDATION_BATCH * runtime.world if runtime.world > 1 else VALIDATION_BATCH,
+        mode="evaluate",
+        augment=augmentation(stage.name) if stage.views == "two" else None,
+        **common,
+    )
+    for stream in (train, validation):
+        if stream.contract_hash != run.contract.hash():
+            raise BadConfig(f"{run.data}: its shards were made under another contract than the run {run.folder}; make them again, or take another --run")
+    return train, validation
+
+
+def global_batch(run: Run, name: str, options: StageOptions) -> int:
+    """The flag's, else the preset's."""
+    return options.batch or run.preset.stages[name].batch
+
+
+def augmentation(name: str) -> Augment:
+    """What the training rows of a stage go through."""
+    return Augment()
+
+
+def fit_options(run: Run, name: str, options: StageOptions) -> FitOptions:
+    """One leg as flags and preset say."""
+    sizes = run.preset.stages[name]
+    return FitOptions(
+        iterations=options.it,
+        steps_per_iteration=options.steps_per_it or sizes.steps_per_it,
+        learning_rate=options.lr or sizes.learning_rate,
+        seed=run.settings.seed,
+    )
+
+
+def make_card(run: Run, stage: Any, train: Stream, options: StageOptions, parents: dict[str, str]) -> RunCard:
+    """The card as far as it is known before training; the engine fills in iteration, steps and figures."""
+    rows = read_catalog(run.catalog)
+    return RunCard(
+        stage=stage.name,
+        iteration=0,
+        steps=0,
+        architecture=stage.build().architecture,
+        contract=run.settings.contract,
+        contract_hash=run.contract.hash(),
+        data_hash=data_hash(rows),
+        split_hash=split_hash(rows),
+        seed=run.settings.seed,
+        options=asdict(options) | {"global_batch": train.global_batch},
+        parents=parents,
+        versions=versions(),
+        data_licences=tuple(sorted({row.licence for row in rows if row.licence})),
+        data_truth=tuple(sorted({row.truth for row in rows})),
+    )

@@ -1,0 +1,55 @@
+"""Encoder: two augmented views of one image lie together, those of different images apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Iterable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mammolibs.losses import embedding_spread, nt_xent, retrieval_hits, retrieval_top1
+from mammolibs.models import PretrainEncoder
+from mammolibs.records import Batch
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderStage:
+    """Contrastive pretraining (Chen et al. 2020, SimCLR) with every image of the global batch as its own class."""
+
+    width: int
+    depth: int
+    norm: str
+    temperature: float = 0.05
+    name = "encoder"
+    views = "two"
+    monitor = "contrastive_loss"
+    higher_is_better = False
+
+    def build(self) -> nn.Module:
+        return PretrainEncoder(width=self.width, depth=self.depth, norm=self.norm)
+
+    def loss(self, model: nn.Module, batch: Batch, runtime: Any) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]:
+        """NT-Xent of the global batch."""
+        first, second = model(batch.images), model(batch.second)
+        loss = nt_xent(first, second, batch.weights, temperature=self.temperature, global_cat=runtime.global_cat)
+        return loss, {"loss": (loss.detach(), torch.ones_like(loss))}
+
+    def validate(self, model: nn.Module, batches: Iterable[Batch], runtime: Any) -> dict[str, float]:
+        """Over all validation images at once: loss, share whose other view is the nearest, spread of the embeddings."""
+        first, second, weights = self._embed(model, batches, runtime)
+        return {
+            "contrastive_loss": float(nt_xent(first, second, weights, temperature=self.temperature)),
+            "retrieval_top1": float(retrieval_top1(first, second, weights)),
+            "embedding_spread": float(embedding_spread(first, weights)),
+        }
+
+    def per_image(self, model: nn.Module, batches: Iterable[Batch], runtime: Any) -> dict[str, np.ndarray]:
+        """One value per image, in the order of the shard index: is its other view the nearest of all?"""
+        first, second, weights = self._embed(model, batches, runtime)
+        return {"retrieval_top1": retrieval_hits(first, second, weights)[weights > 0].numpy()}
+
+    def _embed(self, model: nn.Module, batches: Iterable[Batch], runtime: Any) -> tuple[Tensor, Tensor, Tensor]:
+        parts = [runtime.gather_rows((model(b.images).float(), model(b.second).float(), b.weights)) for b in runtime.feed(batches)]
+        return tuple(torch.cat(column) for column in zip(*parts))
