@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from mammolibs.augment import Augment, augment_pair, generator, hidden_blocks, two_views
 from mammolibs.records import Batch, Sample
 from mammolibs.shards import Order, ShardIndex, read_sample
 from mammolibs.storage import Store
@@ -62,7 +63,7 @@ class BatchMaker:
     hosts: int
     host: int
     seed: int
-    augment: Any
+    augment: Augment | None
     views: str
     hidden_share: float
     hidden_block: int
@@ -109,8 +110,6 @@ class BatchMaker:
         if self.augment is None and self.views != "masked":
             return
 
-        from mammolibs.augment import augment_pair, generator, hidden_blocks, two_views
-
         rng = generator(self.seed, step, sample.image_id)
         if self.views == "two":
             planes["image"][:], planes["second"][:] = two_views(planes["image"], rng, self.augment)
@@ -126,7 +125,7 @@ class BatchMaker:
             planes["mask"][:] = (regions & LESION) != 0
         if self.views == "masked":
             blocks = hidden_blocks(sample.image.shape, rng, self.hidden_share, self.hidden_block)
-            planes["hidden"][:] = (np.asarray(blocks) > 0) * planes["breast"]
+            planes["hidden"][:] = blocks * planes["breast"]
 
 
 def _floats(values: Any) -> torch.Tensor:

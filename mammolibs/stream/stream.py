@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
+from mammolibs.augment import Augment
 from mammolibs.errors import BadConfig, BadData
 from mammolibs.records import Batch, Position
 from mammolibs.shards import IndexEntry, Order, ShardIndex, check_hosts, open_index
@@ -53,7 +53,7 @@ class Stream:
         global_batch: int,
         seed: int = 0,
         repeats: Repeats = None,
-        augment: Any = None,
+        augment: Augment | None = None,
         views: str = "one",
         workers: int = 0,
         hosts: int = 1,
