@@ -39,14 +39,17 @@ class Breast:
 
 
 def make_breast(exam: ExamPlan, image: ImagePlan, shape: tuple[int, int], step_mm: float) -> Breast:
-    """The breast of one view. The patient decides its size; each exam lays it down a little differently."""
+    """The breast of one view, on a grid cut off a little beyond the nipple, at most `shape`.
+
+    The patient decides the size; each exam lays the breast down a little differently.
+    """
     body = generator(exam.seed, "body", exam.patient_id)
     large, plump = body.uniform(0, 1), body.uniform(0.9, 1.1)
     draw = generator(exam.seed, "outline", exam.patient_id, image.laterality, image.view)
     again = generator(exam.seed, "position", exam.exam_id, image.laterality, image.view)
-    height = shape[0] * step_mm
     size = (0.95 + 0.45 * large) * again.uniform(0.98, 1.02)
-    outline, nipple, muscle_line = (_mlo if image.view == "MLO" else _cc)(draw, height, size, plump, again)
+    outline, nipple, muscle_line = (_mlo if image.view == "MLO" else _cc)(draw, shape[0] * step_mm, size, plump, again)
+    shape = (shape[0], min(shape[1], int((nipple[0] + 10) / step_mm)))
     depth = _depth(_parts(outline, nipple, draw), shape, step_mm)
     if muscle_line is None:
         axis = np.array([-1.0, draw.uniform(-0.1, 0.1)])
@@ -111,8 +114,11 @@ def _mlo(draw: np.random.Generator, height: float, size: float, plump: float, ag
                     (depth, tip - (tip - 0) * draw.uniform(0.38, 0.5)), (depth, tip))  # fmt: skip
     lower = _bezier((depth, tip), (depth, tip + (bottom - tip) * draw.uniform(0.55, 0.7)),
                     (depth * draw.uniform(0.5, 0.65), bottom), (draw.uniform(4, 10), bottom - draw.uniform(-4, 6)))  # fmt: skip
-    fold = draw.uniform(4.0, 16.0) if draw.random() < 0.55 else 0.0
-    end = [(-_PAD_MM, bottom)] if fold == 0 else [(fold, height + _PAD_MM / 2), (-_PAD_MM, height + _PAD_MM / 2)]
+    if draw.random() < 0.5:
+        belly = (draw.uniform(8, 26), height + _PAD_MM / 2)
+        end = [*_bezier(tuple(lower[-1]), (draw.uniform(0, 3), bottom + 6), (belly[0], bottom + 10), belly), (-_PAD_MM, belly[1])]
+    else:
+        end = [(-_PAD_MM, bottom)]
     outline = np.concatenate([[(-_PAD_MM, -_PAD_MM / 2)], upper, lower, end])
     muscle = ((top * draw.uniform(0.5, 0.78), 0.0), (0.0, height * draw.uniform(0.42, 0.62)))
     return outline, (depth, tip), muscle

@@ -7,20 +7,26 @@ import numpy as np
 
 
 def power_law(draw: np.random.Generator, shape: tuple[int, int], step_mm: float, beta: float, longest_mm: float, shortest_mm: float) -> np.ndarray:
-    """Gaussian field with a spectrum of 1/f^beta between two wavelengths; float32, mean 0, deviation 1.
+    """Gaussian field with a spectrum of 1/f^beta between two wavelengths; float32, mean 0, deviation about 1.
 
-    Mammograms have beta near 3 (Burgess, Jacobson, Judy 2001, Medical Physics 28(4)).
+    Made on as coarse a grid as its shortest wavelength allows, then enlarged. Mammograms
+    have beta near 3 (Burgess, Jacobson, Judy 2001, Medical Physics 28(4)).
     """
-    rows, columns = (cv2.getOptimalDFTSize(n) for n in shape)
+    factor = max(1, int(shortest_mm / step_mm))
+    small = (shape[0] // factor + 2, shape[1] // factor + 2)
+    rows, columns = (cv2.getOptimalDFTSize(n) for n in small)
     columns += columns % 2
-    fy = np.fft.fftfreq(rows, step_mm).astype(np.float32)[:, None]
-    fx = np.fft.rfftfreq(columns, step_mm).astype(np.float32)[None]
+    fy = np.fft.fftfreq(rows, step_mm * factor).astype(np.float32)[:, None]
+    fx = np.fft.rfftfreq(columns, step_mm * factor).astype(np.float32)[None]
     f2 = fy * fy + fx * fx
     amplitude = (f2 + np.float32(1 / longest_mm**2)) ** np.float32(-beta / 4) * np.exp(-f2 * np.float32(shortest_mm**2 / 2))
     amplitude[0, 0] = 0
     spectrum = np.fft.rfft2(draw.standard_normal((rows, columns), dtype=np.float32)) * amplitude
-    field = np.fft.irfft2(spectrum, s=(rows, columns))[: shape[0], : shape[1]].astype(np.float32)
-    return field / np.float32(field.std())
+    field = np.fft.irfft2(spectrum, s=(rows, columns))[: small[0], : small[1]].astype(np.float32)
+    field /= np.float32(field.std())
+    if factor == 1:
+        return field[: shape[0], : shape[1]]
+    return cv2.resize(field, (small[1] * factor, small[0] * factor), interpolation=cv2.INTER_CUBIC)[: shape[0], : shape[1]]
 
 
 def ridges(field: np.ndarray, width: float) -> np.ndarray:

@@ -58,13 +58,12 @@ def _flow(breast: Breast, draw: np.random.Generator) -> tuple[np.ndarray, np.nda
     along = np.hypot(dx, dy)
     across = (np.arctan2(dy, dx) - tilt) * 70.0
     shape, step = breast.depth.shape, breast.step_mm
-    return along + 6.0 * _coarse(draw, shape, step, 110.0), across + 6.5 * _coarse(draw, shape, step, 110.0)
+    return along + 6.0 * _slow(draw, shape, step, 110.0), across + 6.5 * _slow(draw, shape, step, 110.0)
 
 
-def _coarse(draw: np.random.Generator, shape: tuple[int, int], step: float, longest_mm: float) -> np.ndarray:
-    """A slow field, made small and enlarged."""
-    small = power_law(draw, (shape[0] // 8 + 2, shape[1] // 8 + 2), step * 8, 3.5, longest_mm, longest_mm / 3)
-    return cv2.resize(small, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
+def _slow(draw: np.random.Generator, shape: tuple[int, int], step: float, longest_mm: float) -> np.ndarray:
+    """A smooth field without detail."""
+    return power_law(draw, shape, step, 3.5, longest_mm, longest_mm / 3)
 
 
 def _along(field: np.ndarray, flow: tuple[np.ndarray, np.ndarray], step: float, stretch: float) -> np.ndarray:
@@ -80,7 +79,7 @@ def _web(draw: np.random.Generator, shape: tuple[int, int], step: float, flow: t
     web = np.zeros(shape, np.float32)
     for wavelength, stretch, width, share in ((14.0, 4.0, 0.09, 0.55), (8.0, 5.0, 0.12, 0.5), (4.0, 5.0, 0.16, 0.35)):
         lines = power_law(draw, shape, step, 3.0, wavelength, wavelength * 0.25)
-        fading = smooth_step(_coarse(draw, shape, step, 22.0), -0.6, 1.5)
+        fading = smooth_step(_slow(draw, shape, step, 22.0), -0.6, 1.5)
         web += share * _along(ridges(lines, width), flow, step, stretch) * fading
     return web
 
@@ -105,10 +104,10 @@ def _envelope(breast: Breast, draw: np.random.Generator, cloud: np.ndarray) -> n
 
 def _with_muscle(grey: np.ndarray, breast: Breast, draw: np.random.Generator) -> np.ndarray:
     shape, step = breast.depth.shape, breast.step_mm
-    muscle = breast.muscle + 0.5 * _coarse(draw, shape, step, 45.0)
+    muscle = breast.muscle + 0.5 * _slow(draw, shape, step, 45.0)
     inside = smooth_step(muscle, -draw.uniform(1.0, 2.0), draw.uniform(2.0, 4.0))
-    fibres = ridges(np.sin(muscle / draw.uniform(2.5, 4.0) + 2.5 * _coarse(draw, shape, step, 30.0)), 0.5)
+    fibres = ridges(np.sin(muscle / draw.uniform(2.5, 4.0) + 2.5 * _slow(draw, shape, step, 30.0)), 0.5)
     _, y = breast.grid()
     bright = draw.uniform(0.26, 0.36) * (1.0 - 0.25 * y / (shape[0] * step))
-    body = 0.30 + bright + 0.03 * np.tanh(muscle / 25.0) + 0.010 * (fibres - 0.5) + 0.012 * _coarse(draw, shape, step, 40.0)
+    body = 0.30 + bright + 0.03 * np.tanh(muscle / 25.0) + 0.010 * (fibres - 0.5) + 0.012 * _slow(draw, shape, step, 40.0)
     return grey * (1 - inside) + inside * (body + 0.30 * (grey - 0.30))
