@@ -11,7 +11,8 @@ import numpy as np
 from mammolibs.errors import BadFile
 from mammolibs.prepare.contract import Contract
 
-LEAST_CELLS = 32
+LEAST_CELLS = 96
+LEAST_SIDE = 16
 FILM_FILL = 0.95
 TISSUE_RATIO = 1.5
 
@@ -63,7 +64,7 @@ def mask_on_pixels(region: BreastRegion) -> np.ndarray:
 def _small(pixels: np.ndarray, padding: np.ndarray | None, reduce: int, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Area means scaled to [0, 1], and where there is film or detector: bool. Only whole cells are seen."""
     rows, columns = pixels.shape[0] // reduce, pixels.shape[1] // reduce
-    if rows < LEAST_CELLS // 2 or columns < LEAST_CELLS // 2:
+    if min(rows, columns) < LEAST_SIDE:
         raise _no_breast(name, f"the image has {pixels.shape[0]} x {pixels.shape[1]} pixels")
     values = pixels if pixels.dtype in (np.float32, np.uint8, np.uint16) else pixels.astype(np.float32)
     small = cv2.resize(values[: rows * reduce, : columns * reduce], (columns, rows), interpolation=cv2.INTER_AREA).astype(np.float32)

@@ -19,7 +19,8 @@ class Contract:
 
     canvas_height_px, canvas_width_px: the whole-image canvas, both divisible by 16.
     low_percentile, high_percentile: intensities inside the breast that become 1 and 65535.
-    finder_reduce: original pixels per cell of the small image that the breast is looked for in.
+    finder_reduce: original pixels per cell of the small image that the breast is looked for in,
+    at most: small images have fewer.
     finder_blur_cells: sigma of the Gaussian before the threshold. finder_open_share: what is
     thinner than this share of the small image's shorter side is no breast. finder_grow_cells:
     the mask is widened by so many cells, for the skin line. finder_least_share: the smallest
