@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 from mammolibs.errors import BadFile
@@ -28,18 +29,22 @@ class Layout:
         self.root = Path(root).absolute()
         if not self.root.is_dir():
             raise BadFile(root, "is no folder", "give the folder that holds the data set, or its archive")
-        self.files = sorted(self._walk())
-        if not self.files:
-            raise BadFile(root, "is an empty folder", "give the folder that holds the data set")
+        self.files: list[Path] = []
         self._by_name: dict[str, list[Path]] = defaultdict(list)
         self._by_stem: dict[str, list[Path]] = defaultdict(list)
         self._by_folder: dict[str, list[Path]] = defaultdict(list)
-        for path in self.files:
-            self._by_name[_plain(path.name)].append(path)
-            if is_image_name(path):
-                self._by_stem[path.stem.lower()].append(path)
-                for folder in path.relative_to(self.root).parts[:-1]:
-                    self._by_folder[folder.lower()].append(path)
+        for folder, names in self._walk():
+            above = [part.lower() for part in folder.relative_to(self.root).parts]
+            for name in names:
+                path = folder / name
+                self.files.append(path)
+                self._by_name[_plain(name)].append(path)
+                if is_image_name(name):
+                    self._by_stem[path.stem.lower()].append(path)
+                    for part in above:
+                        self._by_folder[part].append(path)
+        if not self.files:
+            raise BadFile(root, "is an empty folder", "give the folder that holds the data set")
 
     def images(self, stem: str) -> list[Path]:
         """Image files of this name without ending, the shortest path first."""
@@ -73,10 +78,10 @@ class Layout:
         archives = [path for path in self.files if is_archive(path)]
         return f"the archive {archives[0].name} lies in it: give that as the path" if archives else ""
 
-    def _walk(self):
+    def _walk(self) -> Iterator[tuple[Path, list[str]]]:
         for folder, subfolders, names in os.walk(self.root):
-            subfolders[:] = [s for s in subfolders if not s.startswith(".") and s != "__MACOSX"]
-            yield from (Path(folder, name) for name in names if not name.startswith("."))
+            subfolders[:] = sorted(s for s in subfolders if not s.startswith(".") and s != "__MACOSX")
+            yield Path(folder), sorted(name for name in names if not name.startswith("."))
 
 
 def _plain(name: str) -> str:

@@ -10,8 +10,6 @@ from typing import Any
 from mammolibs.errors import BadConfig, BadData, BadFile
 from mammolibs.records import ImageRow
 
-BAR_AFTER_SECONDS = 2.0
-
 # FOR PROCESSING and FOR PRESENTATION images of one exposure: the second only, or the first too, as its copy.
 TWIN_OPTIONS = ("presentation", "both")
 
@@ -75,9 +73,7 @@ class Source:
 
 def collect(result: SourceResult, items: Iterable[Any], make: Callable[[Any], ImageRow], *, describe: Callable[[Any], str | Path]) -> None:
     """Add `make(item)` to the rows, item by item; one that raises BadFile or BadData is skipped with its reason."""
-    from tqdm import tqdm
-
-    for item in tqdm(list(items), desc="reading headers", unit="file", delay=BAR_AFTER_SECONDS, leave=False):
+    for item in items:
         try:
             result.rows.append(make(item))
         except BadFile as error:

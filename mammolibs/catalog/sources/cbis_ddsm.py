@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mammolibs.catalog.headers import read_facts
+from mammolibs.catalog.headers import Headers
 from mammolibs.catalog.label_tables import read_csv
 from mammolibs.catalog.layout import Layout
 from mammolibs.catalog.source import Source, SourceResult, collect
@@ -118,20 +118,21 @@ def read(root: Path, options: Mapping[str, str]) -> SourceResult:
     if not present:
         raise files.refuse_empty("CBIS-DDSM that its tables name")
     result.absent = len(films) - len(present)
-    collect(result, present, lambda item: _row(*item, finder), describe=lambda item: item[1])
-    for reason, count in finder.unplaced.items():
+    headers = Headers([path for _, path in present] + [path for group, _ in present for a in group for path in finder.parts(a)])
+    unplaced: Counter[str] = Counter()
+    collect(result, present, lambda item: _row(*item, finder, headers, unplaced), describe=lambda item: item[1])
+    for reason, count in unplaced.items():
         result.note_count(count, f"lesions {reason} (kept without a place)")
     result.note_count(sum(len(s) > 1 for s in splits.values()), "patients on both sides of the official split (which is kept as a column and not used)")
     return result
 
 
 class _Finder:
-    """Files of the cases by folder name, whichever of the layouts it is. `unplaced` counts lesions without a mask."""
+    """Files of the cases by folder name, whichever of the layouts it is."""
 
     def __init__(self, files: Layout):
         self.files = files
         self.series = _read_series(files)
-        self.unplaced: Counter[str] = Counter()
 
     def in_folders(self, folders: Iterable[str]) -> list[Path]:
         """Files below the folders, or in the series of that UID, DICOM first."""
@@ -142,20 +143,23 @@ class _Finder:
         """The full image of a film. The mass and the calcification tables name two copies of it; either will do."""
         return next((path for a in group for path in (*self.in_folders(a.image), *self.files.images(a.image[0]))), None)
 
-    def outline(self, abnormality: Abnormality, image: ImageFacts) -> Outline:
-        """The lesion's mask; shape "none" where there is none that fits the image."""
-        candidates = []
-        for path in self.in_folders((*abnormality.crop, *abnormality.mask)):
-            try:
-                candidates.append((path, read_facts(path)))
-            except BadFile:
-                self.unplaced["with a file that cannot be read"] += 1
-                return Outline(shape="none")
-        mask = choose_mask(image, candidates)
-        if mask is None:
-            self.unplaced["without a mask of their image's shape" if candidates else "without a mask on the disk"] += 1
-            return Outline(shape="none")
-        return Outline(shape="mask", path=str(mask))
+    def parts(self, abnormality: Abnormality) -> list[Path]:
+        """The lesion's crop and mask, whichever is which."""
+        return self.in_folders((*abnormality.crop, *abnormality.mask))
+
+
+def _outline(parts: list[Path], image: ImageFacts, headers: Headers, unplaced: Counter[str]) -> Outline:
+    """The lesion's mask; shape "none", and counted by reason, where there is none that fits the image."""
+    try:
+        mask = choose_mask(image, [(path, headers[path]) for path in parts])
+    except BadFile:
+        mask, reason = None, "with a file that cannot be read"
+    else:
+        reason = "without a mask of their image's shape" if parts else "without a mask on the disk"
+    if mask is None:
+        unplaced[reason] += 1
+        return Outline(shape="none")
+    return Outline(shape="mask", path=str(mask))
 
 
 def choose_mask(image: ImageFacts, candidates: Iterable[tuple[Path, ImageFacts]]) -> Path | None:
@@ -184,9 +188,9 @@ def _read_series(files: Layout) -> dict[str, list[Path]]:
     return dict(series)
 
 
-def _row(group: list[Abnormality], path: Path, finder: _Finder) -> ImageRow:
+def _row(group: list[Abnormality], path: Path, finder: _Finder, headers: Headers, unplaced: Counter[str]) -> ImageRow:
     first = group[0]
-    facts = read_facts(path)
+    facts = headers[path]
     splits = {abnormality.split for abnormality in group}
     patient = make_person("cbis_ddsm", first.patient)
     return ImageRow(
@@ -202,7 +206,13 @@ def _row(group: list[Abnormality], path: Path, finder: _Finder) -> ImageRow:
         birads=worst_birads(a.assessment for a in group),
         density=translate(first.density, ACR_DENSITY, "density"),
         lesions=tuple(
-            Lesion(lesion_id=a.lesion_id, kind=a.kind, pathology=a.pathology, outline=finder.outline(a, facts)) for a in group
+            Lesion(
+                lesion_id=a.lesion_id,
+                kind=a.kind,
+                pathology=a.pathology,
+                outline=_outline(finder.parts(a), facts, headers, unplaced),
+            )
+            for a in group
         ),
         official_split=splits.pop() if len(splits) == 1 else "mixed",
         maker=facts.manufacturer,

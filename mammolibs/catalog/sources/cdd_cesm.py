@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mammolibs.catalog.headers import read_facts
+from mammolibs.catalog.headers import Headers
 from mammolibs.catalog.label_tables import read_csv, read_sheets
 from mammolibs.catalog.layout import Layout
 from mammolibs.catalog.outlines import circle, ellipse, polygon, refuse_outside
@@ -125,7 +125,8 @@ def read(root: Path, options: Mapping[str, str]) -> SourceResult:
     if table is None:
         result.notes.append(f"{SEGMENTATIONS} is not there: lesions are unknown")
     reader = _Reader(outlines)
-    collect(result, present, reader.row, describe=lambda item: item[1])
+    headers = Headers(path for _, path in present)
+    collect(result, present, lambda item: reader.row(*item, headers[item[1]]), describe=lambda item: item[1])
     result.note_count(reader.resized, "copies of 512 x 512, whose scale is unknown (the drawn outlines are not used for them)")
     return result
 
@@ -141,10 +142,8 @@ class _Reader:
         self.outlines = outlines
         self.resized = 0
 
-    def row(self, item: tuple[Listed, Path]) -> ImageRow:
-        listed, path = item
+    def row(self, listed: Listed, path: Path, facts: ImageFacts) -> ImageRow:
         record = listed.record
-        facts = read_facts(path)
         pathology = translate(record[_LABEL], PATHOLOGY_WORDS, "label")
         lesions = self._lesions(listed, path, facts, pathology)
         refuse_outside(lesions, facts.rows, facts.columns)

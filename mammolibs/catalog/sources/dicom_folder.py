@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from mammolibs.catalog.headers import iter_image_files, read_headers
+from mammolibs.catalog.headers import Headers, iter_image_files
 from mammolibs.catalog.layout import Layout
 from mammolibs.catalog.source import TWIN_OPTIONS, Source, SourceResult
 from mammolibs.catalog.words import make_id, make_person
+from mammolibs.errors import BadFile
 from mammolibs.records import UNKNOWN, ImageFacts, ImageRow
 
 NAME = "dicom_folder"
@@ -29,7 +30,7 @@ def read(root: Path, options: Mapping[str, str]) -> SourceResult:
     if not paths:
         raise files.refuse_empty("a kind that can be read (DICOM, PNG, JPEG, PGM)")
     result = SourceResult()
-    headers = _drop_copies(result, read_headers(result, paths))
+    headers = _drop_copies(result, _read(result, paths))
     parents = _find_twins(headers)
     if options["twins"] == "presentation":
         for path in parents:
@@ -42,6 +43,17 @@ def read(root: Path, options: Mapping[str, str]) -> SourceResult:
         result.rows += _frames(row, facts, options["frames"])
     _add_notes(result, headers, options["frames"])
     return result
+
+
+def _read(result: SourceResult, paths: list[Path]) -> dict[Path, ImageFacts]:
+    """path -> facts; what cannot be read is skipped."""
+    headers, readable = Headers(paths), {}
+    for path in paths:
+        try:
+            readable[path] = headers[path]
+        except BadFile as error:
+            result.skip(path, error.problem)
+    return readable
 
 
 def _drop_copies(result: SourceResult, headers: dict[Path, ImageFacts]) -> dict[Path, ImageFacts]:

@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mammolibs.catalog.headers import read_facts
+from mammolibs.catalog.headers import Headers
 from mammolibs.catalog.label_tables import read_text
 from mammolibs.catalog.layout import Layout
 from mammolibs.catalog.outlines import circle, refuse_outside
 from mammolibs.catalog.source import Source, SourceResult, collect
 from mammolibs.catalog.words import PATHOLOGY_WORDS, make_id, make_person, translate, worst_pathology
 from mammolibs.errors import BadData, BadFile
-from mammolibs.records import ImageRow, Lesion, Outline
+from mammolibs.records import ImageFacts, ImageRow, Lesion, Outline
 
 SIDE_PIXELS = 1024
 SPACING_MM = 0.2
@@ -81,16 +81,15 @@ def read(root: Path, options: Mapping[str, str]) -> SourceResult:
     if not present:
         raise files.refuse_empty("MIAS (mdb001.pgm and so on)")
     result.absent = len(films) - len(present)
-    collect(result, present, _row, describe=lambda pair: pair[1])
+    headers = Headers(path for _, path in present)
+    collect(result, present, lambda pair: _row(*pair, headers[pair[1]]), describe=lambda pair: pair[1])
     result.note_count(
         sum(lesion.outline.shape == "none" for row in result.rows for lesion in row.lesions), "lesions whose place the table does not give"
     )
     return result
 
 
-def _row(film_and_path: tuple[Film, Path]) -> ImageRow:
-    film, path = film_and_path
-    facts = read_facts(path)
+def _row(film: Film, path: Path, facts: ImageFacts) -> ImageRow:
     if (facts.rows, facts.columns) != (SIDE_PIXELS, SIDE_PIXELS):
         raise BadData(f"is {facts.columns} x {facts.rows} pixels; the table's places are for {SIDE_PIXELS} x {SIDE_PIXELS}")
     refuse_outside(film.lesions, facts.rows, facts.columns)

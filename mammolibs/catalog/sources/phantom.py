@@ -6,13 +6,13 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
-from mammolibs.catalog.headers import read_facts
+from mammolibs.catalog.headers import Headers
 from mammolibs.catalog.label_tables import read_csv
 from mammolibs.catalog.layout import Layout
 from mammolibs.catalog.source import TWIN_OPTIONS, Source, SourceResult, collect
 from mammolibs.catalog.words import KIND_WORDS, LATERALITY_WORDS, PATHOLOGY_WORDS, VIEW_WORDS, make_id, make_person, number, translate, whole
 from mammolibs.errors import BadData, BadFile
-from mammolibs.records import ImageRow, Lesion, Outline
+from mammolibs.records import ImageFacts, ImageRow, Lesion, Outline
 
 _TRUTH_COLUMNS = (
     *("image_id", "file", "patient_id", "exam_id", "laterality", "view", "pathology", "birads", "density"),
@@ -39,7 +39,13 @@ def read(root: Path, options: Mapping[str, str]) -> SourceResult:
             result.skip(folder / record["file"], "FOR PROCESSING twin of an image that is there", on_purpose=True)
         else:
             wanted.append(record)
-    collect(result, wanted, lambda r: _row(folder, r, lesions[r["image_id"]]), describe=lambda r: folder / r["file"])
+    headers = Headers(folder / record["file"] for record in wanted)
+    collect(
+        result,
+        wanted,
+        lambda record: _row(folder, record, lesions[record["image_id"]], headers[folder / record["file"]]),
+        describe=lambda record: folder / record["file"],
+    )
     return result
 
 
@@ -60,11 +66,10 @@ def _lesions(folder: Path, records: list[dict[str, str]]) -> defaultdict[str, tu
     return found
 
 
-def _row(folder: Path, record: dict[str, str], lesions: tuple[Lesion, ...]) -> ImageRow:
+def _row(folder: Path, record: dict[str, str], lesions: tuple[Lesion, ...], facts: ImageFacts) -> ImageRow:
     said = {part for part in record["lesion_ids"].split("|") if part}
     if said != {lesion.lesion_id.removeprefix("phantom-") for lesion in lesions}:
         raise BadData(f"{record['image_id']}: truth.csv and lesions.csv name different lesions; make the phantoms again")
-    facts = read_facts(folder / record["file"])
     if (facts.rows, facts.columns) != (whole(record["rows"], "rows"), whole(record["columns"], "columns")):
         raise BadData(f"is {facts.rows} x {facts.columns} pixels, truth.csv says {record['rows']} x {record['columns']}")
     return ImageRow(

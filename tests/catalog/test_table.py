@@ -1,0 +1,91 @@
+"""The table on disk: nothing is lost, a run's folder can be moved, other files are refused; hashes."""
+
+import dataclasses
+import shutil
+
+import pytest
+
+from mammolibs.catalog import data_hash, read_catalog, split_hash, write_catalog
+from mammolibs.errors import BadFile
+from mammolibs.records import ImageRow, Lesion, Outline
+from tests.catalog.trees import row
+
+LESIONS = (
+    Lesion(lesion_id="a", kind="mass", pathology="malignant", outline=Outline(shape="mask", path="/masks/ä 1.png")),
+    Lesion(lesion_id="b", outline=Outline(shape="polygon", points=((1.5, 2.25), (3.0, 4.0), (0.1, 1e-9)))),
+    Lesion(lesion_id="c", kind="calcification", outline=Outline(shape="circle", points=((7, 8),), radius_px=3.3), slice=12),
+    Lesion(lesion_id="d", pathology="benign"),
+)
+FULL = ImageRow(
+    image_id="s-1", source="s", patient_id="s/1", exam_id="s/1a", path="/data/ö, \"x\".dcm", frame=3, laterality="L", view="MLO",
+    pathology="malignant", truth="biopsy", birads="4a", density="C", lesions=LESIONS, split="test", official_split="train",
+    parent_id="s-0", maker="ACME\nInc", spacing_mm=0.0701234567890123, bits=14, age_years=61, licence="CC BY",
+)  # fmt: skip
+
+
+def test_every_field_survives(tmp_path):
+    rows = [FULL, row("p2"), row("p3", lesions=LESIONS[:1])]
+    assert not [f.name for f in dataclasses.fields(ImageRow) if f.name not in ("path",) and getattr(FULL, f.name) == f.default]
+    write_catalog(tmp_path / "catalog.parquet", rows)
+    assert read_catalog(tmp_path / "catalog.parquet") == rows
+
+
+def test_an_empty_catalog_survives(tmp_path):
+    write_catalog(tmp_path / "c.parquet", [])
+    assert read_catalog(tmp_path / "c.parquet") == []
+
+
+def test_any_tool_can_read_it(tmp_path):
+    import pyarrow.parquet as pq
+
+    write_catalog(tmp_path / "c.parquet", [FULL])
+    table = pq.read_table(tmp_path / "c.parquet")
+    assert set(table.column_names) == {f.name for f in dataclasses.fields(ImageRow)}
+    assert table.schema.metadata[b"mammolibs.split_hash"].decode() == split_hash([FULL])
+    assert pq.ParquetFile(tmp_path / "c.parquet").metadata.row_group(0).column(0).compression == "ZSTD"
+
+
+def test_files_below_the_table_move_with_it(tmp_path):
+    old, new = tmp_path / "run" / "data", tmp_path / "moved"
+    inside = row("p1").__class__(**{f.name: getattr(FULL, f.name) for f in dataclasses.fields(FULL)} | {
+        "path": str(old / "unpacked" / "a.pgm"),
+        "lesions": (Lesion(lesion_id="m", outline=Outline(shape="mask", path=str(old / "unpacked" / "m.png"))),),
+    })  # fmt: skip
+    write_catalog(old / "catalog.parquet", [inside, FULL])
+    shutil.move(tmp_path / "run" / "data", new)
+    first, second = read_catalog(new / "catalog.parquet")
+    assert first.path == str(new / "unpacked" / "a.pgm") and first.lesions[0].outline.path == str(new / "unpacked" / "m.png")
+    assert second == FULL
+
+
+def test_what_is_no_catalog_is_named(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with pytest.raises(BadFile, match="is not there"):
+        read_catalog(tmp_path / "none.parquet")
+    (tmp_path / "text.parquet").write_text("hello")
+    with pytest.raises(BadFile, match="is no catalog"):
+        read_catalog(tmp_path / "text.parquet")
+    pq.write_table(pa.table({"x": [1]}), tmp_path / "other.parquet")
+    with pytest.raises(BadFile, match="of this version"):
+        read_catalog(tmp_path / "other.parquet")
+
+
+def test_an_older_table_without_a_newer_field_is_read(tmp_path):
+    import pyarrow.parquet as pq
+
+    write_catalog(tmp_path / "c.parquet", [FULL])
+    pq.write_table(pq.read_table(tmp_path / "c.parquet").drop_columns(["licence"]), tmp_path / "old.parquet")
+    assert read_catalog(tmp_path / "old.parquet") == [dataclasses.replace(FULL, licence="")]
+
+
+def test_hashes_change_with_what_they_name_and_with_nothing_else():
+    rows = [FULL, row("p2", split="train")]
+    moved = [dataclasses.replace(rows[1], path="/other/p2-1.png"), rows[0]]
+    assert data_hash(rows) == data_hash(moved) and split_hash(rows) == split_hash(moved)
+    other_split = [rows[0], dataclasses.replace(rows[1], split="test")]
+    assert data_hash(rows) == data_hash(other_split) and split_hash(rows) != split_hash(other_split)
+    changes = {"pathology": "benign", "spacing_mm": 0.2, "patient_id": "s/2", "lesions": LESIONS[:2], "path": "/data/b.dcm"}
+    hashes = {data_hash([dataclasses.replace(FULL, **{key: value}), rows[1]]) for key, value in changes.items()}
+    assert len(hashes | {data_hash(rows)}) == len(changes) + 1
