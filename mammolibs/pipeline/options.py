@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
 
 from mammolibs.errors import BadConfig
 from mammolibs.pipeline.cli import option
@@ -97,6 +97,18 @@ class PipelineEvalOptions(RunOptions):
 
     unet: int | None = option(None, "iteration of the U-Net (default its best)", parse=int, metavar="N")
     resnet: int | None = option(None, "iteration of the ResNet (default its best)", parse=int, metavar="N")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictOptions:
+    """scripts/predict.py"""
+
+    image: str = option(MISSING, "an image, or a folder of images", positional=True)
+    run: str = option("runs/default", "folder of the trained run", metavar="FOLDER")
+    out: str = option("findings", "folder for the findings", metavar="FOLDER")
+    spacing_mm: float | None = option(None, "millimetres per pixel, where the file does not say", parse=float)
+    precision: str = option("auto", "arithmetic of the networks", choices=("auto", "float32", "bfloat16"))
+    workers: int = option(1, "processes that read")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,11 +26,11 @@ def lesion_truths(sample: Sample) -> tuple[LesionTruth, ...]:
     )
 
 
-def matched_regions(analysis: Analysis) -> tuple[Region, ...]:
-    """The regions found, strongest first, each with the lesion that it hit; `score` is probability x malignancy."""
+def found_regions(analysis: Analysis) -> list[Region]:
+    """The regions found, strongest first, in original pixels; `score` is probability x malignancy."""
     malignancies = analysis.malignancies or (None,) * len(analysis.regions)
     scale = analysis.sample.placement.scale
-    regions = [
+    return [
         Region(
             probability=min(r.probability, 1.0),
             malignancy=m,
@@ -42,8 +42,12 @@ def matched_regions(analysis: Analysis) -> tuple[Region, ...]:
         )
         for r, m, (x, y) in zip(analysis.regions, malignancies, analysis.centres)
     ]
+
+
+def matched_regions(analysis: Analysis) -> tuple[Region, ...]:
+    """The regions found, each with the lesion that it hit."""
     sample = analysis.sample
-    return match_regions(regions, lesion_truths(sample), sample.extra["spacing_mm"], height=sample.placement.original[0])
+    return match_regions(found_regions(analysis), lesion_truths(sample), sample.extra["spacing_mm"], height=sample.placement.original[0])
 
 
 def region_label(sample: Sample, truths: tuple[LesionTruth, ...], region: Region) -> int | None:

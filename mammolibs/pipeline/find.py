@@ -1,0 +1,140 @@
+"""A trained run applied to files that nobody has catalogued: findings as JSON, pictures, and a table for a folder."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Iterator, Sequence
+
+import numpy as np
+
+from mammolibs.errors import BadConfig, BadData, BadFile, MammolibsError
+from mammolibs.imaging import iter_image_files, read_mammogram
+from mammolibs.imaging.pool import map_files
+from mammolibs.pipeline.judge import OPERATING_NAME, Judge, Operating
+from mammolibs.pipeline.options import PredictOptions
+from mammolibs.pipeline.outcomes import found_regions
+from mammolibs.pipeline.progress import progress
+from mammolibs.pipeline.run import Run
+from mammolibs.predict import Analysis, Finder, Prepared, draw, make_findings, prepare_both, preview, write_overlay
+from mammolibs.prepare import Contract
+from mammolibs.records import Findings
+from mammolibs.runtime import get_runtime
+from mammolibs.storage import write_atomic, write_json
+
+COLUMNS = ("file", "outcome", "image_score", "findings", "highest_probability", "highest_malignancy", "laterality", "view", "json")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Source:
+    """One file, prepared: for the networks, and small for the eye (uint8 H W)."""
+
+    path: Path
+    prepared: Prepared
+    picture: np.ndarray
+
+
+def predict_files(options: PredictOptions) -> list[Findings]:
+    """Findings of a file or of all images below a folder, written into `--out`; prints one line per image.
+
+    In a folder, what cannot be read is counted and listed in skipped.csv. Raises BadFile
+    for a single file that cannot be read, BadConfig (saying what to type) without a
+    trained run, BadData where a folder gives nothing.
+    """
+    finder, operating, contract = open_finder(options)
+    source, out = Path(options.image), Path(options.out)
+    paths = list(iter_image_files(source)) if source.is_dir() else [source]
+    if not source.exists():
+        raise BadFile(source, "is not there", "give an image or a folder of images")
+    if not paths:
+        raise BadData(f"{source}: no DICOM, PNG, PGM or JPEG image below this folder; give another one")
+    results, skipped = [], []
+    for item, answer in analyse_files(paths, finder, contract, options):
+        if isinstance(answer, MammolibsError):
+            if not source.is_dir():
+                raise answer
+            skipped.append((str(item), str(answer)))
+            continue
+        findings = to_findings(item, answer, operating, contract, options.spacing_mm)
+        stem = out / item.path.relative_to(source).with_suffix("") if source.is_dir() else out / item.path.stem
+        write_json(stem.with_name(stem.name + ".json"), asdict(findings))
+        write_overlay(stem.with_name(stem.name + ".png"), draw(item.picture, findings))
+        results.append((findings, stem.with_name(stem.name + ".json")))
+        print(f"{findings.source_file}: {findings.outcome}, image score {findings.image_score:.3f}, {len(findings.findings)} findings", flush=True)
+    if source.is_dir():
+        write_tables(out, results, skipped)
+        if not results:
+            raise BadData(f"{source}: none of {len(paths)} images could be used; {out / 'skipped.csv'} says why")
+    print(f"{out}: {len(results)} images" + (f", {len(skipped)} skipped (skipped.csv)" if skipped else ""), flush=True)
+    return [findings for findings, _ in results]
+
+
+def open_finder(options: PredictOptions) -> tuple[Finder, Operating, Contract]:
+    """The run's networks and what was chosen for them. Raises BadConfig where they do not belong together."""
+    run = Run.open(options.run)
+    runtime = get_runtime(precision=options.precision, seed=run.settings.seed, announce=False)
+    judge = Judge.open(run, runtime)
+    operating = Operating.load(run.folder / OPERATING_NAME)
+    if operating.models != judge.models or operating.contract_hash != run.contract.hash():
+        raise BadConfig(f"{run.folder}: its operating points were chosen for other weights; run: python eval/pipeline_eval.py --run {run.folder}")
+    return judge.finder, operating, run.contract
+
+
+def analyse_files(
+    paths: Sequence[Path], finder: Finder, contract: Contract, options: PredictOptions
+) -> Iterator[tuple[Any, Analysis | MammolibsError]]:
+    """(Source, Analysis) of each image that can be read, (path, error) of each that cannot."""
+    reading = map_files(partial(read_source, contract=contract, spacing_mm=options.spacing_mm), paths, workers=max(1, options.workers))
+    waiting: list[Source] = []
+    for path, result in progress(reading, "images", unit="image", total=len(paths)):
+        if isinstance(result, MammolibsError):
+            yield path, result
+            continue
+        waiting.append(result)
+        if len(waiting) == finder.batch:
+            yield from zip(waiting, finder.analyse([s.prepared for s in waiting]))
+            waiting = []
+    yield from zip(waiting, finder.analyse([s.prepared for s in waiting]))
+
+
+def read_source(path: Path, contract: Contract, spacing_mm: float | None) -> Source:
+    """One file for the networks and for the eye. Raises BadFile."""
+    mammogram = read_mammogram(path, spacing_mm=spacing_mm)
+    return Source(path=path, prepared=prepare_both(mammogram, contract), picture=preview(mammogram.pixels))
+
+
+def to_findings(source: Source, analysis: Analysis, operating: Operating, contract: Contract, spacing_mm: float | None) -> Findings:
+    """Findings above the region threshold, and the calibrated image score."""
+    return make_findings(
+        analysis,
+        source_file=str(source.path),
+        image_score=operating.image_score(found_regions(analysis)),
+        threshold=operating.thresholds["region"].value or 0.0,
+        models=operating.models,
+        contract_hash=contract.hash(),
+        spacing_mm=spacing_mm or source.prepared.full.spacing_mm,
+    )
+
+
+def write_tables(out: Path, results: Sequence[tuple[Findings, Path]], skipped: Sequence[tuple[str, str]]) -> None:
+    """findings.csv, one row per image, and skipped.csv."""
+    rows = [
+        (
+            f.source_file, f.outcome, f"{f.image_score:.6f}", len(f.findings), max((x.probability for x in f.findings), default=""),
+            max((x.malignancy for x in f.findings), default=""), f.laterality, f.view, path.relative_to(out).as_posix(),
+        )
+        for f, path in results
+    ]
+    write_atomic(out / "findings.csv", _csv(COLUMNS, rows))
+    write_atomic(out / "skipped.csv", _csv(("file", "reason"), skipped))
+
+
+def _csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return text.getvalue().encode()

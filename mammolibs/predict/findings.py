@@ -1,0 +1,68 @@
+"""From regions to findings: in original pixels, with sizes in mm where the spacing is known."""
+
+from __future__ import annotations
+
+from typing import Callable
+
+import cv2
+import numpy as np
+
+from mammolibs.predict.finder import Analysis
+from mammolibs.prepare import to_original
+from mammolibs.records import Finding, Findings
+
+FOUND, NOTHING = "regions found", "nothing found"
+
+
+def make_findings(
+    analysis: Analysis,
+    *,
+    source_file: str,
+    image_score: float,
+    threshold: float,
+    models: dict[str, str],
+    contract_hash: str,
+    spacing_mm: float | None,
+    score: Callable[[float, float], float] = lambda probability, malignancy: probability * malignancy,
+) -> Findings:
+    """All regions whose probability lies above `threshold`, strongest first. None of them is an outcome too."""
+    sample = analysis.sample
+    findings = []
+    for region, malignancy in zip(analysis.regions, analysis.malignancies, strict=True):
+        if region.probability <= threshold:
+            continue
+        outline = to_original(np.array(region.outline), sample.placement)
+        centre = to_original(np.array([region.centre]), sample.placement)[0]
+        (left, top), (right, bottom) = outline.min(0), outline.max(0)
+        findings.append(
+            Finding(
+                outline=tuple((round(float(x), 1), round(float(y), 1)) for x, y in outline),
+                box=(float(left), float(top), float(right), float(bottom)),
+                centre=(float(centre[0]), float(centre[1])),
+                size_mm=None if spacing_mm is None else longest_side_px(outline, 1 / sample.placement.scale) * spacing_mm,
+                probability=min(region.probability, 1.0),
+                malignancy=malignancy,
+                score=score(region.probability, malignancy),
+            )
+        )
+    return Findings(
+        image_id=sample.image_id,
+        source_file=source_file,
+        findings=tuple(findings),
+        image_score=image_score,
+        outcome=FOUND if findings else NOTHING,
+        spacing_mm=spacing_mm,
+        laterality=sample.laterality,
+        view=sample.view,
+        original=sample.placement.original,
+        contract_hash=contract_hash,
+        models=models,
+        threshold=threshold,
+        notes=() if spacing_mm else ("unknown spacing: sizes in mm are not given; --spacing-mm sets it",),
+    )
+
+
+def longest_side_px(outline: np.ndarray, pixel: float) -> float:
+    """The longer side of the smallest rectangle, at any angle, round the pixels of an outline (N 2); pixel: their width."""
+    _, (width, height), _ = cv2.minAreaRect(outline.astype(np.float32))
+    return max(width, height) + pixel
