@@ -4,7 +4,7 @@ Pure functions of (Mammogram, Contract), numpy and OpenCV.
 """
 
 from mammolibs.prepare.breast import BreastRegion, find_breast, mask_on_pixels
-from mammolibs.prepare.contract import Contract
+from mammolibs.prepare.contract import Contract, parse_canvas
 from mammolibs.prepare.lesions import LesionShape, Raster, describe, rasterize
 from mammolibs.prepare.orient import Located, chest_wall_side, locate
 from mammolibs.prepare.patches import cut_patch, patch_placement, patch_side_px
@@ -14,5 +14,5 @@ from mammolibs.prepare.sample import FullResolution, breast_on_canvas, breast_sp
 __all__ = [
     "BreastRegion", "Contract", "FullResolution", "LesionShape", "Located", "Raster", "breast_box", "breast_on_canvas", "breast_spacing_mm", "chest_wall_side",
     "cut_patch", "describe", "find_breast", "full_resolution", "image_to_canvas", "locate", "mask_on_pixels", "mask_to_canvas",
-    "mask_to_original", "patch_placement", "patch_side_px", "place", "prepare_image", "rasterize", "to_canvas", "to_original",
+    "mask_to_original", "parse_canvas", "patch_placement", "patch_side_px", "place", "prepare_image", "rasterize", "to_canvas", "to_original",
 ]

@@ -97,3 +97,13 @@ def _check_side(name: str, value: int) -> None:
     if int(value) != value or value < CANVAS_STEP_PX or value % CANVAS_STEP_PX:
         nearest = max(CANVAS_STEP_PX, round(value / CANVAS_STEP_PX) * CANVAS_STEP_PX)
         raise BadConfig(f"contract: {name} is {value}, it must be divisible by {CANVAS_STEP_PX}; nearest: {nearest}")
+
+
+def parse_canvas(text: str) -> tuple[int, int]:
+    """Height and width of a canvas from text such as "512x320". Raises BadConfig."""
+    sides = text.lower().split("x")
+    if len(sides) != 2 or not all(side.strip().isdecimal() for side in sides):
+        raise BadConfig(f"canvas is {text!r}; write height x width in pixels, such as 512x320")
+    for name, side in zip(("canvas_height_px", "canvas_width_px"), sides, strict=True):
+        _check_side(name, int(side))
+    return int(sides[0]), int(sides[1])

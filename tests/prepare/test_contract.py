@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 import pytest
 
 from mammolibs.errors import BadConfig
-from mammolibs.prepare import Contract
+from mammolibs.prepare import Contract, parse_canvas
 
 OTHER = {"canvas_height_px": 528, "canvas_width_px": 336, "resampler": None, "finder_reduce": 4, "finder_grow_cells": 3, "patch_size_px": 64, "version": 9}
 
@@ -46,3 +46,10 @@ def test_a_contract_of_another_version_is_refused():
     values = Contract().to_dict() | {"sharpen": 1}
     with pytest.raises(BadConfig, match="sharpen"):
         Contract.from_dict(values)
+
+
+def test_a_canvas_is_read_from_text():
+    assert parse_canvas("512x320") == (512, 320)
+    for text, told in (("512", "512x320"), ("axb", "512x320"), ("500x320", "496")):
+        with pytest.raises(BadConfig, match=told):
+            parse_canvas(text)
