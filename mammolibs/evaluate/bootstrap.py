@@ -141,11 +141,11 @@ def logit_interval(value: float, rounds: np.ndarray, statistic: Statistic) -> tu
 
 
 def _exact(value: float, count: int) -> tuple[float, float]:
-    from scipy.stats import beta
+    from scipy.special import betaincinv
 
     hits = value * count
-    low = 0.0 if hits <= 0 else float(beta.ppf(0.025, hits, count - hits + 1))
-    high = 1.0 if hits >= count else float(beta.ppf(0.975, hits + 1, count - hits))
+    low = 0.0 if hits <= 0 else float(betaincinv(hits, count - hits + 1, 0.025))
+    high = 1.0 if hits >= count else float(betaincinv(hits + 1, count - hits, 0.975))
     return low, high
 
 
@@ -155,9 +155,9 @@ def _unlogit(logit: float, steps: int) -> float:
 
 
 def _quantile(independent: int) -> float:
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
-    return float(t.ppf(0.975, max(independent - 1, 1)))
+    return float(stdtrit(max(independent - 1, 1), 0.975))
 
 
 def _describe(statistic: Statistic, draws: Draws, scale: str = "logit scale") -> str:

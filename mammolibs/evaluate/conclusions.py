@@ -54,7 +54,7 @@ def _power(auc: Mapping[str, Any]) -> list[str]:
         )
     if auc["events"] is not None and 0 < auc["events"] < FEW_EVENTS:
         sentences.append(
-            f"There are only {auc['events']} malignant images: sensitivities move by {1 / auc['events']:.0%} with each single one, "
+            f"There are only {auc['events']} malignant images: sensitivities move by {100 / auc['events']:.0f} points with each single one, "
             "and no subgroup can be judged."
         )
     return sentences
@@ -65,6 +65,6 @@ def _detection(unet: Mapping[str, Any]) -> list[str]:
     if fields["value"] is None or fields["low"] is None:
         return []
     return [
-        f"With one false positive per image, between {fields['low']:.0%} and {fields['high']:.0%} of lesions like these "
+        f"With one false positive per image, between {100 * fields['low']:.0f} and {100 * fields['high']:.0f} % of lesions like these "
         f"are found ({fields['n']} lesions seen)."
     ]

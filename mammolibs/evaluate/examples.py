@@ -50,12 +50,15 @@ def select_examples(held_out: Sequence[Prediction], count: int = 4) -> dict[str,
 
 def example_figure(example: Example) -> bytes:
     """The image, and beside it the same with the truth (cyan) and the finding (orange) drawn on it."""
+    from matplotlib.figure import Figure
+
     height, width = np.asarray(example.image).shape
-    panel = 2.0
-    figure, axes = new_figure(2 * panel, max(1.2, min(2.4 * panel, panel * height / width)), 2)
-    for panel_axes in axes:
-        show_image(panel_axes, example.image)
-    draw_outlines(axes[1], example.truth, example.predicted, example.cut)
+    panel = 2.3
+    figure = Figure(figsize=(2 * panel, max(1.2, min(2.0 * panel, panel * height / width))), dpi=110)
+    left, right = figure.add_axes((0, 0, 0.495, 1)), figure.add_axes((0.505, 0, 0.495, 1))
+    show_image(left, example.image)
+    show_image(right, example.image)
+    draw_outlines(right, example.truth, example.predicted, example.cut)
     return to_png(figure)
 
 

@@ -32,6 +32,7 @@ def figure(value: Estimate | float | None) -> dict[str, Any]:
     missing = [words for words, gone in _absences(fields) if gone]
     if missing and not fields["reason"]:
         fields["reason"] = f"no {' and no '.join(missing)}: not computed"
+    fields["method"] = fields["method"] or "given by the stage"
     return {name: fields[name] for name in FIGURE_FIELDS}
 
 
@@ -69,5 +70,6 @@ def table_rows(result: Mapping[str, Any]) -> list[tuple[str, str, str, str, str]
     for name, fields in result.items():
         if is_figure(fields):
             events = "" if fields["events"] is None else str(fields["events"])
-            rows.append((name, show(fields), fields["unit"], str(fields["n"]), events))
+            count = str(fields["n"]) if fields["n"] or fields["value"] is None else ""
+            rows.append((name, show(fields), fields["unit"], count, events))
     return rows

@@ -27,8 +27,8 @@ STAGES = {
     "pipeline": "Whole pipeline: is there something malignant?",
     "unet": "U-Net: where are lesions?",
     "resnet": "ResNet: is this region malignant?",
-    "autoencoder": "Autoencoder: masked reconstruction",
     "encoder": "Encoder: contrastive learning",
+    "autoencoder": "Autoencoder: masked reconstruction",
 }
 HEADLINE = (("pipeline", "image_auc"), ("pipeline", "sensitivity_at_90_specificity"), ("unet", "lesion_sensitivity_at_1_fp"), ("unet", "dice"))
 HIT_RULE = (
@@ -61,7 +61,7 @@ def headline(result: Mapping[str, Any]) -> Section:
         if fields["value"] is None or fields["low"] is None:
             interval = fields["reason"]
         else:
-            interval = f"95 % interval {fields['low']:.2f} to {fields['high']:.2f}"
+            interval = f"95 %: {fields['low']:.2f} to {fields['high']:.2f}"
         unit = fields["unit"] + ("" if fields["n"] == 1 else "s")
         basis = f"{fields['n']} {unit}" + (f", {fields['events']} malignant" if block == "pipeline" else "")
         cards.append((name_of(name), value, interval, basis))

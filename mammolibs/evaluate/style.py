@@ -13,7 +13,7 @@ nav ul { list-style: none; margin: 0; padding: 0; display: flex; flex-wrap: wrap
 nav a { color: var(--accent); text-decoration: none; }
 p { margin: .5rem 0; max-width: 50rem; }
 .note { color: var(--grey); font-size: .88rem; }
-.warning { color: var(--warn); background: #fff6e9; border-left: 4px solid #e79a2d; padding: .6rem .9rem; font-weight: 600; }
+.warning { color: var(--warn); background: #fff6e9; border-left: 4px solid #e79a2d; padding: .6rem .9rem; font-weight: 600; max-width: none; }
 pre { background: var(--soft); border: 1px solid var(--line); padding: .7rem .9rem; font-size: .85rem; white-space: pre-wrap; overflow-wrap: anywhere; }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(13rem, 1fr)); gap: .8rem; margin: 1rem 0; }
 .card { border: 1px solid var(--line); border-top: 3px solid var(--accent); border-radius: 4px; padding: .8rem 1rem; background: var(--soft); }
@@ -28,7 +28,7 @@ th { color: var(--grey); font-weight: 600; border-bottom: 2px solid var(--line);
 figure { margin: 1rem 0; }
 figure img { max-width: 100%; height: auto; display: block; }
 figcaption { color: var(--grey); font-size: .85rem; max-width: 46rem; margin-top: .3rem; }
-.gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); gap: .4rem 1.2rem; align-items: end; }
+.gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(22rem, 1fr)); gap: .4rem 1.2rem; }
 @media print {
   body { max-width: none; padding: 0; font-size: 10.5pt; }
   nav { display: none; }
@@ -36,7 +36,7 @@ figcaption { color: var(--grey); font-size: .85rem; max-width: 46rem; margin-top
   figure, .card, tr, pre { break-inside: avoid; }
   .card, pre, .warning { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   .table { overflow: visible; }
-  .gallery { grid-template-columns: repeat(3, 1fr); }
+  .gallery { grid-template-columns: repeat(2, 1fr); }
   @page { margin: 16mm; }
 }
 """

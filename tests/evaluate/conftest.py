@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from mammolibs.evaluate import LesionTruth, PatchScore, Prediction, Region, match_regions
 
 
-def make_predictions(patients=50, *, skill=1.5, seed=0, folds=0, malignant_share=0.2, benign_share=0.2, split="test", regions=6):
+def _make_predictions(patients=50, *, skill=1.5, seed=0, folds=0, malignant_share=0.2, benign_share=0.2, split="test", regions=6):
     """Four views per patient; `skill` is the distance of malignant from other scores in standard deviations."""
     rng = np.random.default_rng(seed)
     rows = []
@@ -63,3 +64,8 @@ def _region(rng, x, y, shift):
     malignancy = float(rng.random())
     box = (x - 20, y - 25, x + 20, y + 25)
     return Region(probability=probability, malignancy=malignancy, score=probability * malignancy, centre_x=x, centre_y=y, box=box, area_px=1500.0)
+
+
+@pytest.fixture(scope="session")
+def make_predictions():
+    return _make_predictions

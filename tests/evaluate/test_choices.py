@@ -1,0 +1,105 @@
+"""What is chosen on validation patients: thresholds and calibration, stored and applied as plain numbers."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from mammolibs.errors import BadData
+from mammolibs.evaluate import (
+    Calibration,
+    DiceSweep,
+    Region,
+    choose_mask_threshold,
+    choose_region_threshold,
+    choose_score_threshold,
+    fit_calibration,
+    region_features,
+)
+from mammolibs.evaluate.calibration import brier_score, calibration_error, reliability
+
+
+def made(n=400, seed=0):
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(n, 2)) * [2.0, 0.5]
+    labels = (rng.random(n) < 1 / (1 + np.exp(1.5 - features @ [0.8, 0.6]))).astype(int)
+    return features, labels
+
+
+def test_calibration_equals_sklearn_where_slopes_are_positive():
+    features, labels = made()
+    spread = features.std(axis=0)
+    theirs = LogisticRegression(C=1.0, tol=1e-8).fit(features / spread, labels)
+    ours = fit_calibration(features, labels)
+    np.testing.assert_allclose(ours.apply(features), theirs.predict_proba(features / spread)[:, 1], atol=1e-3)
+
+
+def test_calibration_survives_json_and_is_calibrated():
+    features, labels = made(4000)
+    fitted = fit_calibration(features, labels)
+    again = Calibration.from_dict(json.loads(json.dumps(fitted.to_dict())))
+    assert again == fitted
+    scores = again.apply(features)
+    assert abs(scores.mean() - labels.mean()) < 0.005
+    assert calibration_error(scores, labels) < 0.03
+    assert brier_score(scores, labels) < labels.mean() * (1 - labels.mean())
+
+
+def test_calibration_never_turns_a_score_upside_down():
+    features, labels = made()
+    fitted = fit_calibration(features * [1, -5], labels)
+    assert fitted.slopes[0] > 0 and fitted.slopes[1] == 0.0
+    assert "no feature" in fit_calibration(-features, labels).reason
+
+
+@pytest.mark.parametrize("labels", [np.zeros(50, int), np.ones(50, int), np.full(50, -1), np.array([1, 1] + [0] * 48)])
+def test_without_both_classes_raw_scores_pass(labels):
+    fitted = fit_calibration(np.zeros((50, 2)), labels)
+    assert fitted.is_identity and "raw scores kept" in fitted.reason
+    assert fitted.apply(np.zeros((2, 2)), raw=np.array([0.2, 0.7])).tolist() == [0.2, 0.7]
+
+
+def test_nothing_found_has_the_lowest_features():
+    box = (0, 0, 1, 1)
+    weak = Region(probability=0.02, malignancy=0.3, score=0.1, centre_x=0, centre_y=0, box=box, area_px=1)
+    strong = replace(weak, probability=0.9, score=0.6)
+    assert region_features([]) < region_features([weak]) < region_features([weak, strong])
+    assert region_features([weak, strong])[0] == pytest.approx(np.log(9))
+
+
+def test_reliability_bins_hold_every_image_once():
+    rows = reliability(np.linspace(0, 1, 101), (np.arange(101) > 60).astype(int))
+    assert sum(count for *_, count in rows) == 101
+    assert [r[0] for r in rows] == sorted(r[0] for r in rows)
+
+
+def test_score_threshold_by_hand(make_predictions):
+    rows = make_predictions(10, split="validation")[:14]
+    scores = [0.01 * i for i in range(10)] + [0.05, 0.081, 0.2, 0.3]
+    rows = [replace(p, image_score=s, label=int(i >= 10)) for i, (p, s) in enumerate(zip(rows, scores, strict=True))]
+    chosen = choose_score_threshold(rows, specificity=0.9)
+    assert chosen.value == pytest.approx(0.08) and chosen.achieved == 0.75
+    assert (chosen.n, chosen.events) == (14, 4)
+    assert choose_score_threshold([p for p in rows if p.label]).value is None
+
+
+def test_thresholds_refuse_held_out_images(make_predictions):
+    rows = make_predictions(5)
+    for choose in (choose_score_threshold, choose_region_threshold):
+        with pytest.raises(BadData, match="held-out"):
+            choose(rows)
+
+
+def test_region_threshold_keeps_its_promise(make_predictions):
+    rows = make_predictions(40, split="validation")
+    chosen = choose_region_threshold(rows, false_per_image=0.5)
+    false = sum(r.probability > chosen.value for p in rows for r in p.regions if r.hit < 0)
+    assert false <= 0.5 * len(rows) < false + 2
+    assert 0 < chosen.achieved < 1
+
+
+def test_mask_threshold_without_lesions_says_so():
+    chosen = choose_mask_threshold(DiceSweep())
+    assert chosen.value == 0.5 and "unchosen" in chosen.reason
