@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 
+from mammolibs.errors import RuntimeUnavailable
 from mammolibs.runtime.protocol import Runtime
+from mammolibs.runtime.tpu_chips import require_tpu
+
+DEVICE_KINDS = ("CPU", "TPU", "CUDA")
 
 
 def get_runtime(precision: str = "auto", seed: int = 0, *, announce: bool = True) -> Runtime:
@@ -15,7 +20,8 @@ def get_runtime(precision: str = "auto", seed: int = 0, *, announce: bool = True
     Raises RuntimeUnavailable where the device that is asked for is not there, BadConfig for
     an unknown precision.
     """
-    if os.environ.get("PJRT_DEVICE"):
+    if asked := os.environ.get("PJRT_DEVICE"):
+        _check_device_kind(asked)
         from mammolibs.runtime.xla import XlaRuntime
 
         runtime: Runtime = XlaRuntime(precision)
@@ -37,3 +43,11 @@ def describe(runtime: Runtime) -> str:
     """One line: what was chosen and why."""
     cores = f", {runtime.world} cores in {runtime.hosts} process{'es' * (runtime.hosts > 1)}" if runtime.world > 1 else ""
     return f"Runtime: {runtime.kind} on {runtime.device}{cores} ({runtime.reason}); {runtime.precision} ({runtime.precision_reason})"
+
+
+def _check_device_kind(asked: str) -> None:
+    if asked not in DEVICE_KINDS:
+        near = difflib.get_close_matches(asked.upper(), DEVICE_KINDS, n=1, cutoff=0.0)[0]
+        raise RuntimeUnavailable(f"PJRT_DEVICE={asked}: expected one of {', '.join(DEVICE_KINDS)}; did you mean {near}?")
+    if asked == "TPU":
+        require_tpu()

@@ -1,0 +1,82 @@
+"""Norm layers that a partitioner can split over the batch: same parameters, same values, same state_dict as torch's.
+
+torch lowers its own norms to an XLA operation that the partitioner cannot divide, so every
+device would compute the whole batch from the first norm on. Written with means and
+variances, each device keeps its own rows.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+from torch import Tensor, nn
+
+from mammolibs.errors import BadConfig
+
+
+class _GroupForward:
+    """nn.GroupNorm for inputs N C ..., statistics in float32."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, c = x.shape[:2]
+        y = x.float().reshape(n, self.num_groups, c // self.num_groups, *x.shape[2:])
+        y = _normalised(y, tuple(range(2, y.ndim)), self.eps).reshape(x.shape)
+        return _scaled(y, self.weight, self.bias).to(x.dtype)
+
+
+class _InstanceForward:
+    """nn.InstanceNorm2d without running statistics."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return _scaled(_normalised(x.float(), (2, 3), self.eps), self.weight, self.bias).to(x.dtype)
+
+
+class _BatchForward:
+    """nn.BatchNorm2d with statistics of the global batch; the running variance is unbiased, as torch keeps it on a CPU."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x.float()
+        if self.training or self.running_mean is None:
+            variance, mean = torch.var_mean(y, dim=(0, 2, 3), unbiased=False)
+            if self.training and self.running_mean is not None:
+                self._remember(mean.detach(), variance.detach(), y.numel() // y.shape[1])
+        else:
+            variance, mean = self.running_var, self.running_mean
+        y = (y - mean.view(1, -1, 1, 1)) * torch.rsqrt(variance + self.eps).view(1, -1, 1, 1)
+        return _scaled(y, self.weight, self.bias).to(x.dtype)
+
+    def _remember(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        if self.momentum is None:
+            raise BadConfig("batch norm with momentum None keeps a cumulative mean, which the sharded form does not; give a momentum")
+        self.num_batches_tracked.add_(1)
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance * (count / max(1, count - 1)), self.momentum)
+
+
+_FORWARDS = {nn.GroupNorm: _GroupForward, nn.BatchNorm2d: _BatchForward, nn.InstanceNorm2d: _InstanceForward}
+
+
+def swap_norms(model: nn.Module) -> nn.Module:
+    """The same model, each of torch's norms (and what derives from them) computed in its sharded form."""
+    for module in model.modules():
+        for base, forward in _FORWARDS.items():
+            if isinstance(module, base) and not isinstance(module, forward):
+                module.__class__ = _sharded(forward, type(module))
+    return model
+
+
+@functools.cache
+def _sharded(forward: type, norm: type) -> type:
+    return type(f"Sharded{norm.__name__}", (forward, norm), {})
+
+
+def _normalised(x: Tensor, dims: tuple[int, ...], eps: float) -> Tensor:
+    variance, mean = torch.var_mean(x, dim=dims, keepdim=True, unbiased=False)
+    return (x - mean) * torch.rsqrt(variance + eps)
+
+
+def _scaled(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    if weight is None:
+        return x
+    return x * weight.view(1, -1, *[1] * (x.ndim - 2)) + bias.view(1, -1, *[1] * (x.ndim - 2))

@@ -1,0 +1,139 @@
+"""XLA through SPMD: one process per host, one program that sees the global batch, its rows divided over all cores.
+
+The only file that names torch_xla.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mammolibs.errors import BadConfig, RuntimeUnavailable
+from mammolibs.records import Batch
+from mammolibs.runtime.precision import choose_precision
+from mammolibs.runtime.sharded_norms import swap_norms
+from mammolibs.runtime.single import one_ahead
+from mammolibs.runtime.trees import copy_to_host, map_batch, map_tensors
+
+
+class XlaRuntime:
+    """Runtime over all cores of an XLA device; see `runtime.protocol.Runtime` for what each method promises.
+
+    The program is the single-device program: sums over the batch, contrastive negatives and
+    batch statistics are global by construction, so the collectives are identities.
+    """
+
+    kind = "xla"
+
+    def __init__(self, precision: str = "auto"):
+        asked = os.environ["PJRT_DEVICE"]
+        self._xla, self._xm, self._xr, self._xs = _import(asked)
+        self._xr.use_spmd()
+        try:
+            self.device = self._xla.device()
+        except (RuntimeError, OSError) as error:
+            raise RuntimeUnavailable(f"PJRT_DEVICE={asked}: the device does not start ({str(error).splitlines()[0]})") from error
+        self.world = self._xr.global_runtime_device_count()
+        self.hosts, self.host = self._xr.process_count(), self._xr.process_index()
+        self.mesh = self._xs.Mesh(list(range(self.world)), (self.world,), ("data",))
+        self.precision, self.precision_reason = choose_precision(precision, f"xla:{asked}")
+        self.reason = f"PJRT_DEVICE={asked}, SPMD"
+
+    @property
+    def is_main(self) -> bool:
+        return self.host == 0
+
+    def seed(self, value: int) -> None:
+        torch.manual_seed(value)
+        self._xm.set_rng_state(value)
+
+    def prepare(self, model: nn.Module) -> nn.Module:
+        return swap_norms(model).to(self.device)
+
+    def feed(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        return one_ahead(lambda batch: map_batch(self._place_rows, batch), batches)
+
+    def place(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.device)
+
+    def autocast(self) -> AbstractContextManager:
+        return nullcontext() if self.precision == "float32" else torch.autocast("xla", dtype=torch.bfloat16)
+
+    def global_sum(self, tensor: Tensor) -> Tensor:
+        return tensor
+
+    def global_cat(self, tensor: Tensor) -> Tensor:
+        return tensor
+
+    def average_gradients(self, model: nn.Module) -> None:
+        return None
+
+    def end_step(self) -> None:
+        self._xla.sync()
+
+    def read(self, totals: Tensor) -> list[float]:
+        return self.to_host(totals).tolist()
+
+    def to_host(self, tree: Any) -> Any:
+        self._xla.sync()
+        return map_tensors(copy_to_host, tree)
+
+    def gather_rows(self, tree: Any) -> Any:
+        return self.to_host(map_tensors(self._replicated, tree))
+
+    def agree(self, flag: bool) -> bool:
+        if self.hosts == 1:
+            return flag
+        own_cores = self.world // self.hosts
+        return self.read(self._place_rows(torch.full((own_cores,), float(flag))).sum().reshape(1))[0] > 0
+
+    def wait_for_hosts(self) -> None:
+        self.agree(False)
+
+    def checkpoint(self, function: Callable[..., Any], *inputs: Any) -> Any:
+        from torch_xla.utils.checkpoint import checkpoint
+
+        return checkpoint(function, *inputs, use_reentrant=True)
+
+    def compile_count(self) -> int:
+        import torch_xla.debug.metrics as metrics
+
+        found = metrics.metric_data("CompileTime")
+        return found[0] if found else 0
+
+    def _replicated(self, rows: Tensor) -> Tensor:
+        """The rows whole on every core. Reading divided rows compiles a program each time, and other hosts' cores cannot be read."""
+        whole = rows + 0  # a clone would keep the layout that the rows have
+        self._xs.mark_sharding(whole, self.mesh, (None,) * rows.ndim)
+        return whole
+
+    def _place_rows(self, tensor: Tensor) -> Tensor:
+        """Rows of this host on its cores, as rows of the global batch; the layout is checked on the tensor itself."""
+        if tensor.shape[0] * self.hosts % self.world:
+            raise BadConfig(f"a batch of {tensor.shape[0] * self.hosts} rows does not divide over {self.world} cores")
+        spec = self._xs.ShardingSpec(self.mesh, ("data",) + (None,) * (tensor.ndim - 1), minibatch=self.hosts > 1)
+        placed = self._xm.send_cpu_data_to_device([tensor.contiguous()], self.device, spec)[0]
+        layout = self._xla._XLAC._get_xla_sharding_spec(placed)
+        if self.world > 1 and not layout.startswith(f"{{devices=[{self.world}" + ",1" * (tensor.ndim - 1) + "]"):
+            raise RuntimeUnavailable(f"XLA laid a batch of shape {tuple(tensor.shape)} out as {layout}, not divided over {self.world} cores")
+        return placed
+
+
+def _import(asked: str) -> tuple[Any, Any, Any, Any]:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        import torch_xla
+        import torch_xla.core.xla_model as xm
+        import torch_xla.distributed.spmd as xs
+        import torch_xla.runtime as xr
+    except ImportError as error:
+        raise RuntimeUnavailable(
+            f"PJRT_DEVICE={asked}: torch_xla cannot be used with torch {torch.__version__} ({str(error).splitlines()[0]}); "
+            "both must be 2.9.0: pip install torch==2.9.0 torch_xla==2.9.0, or unset PJRT_DEVICE"
+        ) from error
+    return torch_xla, xm, xr, xs
