@@ -13,7 +13,9 @@ from mammolibs.errors import MammolibsError
 from mammolibs.records import ImageFacts
 
 # Below this many files a pool of processes costs more than it saves.
-POOL_FROM_FILES = 1000
+POOL_FROM_FILES = 4000
+FILES_AT_A_TIME = 64
+MOST_WORKERS = 16
 BAR_AFTER_SECONDS = 2.0
 
 
@@ -40,16 +42,42 @@ class Headers:
     def __init__(self, paths: Iterable[Path]):
         from tqdm import tqdm
 
-        from mammolibs.imaging.pool import map_files
-
         wanted = list(dict.fromkeys(paths))
-        workers = min(os.cpu_count() or 1, 16) if len(wanted) >= POOL_FROM_FILES else 0
-        answers = map_files(read_facts, wanted, workers=workers)
-        bar = tqdm(answers, total=len(wanted), desc="reading headers", unit="file", delay=BAR_AFTER_SECONDS, leave=False)
-        self._answers: dict[Path, ImageFacts | MammolibsError] = dict(bar)
+        self._answers: dict[Path, ImageFacts | MammolibsError] = {}
+        with tqdm(total=len(wanted), desc="reading headers", unit="file", delay=BAR_AFTER_SECONDS, leave=False) as bar:
+            for done in _read_all(wanted):
+                self._answers |= done
+                bar.update(len(done))
 
     def __getitem__(self, path: Path) -> ImageFacts:
         answer = self._answers[path]
         if isinstance(answer, MammolibsError):
             raise answer
         return answer
+
+
+def _read_all(paths: list[Path]) -> Iterator[dict[Path, ImageFacts | MammolibsError]]:
+    """Answers in groups: one process where the files are few, else a pool that is handed many files at a time."""
+    from mammolibs.imaging.pool import map_files
+
+    if len(paths) < POOL_FROM_FILES:
+        yield from ({path: answer} for path, answer in map_files(read_facts, paths, workers=0))
+        return
+    workers = min(os.cpu_count() or 1, MOST_WORKERS)
+    groups = [tuple(paths[i : i + FILES_AT_A_TIME]) for i in range(0, len(paths), FILES_AT_A_TIME)]
+    lost: list[Path] = []
+    for group, answers in map_files(read_group, groups, workers=workers, describe=lambda group: str(group[0])):
+        if isinstance(answers, MammolibsError):
+            lost += group
+        else:
+            yield dict(zip(group, answers, strict=True))
+    # A file that took its process down took its group with it: one at a time names it.
+    for path, answer in map_files(read_facts, lost, workers=min(workers, len(lost)) or 1):
+        yield {path: answer}
+
+
+def read_group(paths: tuple[Path, ...]) -> list[ImageFacts | MammolibsError]:
+    """The facts of each file, or the error that it met. Runs in the pool's processes."""
+    from mammolibs.imaging.pool import map_files
+
+    return [answer for _, answer in map_files(read_facts, paths, workers=0)]

@@ -31,7 +31,12 @@ def format_tree(catalog: Catalog) -> str:
 
 
 def _size(rows: list[ImageRow]) -> str:
-    return f"{len(rows)} images, {len({r.patient_id for r in rows})} patients, {sum(len(r.lesions) for r in rows)} lesions"
+    lesions = sum(len(row.lesions) for row in rows)
+    return f"{_number(len(rows), 'image')}, {_number(len({r.patient_id for r in rows}), 'patient')}, {_number(lesions, 'lesion')}"
+
+
+def _number(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 def _source_lines(rows: list[ImageRow]) -> list[str]:
@@ -64,7 +69,8 @@ def _split_lines(rows: list[ImageRow]) -> list[str]:
         people = {row.patient_id for row in part}
         ill = {row.patient_id for row in part if row.pathology == "malignant"}
         labels = _counts((row.pathology for row in part), PATHOLOGIES)
-        lines.append(f"{_STEP}{split:<12} {len(part)} images of {len(people)} patients, {len(ill)} with cancer" + (f" ({labels})" if labels else ""))
+        size = f"{_number(len(part), 'image')} of {_number(len(people), 'patient')}, {len(ill)} with cancer"
+        lines.append(f"{_STEP}{split:<12} {size}" + (f" ({labels})" if labels else ""))
     return lines
 
 

@@ -3,7 +3,6 @@
 import pytest
 
 from mammolibs.catalog import SOURCES
-from mammolibs.errors import BadFile
 from tests.catalog.conftest import make_phantom
 
 
@@ -29,13 +28,14 @@ def test_a_twin_is_left_out_or_a_copy_of_its_image(tmp_path):
     assert twin.parent_id == "phantom-E0001_R_CC" and twin.spacing_mm is None
 
 
-def test_an_image_that_is_gone_is_absent_and_a_mask_that_is_gone_is_an_error(tmp_path):
+def test_an_image_that_is_gone_is_absent_and_one_whose_mask_is_gone_is_skipped(tmp_path):
     make_phantom(tmp_path)
     (tmp_path / "images" / "E0002" / "E0002_R_CC.dcm").unlink()
     assert read(tmp_path).absent == 1
     (tmp_path / "masks" / "E0001_L_CC_L1.png").unlink()
-    with pytest.raises(BadFile, match="E0001_L_CC_L1.png"):
-        read(tmp_path)
+    result = read(tmp_path)
+    [item] = [item for item in result.skipped if not item.on_purpose]
+    assert len(result.rows) == 4 and item.item.endswith("E0001_L_CC.dcm") and "E0001_L_CC_L1.png is not there" in item.reason
 
 
 @pytest.mark.parametrize("old,new,reason", [

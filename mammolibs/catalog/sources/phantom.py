@@ -11,7 +11,7 @@ from mammolibs.catalog.label_tables import read_csv
 from mammolibs.catalog.layout import Layout
 from mammolibs.catalog.source import TWIN_OPTIONS, Source, SourceResult, collect
 from mammolibs.catalog.words import KIND_WORDS, LATERALITY_WORDS, PATHOLOGY_WORDS, VIEW_WORDS, make_id, make_person, number, translate, whole
-from mammolibs.errors import BadData, BadFile
+from mammolibs.errors import BadData
 from mammolibs.records import ImageFacts, ImageRow, Lesion, Outline
 
 _TRUTH_COLUMNS = (
@@ -50,17 +50,14 @@ def read(root: Path, options: Mapping[str, str]) -> SourceResult:
 
 
 def _lesions(folder: Path, records: list[dict[str, str]]) -> defaultdict[str, tuple[Lesion, ...]]:
-    """image_id -> its lesions. Raises BadFile for a mask that is named and not there."""
+    """image_id -> its lesions."""
     found: defaultdict[str, tuple[Lesion, ...]] = defaultdict(tuple)
     for record in records:
-        mask = folder / record["mask"]
-        if not mask.is_file():
-            raise BadFile(mask, "is named in lesions.csv and is not there", "make the phantoms again")
         lesion = Lesion(
             lesion_id=f"phantom-{record['lesion_id']}",
             kind=translate(record["kind"], KIND_WORDS, "kind"),
             pathology=translate(record["pathology"], PATHOLOGY_WORDS, "pathology"),
-            outline=Outline(shape="mask", path=str(mask)),
+            outline=Outline(shape="mask", path=str(folder / record["mask"])),
         )
         found[record["image_id"]] += (lesion,)
     return found
@@ -70,6 +67,9 @@ def _row(folder: Path, record: dict[str, str], lesions: tuple[Lesion, ...], fact
     said = {part for part in record["lesion_ids"].split("|") if part}
     if said != {lesion.lesion_id.removeprefix("phantom-") for lesion in lesions}:
         raise BadData(f"{record['image_id']}: truth.csv and lesions.csv name different lesions; make the phantoms again")
+    gone = [lesion.outline.path for lesion in lesions if not Path(lesion.outline.path).is_file()]
+    if gone:
+        raise BadData(f"its mask {gone[0]} is not there; make the phantoms again")
     if (facts.rows, facts.columns) != (whole(record["rows"], "rows"), whole(record["columns"], "columns")):
         raise BadData(f"is {facts.rows} x {facts.columns} pixels, truth.csv says {record['rows']} x {record['columns']}")
     return ImageRow(
