@@ -19,10 +19,12 @@ TISSUE_RATIO = 1.5
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BreastRegion:
-    """mask: bool, one cell for each `reduce` x `reduce` pixels, True on the breast. box: x0, y0, x1, y1
-    in pixels of the image, ends exclusive, padded by one cell. shape: height, width of the image."""
+    """mask: bool, one cell for each `reduce` x `reduce` pixels, True on the breast. core: the same before it
+    was widened, so without a rim of air. box: x0, y0, x1, y1 in pixels of the image, ends exclusive,
+    padded by one cell. shape: height, width of the image."""
 
     mask: Any
+    core: Any
     box: tuple[int, int, int, int]
     reduce: int
     shape: tuple[int, int]
@@ -46,7 +48,7 @@ def find_breast(pixels: np.ndarray, padding: np.ndarray | None = None, *, contra
     if tissue.mean() < contract.finder_least_share:
         raise _no_breast(name, f"the largest bright region covers {tissue.mean():.1%} of the image")
     mask = _fill(_grow(tissue, contract.finder_grow_cells) & (live | tissue))
-    return BreastRegion(mask=mask, box=_box(mask, reduce, pixels.shape[:2]), reduce=reduce, shape=pixels.shape[:2])
+    return BreastRegion(mask=mask, core=_fill(tissue), box=_box(mask, reduce, pixels.shape[:2]), reduce=reduce, shape=pixels.shape[:2])
 
 
 def mask_on_pixels(region: BreastRegion) -> np.ndarray:

@@ -89,12 +89,12 @@ def scale_levels(values: np.ndarray, breast: np.ndarray, located: Located) -> np
 
 
 def _levels(pixels: np.ndarray, region: BreastRegion, contract: Contract, name: str) -> tuple[float, float]:
-    """The percentiles over a regular grid of the breast's pixels."""
+    """The percentiles over a regular grid of the breast's pixels, without the rim of air that the mask has."""
     x0, y0, x1, y1 = region.box
     step = max(1, round(((x1 - x0) * (y1 - y0) / PERCENTILE_PIXELS) ** 0.5))
     rows, columns = (np.minimum(np.arange(start, stop, step) // region.reduce, size - 1)
-                     for start, stop, size in ((y0, y1, region.mask.shape[0]), (x0, x1, region.mask.shape[1])))
-    inside = pixels[y0:y1:step, x0:x1:step][region.mask[np.ix_(rows, columns)]]
+                     for start, stop, size in ((y0, y1, region.core.shape[0]), (x0, x1, region.core.shape[1])))
+    inside = pixels[y0:y1:step, x0:x1:step][region.core[np.ix_(rows, columns)]]
     low, high = np.percentile(inside, (contract.low_percentile, contract.high_percentile))
     if not high > low:
         raise BadFile(name, "the breast has one grey level only", "look at it; leave it out of the data if it is no mammogram")
