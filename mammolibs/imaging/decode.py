@@ -11,6 +11,7 @@ from pydicom import uid
 from mammolibs.errors import BadFile
 from mammolibs.imaging.codestream import Codestream, j2k_codestream, jpeg_codestream
 from mammolibs.imaging.guard import reading
+from mammolibs.imaging.swallowed import raise_swallowed
 from mammolibs.records import ImageFacts
 
 REMEDY = "export it again, uncompressed if the source can"
@@ -61,7 +62,8 @@ def _jpeg2000(data: bytes, stream: Codestream) -> np.ndarray:
 def _htj2k(data: bytes, stream: Codestream) -> np.ndarray:
     import imagecodecs
 
-    return imagecodecs.htj2k_decode(data)
+    with raise_swallowed():
+        return imagecodecs.htj2k_decode(data)
 
 
 _LOSSY = Codec(name="JPEG", inspect=jpeg_codestream, decode=_jpeg)

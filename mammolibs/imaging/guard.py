@@ -43,4 +43,9 @@ def quiet() -> Iterator[None]:
 def one_line(error: BaseException) -> str:
     """The first line of an error's text, at most 160 characters, or its kind where it says nothing."""
     lines = str(error).strip().splitlines()
-    return lines[0][:160] if lines else type(error).__name__
+    return printable(lines[0], 160) if lines else type(error).__name__
+
+
+def printable(text: str, limit: int) -> str:
+    """The text on one line, at most `limit` characters, without what a terminal would obey."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text[:limit]).split())

@@ -22,13 +22,15 @@ from pydicom.uid import (
 )
 
 from mammolibs.errors import BadFile
-from mammolibs.imaging.guard import quiet, reading
+from mammolibs.imaging.guard import printable, quiet, reading
 
 PIXEL_DATA = 0x7FE00010
 FLOAT_PIXEL_DATA = (0x7FE00008, 0x7FE00009)
 # The largest film scans have 60 MB; a deflated file that grows far beyond is a bomb, not an image.
 MAX_INFLATED_BYTES = 256 << 20
 MAX_DEPTH = 64
+# Longest text that a fact may have; the elements read so are of 64 characters at most (PS3.5 6.2).
+MAX_TEXT = 256
 # One level of nesting takes at least an element header and an item header.
 BYTES_PER_LEVEL = 16
 
@@ -85,11 +87,11 @@ def value_of(dataset: Dataset, keyword: str, default: Any = None) -> Any:
 
 
 def text_of(dataset: Dataset, keyword: str) -> str:
-    """The value as stripped text; the first of several; empty where there is none."""
+    """The value as one printable line; the first of several; empty where there is none."""
     value = value_of(dataset, keyword, "")
     if isinstance(value, (list, pydicom.multival.MultiValue)):
         value = value[0]
-    return str(value).replace("\0", "").strip()
+    return printable(str(value), MAX_TEXT)
 
 
 def numbers_of(dataset: Dataset, keyword: str) -> tuple[float, ...]:

@@ -18,6 +18,8 @@ from mammolibs.records import ImageFacts
 
 UNDEFINED_LENGTH = 0xFFFFFFFF
 MAX_TOTAL_BYTES = 4 << 30
+# Two bytes of packed bits stand for 128 at most.
+MAX_RLE_GROWTH = 64
 CUT_SHORT = "copy it again from where it came from"
 
 
@@ -145,6 +147,8 @@ def _rle(data: bytes, facts: ImageFacts) -> np.ndarray:
         offsets = struct.unpack_from("<16I", data)
         if offsets[0] != width:
             raise BadFile(facts.source_file, f"has {offsets[0]} RLE segments, {width} expected", "export it again from where it came from")
+        if count * width > MAX_RLE_GROWTH * len(data):
+            raise BadFile(facts.source_file, f"has too little RLE data ({len(data)} bytes) for its size", CUT_SHORT)
         ends = (*offsets[2 : 1 + width], len(data))
         # One segment per byte of a sample, the highest first (PS3.5 G.2).
         planes = np.empty((count, width), np.uint8)

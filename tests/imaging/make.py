@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zlib
 from dataclasses import dataclass
 
 import imagecodecs
@@ -107,7 +106,12 @@ def dicom_bytes(pixels: np.ndarray, syntax: str = "explicit", *, bits: int | Non
         ds.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
         ds.PixelData = pixels.tobytes()
         ds["PixelData"].VR = "OW"
+        # pydicom encodes by the header, so it sees the true one before any lie is told.
+        true = dataset_for(pixels, bits)
+        lies = {k: getattr(ds, k) for k in ("Rows", "Columns", "NumberOfFrames") if ds.get(k) != true.get(k)}
+        ds.update({k: true.get(k) or 1 for k in lies})
         ds.compress(uid.RLELossless, encoding_plugin="pydicom")
+        ds.update(lies)
     else:
         recipe = COMPRESSED[syntax]
         ds.file_meta.TransferSyntaxUID = recipe.uid
@@ -121,9 +125,3 @@ def dicom_bytes(pixels: np.ndarray, syntax: str = "explicit", *, bits: int | Non
     else:
         pydicom.dcmwrite(buffer, ds, enforce_file_format=True)
     return buffer.getvalue()
-
-
-def deflate(data: bytes) -> bytes:
-    """Raw deflate, as a deflated transfer syntax uses it."""
-    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
-    return packer.compress(data) + packer.flush()
