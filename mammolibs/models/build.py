@@ -65,7 +65,9 @@ def _infer_encoder_family(state: Mapping[str, Tensor]) -> dict[str, Any]:
     shared = {"in_channels": in_channels, "width": width, "depth": depth, "norm": norm}
     if "decoder.conv.weight" in state:
         joined = state[f"decoder.conv{depth - 1}.0.weight"].shape[1] == width * 2 ** (depth - 1)
-        return {"name": "UNet" if joined else "Autoencoder", "out_channels": state["decoder.conv.weight"].shape[0], **shared}
+        out_channels, last = state["decoder.conv.weight"].shape[:2]
+        shared["head"] = "narrow" if last == out_channels else "wide"
+        return {"name": "UNet" if joined else "Autoencoder", "out_channels": out_channels, **shared}
     if "head.2.weight" in state:
         shared["out_features"] = state["head.2.weight"].shape[0]
     return {"name": "PretrainEncoder", **shared}

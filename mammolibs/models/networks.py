@@ -18,7 +18,15 @@ class Autoencoder(nn.Module):
 
     SKIPS = False
 
-    def __init__(self, in_channels: int = 1, out_channels: int = 1, width: int = 32, depth: int = 5, norm: str = "group"):
+    def __init__(
+        self,
+        in_channels: int = 1,
+        out_channels: int = 1,
+        width: int = 32,
+        depth: int = 5,
+        norm: str = "group",
+        head: str = "narrow",
+    ):
         super().__init__()
         self.architecture: dict[str, Any] = {
             "name": type(self).__name__,
@@ -27,9 +35,10 @@ class Autoencoder(nn.Module):
             "width": width,
             "depth": depth,
             "norm": norm,
+            "head": head,
         }
         self.encoder = Encoder(in_channels, width, depth, norm)
-        self.decoder = Decoder(out_channels, width, depth, norm, skips=self.SKIPS)
+        self.decoder = Decoder(out_channels, width, depth, norm, head, skips=self.SKIPS)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.decoder(self.encoder(images))

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from mammolibs.errors import BadConfig
 from mammolibs.models.norm import make_norm
 
+HEADS = ("narrow", "wide")
+
 
 class Encoder(nn.Module):
     """`depth` blocks with 2x2 max pooling between them; every level doubles the width.
@@ -30,7 +32,7 @@ class Encoder(nn.Module):
             setattr(self, f"conv{level + 1}", double_conv(widths[level], widths[level + 1], norm))
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        check_size(images, self.depth)
+        check_size(images, self.conv1[0].in_channels, self.depth)
         features = [self.conv1(images)]
         for level in range(2, self.depth + 1):
             features.append(getattr(self, f"conv{level}")(self.pool(features[-1])))
@@ -40,20 +42,31 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """2x2 transposed convolutions and blocks from the deepest features back to full size.
 
-    The last block narrows to the output channels before a 1x1 convolution. With `skips`
-    the encoder's features are joined in at every level. forward: what `Encoder` returns ->
-    logits (B, out_channels, H, W).
+    head "narrow", as published: the last block narrows to the output channels before a 1x1
+    convolution. "wide": it keeps its width. With `skips` the encoder's features are joined
+    in at every level. forward: what `Encoder` returns -> logits (B, out_channels, H, W).
     """
 
-    def __init__(self, out_channels: int = 1, width: int = 32, depth: int = 5, norm: str = "group", skips: bool = False):
+    def __init__(
+        self,
+        out_channels: int = 1,
+        width: int = 32,
+        depth: int = 5,
+        norm: str = "group",
+        head: str = "narrow",
+        skips: bool = False,
+    ):
         super().__init__()
         check_at_least(out_channels=(out_channels, 1), width=(width, 1), depth=(depth, 2))
+        if head not in HEADS:
+            raise BadConfig(f"head is {head!r}, allowed are {', '.join(HEADS)}")
+        last = out_channels if head == "narrow" else width
         self.depth, self.skips = depth, skips
         for level in range(depth - 1, 0, -1):
             narrow = width * 2 ** (level - 1)
             setattr(self, f"upconv{level}", nn.ConvTranspose2d(2 * narrow, narrow, 2, stride=2))
-            setattr(self, f"conv{level}", double_conv(2 * narrow if skips else narrow, narrow if level > 1 else out_channels, norm))
-        self.conv = nn.Conv2d(out_channels, out_channels, 1)
+            setattr(self, f"conv{level}", double_conv(2 * narrow if skips else narrow, narrow if level > 1 else last, norm))
+        self.conv = nn.Conv2d(last, out_channels, 1)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         current = features[-1]
@@ -84,11 +97,18 @@ def check_at_least(**arguments: tuple[int, int]) -> None:
             raise BadConfig(f"{name} is {value!r}, expected a whole number of at least {least}")
 
 
-def check_size(images: Tensor, depth: int) -> None:
-    """Raise BadConfig where the sides of (B, C, H, W) cannot be halved depth - 1 times; names the nearest that can."""
-    step = 2 ** (depth - 1)
+def check_images(images: Tensor, channels: int) -> None:
+    """Raise BadConfig where images are not (B, channels, H, W)."""
     if images.ndim != 4:
         raise BadConfig(f"images have shape {tuple(images.shape)}, expected batch, channels, height, width")
+    if images.shape[1] != channels:
+        raise BadConfig(f"this network takes {channels} channel{'s' * (channels > 1)}, the images have {images.shape[1]}")
+
+
+def check_size(images: Tensor, channels: int, depth: int) -> None:
+    """As check_images; also where the sides cannot be halved depth - 1 times: names the nearest that can."""
+    check_images(images, channels)
+    step = 2 ** (depth - 1)
     height, width = images.shape[2:]
     if height % step or width % step or not height or not width:
         nearest = tuple(max(step, (side + step // 2) // step * step) for side in (height, width))

@@ -8,9 +8,8 @@ from typing import Any
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
 
-from mammolibs.errors import BadConfig
 from mammolibs.models.norm import make_norm
-from mammolibs.models.parts import check_at_least
+from mammolibs.models.parts import check_at_least, check_images
 
 
 class ResNet(nn.Module):
@@ -40,8 +39,7 @@ class ResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, images: Tensor) -> Tensor:
-        if images.ndim != 4 or images.shape[1] != self.conv1.in_channels:
-            raise BadConfig(f"images have shape {tuple(images.shape)}, expected batch, {self.conv1.in_channels} channels, height, width")
+        check_images(images, self.conv1.in_channels)
         features = self.maxpool(self.relu(self.bn1(self.conv1(images))))
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
             features = layer(features)
