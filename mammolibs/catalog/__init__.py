@@ -11,6 +11,23 @@ from mammolibs.catalog.table import read_catalog, write_catalog
 from mammolibs.catalog.tree import format_tree
 
 __all__ = [
-    "SOURCES", "Catalog", "Skipped", "Source", "SourceResult", "build_catalog", "data_hash", "fold_rows", "format_tree", "make_catalog",
-    "parse_option", "parse_source", "read_catalog", "read_split", "split_hash", "split_rows", "write_catalog", "write_skipped", "write_split",
+    "SOURCES",
+    "Catalog",
+    "Skipped",
+    "Source",
+    "SourceResult",
+    "build_catalog",
+    "data_hash",
+    "fold_rows",
+    "format_tree",
+    "make_catalog",
+    "parse_option",
+    "parse_source",
+    "read_catalog",
+    "read_split",
+    "split_hash",
+    "split_rows",
+    "write_catalog",
+    "write_skipped",
+    "write_split",
 ]

@@ -17,7 +17,12 @@ from mammolibs.storage import write_atomic, write_json
 
 
 def write_split(
-    path: str | Path, rows: Sequence[ImageRow], *, seed: int, fractions: Sequence[float] = FRACTIONS, previous: Mapping[str, str] | None = None
+    path: str | Path,
+    rows: Sequence[ImageRow],
+    *,
+    seed: int,
+    fractions: Sequence[float] = FRACTIONS,
+    previous: Mapping[str, str] | None = None,
 ) -> None:
     """Write who is where as JSON: seed, fractions, hashes, patient_id -> split.
 
@@ -46,7 +51,9 @@ def read_split(path: str | Path, *, seed: int) -> dict[str, str]:
     if wrong:
         raise BadFile(path, f"names a split {wrong[0]!r}", f"allowed are {', '.join(SPLITS)}")
     if seed != made_with:
-        raise BadConfig(f"--seed {seed}: {path} was made with seed {made_with} and is kept when data are added; remove it, or give --seed {made_with}")
+        raise BadConfig(
+            f"--seed {seed}: {path} was made with seed {made_with} and is kept when data are added; remove it, or give --seed {made_with}"
+        )
     return patients
 
 

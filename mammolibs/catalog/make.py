@@ -32,9 +32,7 @@ def make_catalog(
     for name, option, value in options:
         by_source[name][option] = value
     earlier = read_split(folder / "split.json", seed=seed)
-    catalog = build_catalog(
-        sources, unpack_folder=folder / "unpacked", seed=seed, fractions=fractions, previous=earlier, options=by_source
-    )
+    catalog = build_catalog(sources, unpack_folder=folder / "unpacked", seed=seed, fractions=fractions, previous=earlier, options=by_source)
     write_catalog(folder / "catalog.parquet", catalog.rows)
     write_split(folder / "split.json", catalog.rows, seed=seed, fractions=fractions, previous=earlier)
     write_skipped(folder / "skipped.csv", catalog.skipped)

@@ -22,7 +22,9 @@ def format_tree(catalog: Catalog) -> str:
     lines = [f"catalog: {_size(catalog.rows)}"]
     for source in sorted(by_source):
         absent = catalog.absent.get(source, 0)
-        lines.append(f"{_STEP}{source}: {_size(by_source[source])}" + (f"; {absent} more in its table and not on the disk" if absent else ""))
+        lines.append(
+            f"{_STEP}{source}: {_size(by_source[source])}" + (f"; {absent} more in its table and not on the disk" if absent else "")
+        )
         lines += [_STEP * 2 + line for line in _source_lines(by_source[source])]
         lines += [f"{_STEP * 2}note         {note}" for note in catalog.notes.get(source, ())]
     lines += [_STEP + line for line in _split_lines(catalog.rows)]

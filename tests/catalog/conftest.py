@@ -6,7 +6,10 @@ from tests.catalog import trees
 
 
 def make_phantom(root):
-    truth = ["image_id,file,patient_id,exam_id,laterality,view,pathology,birads,density,age_years,rows,columns,spacing_mm,maker,bits_stored,parent_id,lesion_ids"]
+    truth = [
+        "image_id,file,patient_id,exam_id,laterality,view,pathology,birads,density,age_years,"
+        "rows,columns,spacing_mm,maker,bits_stored,parent_id,lesion_ids"
+    ]
     lesions = ["lesion_id,image_id,kind,pathology,mask"]
     for exam, patient in ((1, 1), (2, 2), (3, 1)):
         for side in "LR":
@@ -15,7 +18,9 @@ def make_phantom(root):
             found = f"E{exam:04d}-L1" if ill else ""
             trees.write_dicom(root / "images" / f"E{exam:04d}" / f"{name}.dcm")
             label = "malignant" if ill else "normal"
-            truth.append(f"{name},images/E{exam:04d}/{name}.dcm,P{patient:04d},E{exam:04d},{side},CC,{label},4,B,55,6,4,0.1,ACME,12,,{found}")
+            truth.append(
+                f"{name},images/E{exam:04d}/{name}.dcm,P{patient:04d},E{exam:04d},{side},CC,{label},4,B,55,6,4,0.1,ACME,12,,{found}"
+            )
             if ill:
                 trees.write_plain(root / "masks" / f"{name}_L1.png")
                 lesions.append(f"{found},{name},mass,malignant,masks/{name}_L1.png")

@@ -35,7 +35,8 @@ def test_the_tree_says_what_is_there_what_is_absent_and_what_was_skipped(folders
         "outlines     circle 1, none 1",
         "official     train 2",
         "skipped: 1",
-        "dicom_folder: 1 x ", " (broken.dcm)",
+        "dicom_folder: 1 x ",
+        " (broken.dcm)",
     ):
         assert line in text, line
     images = [int(line.split()[1]) for line in text.splitlines() if line.split()[0] in ("train", "validation", "test")]

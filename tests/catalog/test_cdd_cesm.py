@@ -113,7 +113,11 @@ def test_a_shape_nobody_knows_names_its_file(tmp_path):
 def test_the_real_workbook_has_the_known_counts():
     listed = read_workbook(FOLDER / "Radiology-manual-annotations.xlsx")
     assert len(listed) == 2006 and Counter(entry.images for entry in listed) == {"low_energy": 1003, "subtracted": 1003}
-    assert Counter(entry.record["Pathology Classification/ Follow up"] for entry in listed) == {"Normal": 757, "Malignant": 662, "Benign": 587}
+    assert Counter(entry.record["Pathology Classification/ Follow up"] for entry in listed) == {
+        "Normal": 757,
+        "Malignant": 662,
+        "Benign": 587,
+    }
     assert len({entry.record["Patient_ID"] for entry in listed}) == 326
     assert sum(len(entry.names) == 2 for entry in listed) == 4
     for entry in listed:
@@ -140,7 +144,7 @@ def test_the_real_class_folders_of_subtracted_copies():
 @needs_listing
 @needs_workbook
 def test_every_file_of_a_real_listing_is_found(tmp_path, monkeypatch):
-    for line in lzma.open(LISTING, "rt").read().split("\n"):
+    for line in lzma.decompress(LISTING.read_bytes()).decode().split("\n"):
         path = tmp_path / line.strip()
         if path.suffix in (".jpg", ".csv"):
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -47,7 +47,9 @@ def test_the_same_number_of_two_issuers_is_two_patients(tmp_path, monkeypatch):
 
 
 def test_nothing_is_claimed_that_no_header_says(tmp_path):
-    write_dicom(tmp_path / "a.dcm", ImageLaterality="L", ViewPosition="MLO", Manufacturer="ACME", ImagerPixelSpacing=[0.07, 0.07], PatientAge="051Y")
+    write_dicom(
+        tmp_path / "a.dcm", ImageLaterality="L", ViewPosition="MLO", Manufacturer="ACME", ImagerPixelSpacing=[0.07, 0.07], PatientAge="051Y"
+    )
     write_plain(tmp_path / "L_CC_malignant.png")
     known, plain = read(tmp_path).rows[1], read(tmp_path).rows[0]
     assert (known.laterality, known.view, known.maker, known.spacing_mm, known.age_years) == ("L", "MLO", "ACME", 0.07, 51)

@@ -15,7 +15,13 @@ def test_truth_is_taken_from_the_table(tmp_path):
     rows = {row.image_id: row for row in read(tmp_path).rows}
     assert len(rows) == 6 and {row.patient_id for row in rows.values()} == {"phantom/P0001", "phantom/P0002"}
     ill, well = rows["phantom-E0003_L_CC"], rows["phantom-E0003_R_CC"]
-    assert (ill.patient_id, ill.exam_id, ill.pathology, ill.truth, ill.laterality) == ("phantom/P0001", "phantom/E0003", "malignant", "synthetic", "L")
+    assert (ill.patient_id, ill.exam_id, ill.pathology, ill.truth, ill.laterality) == (
+        "phantom/P0001",
+        "phantom/E0003",
+        "malignant",
+        "synthetic",
+        "L",
+    )
     assert (ill.maker, ill.spacing_mm, ill.bits, ill.age_years) == ("ACME", 0.1, 12, 55)
     assert ill.lesions[0].outline.shape == "mask" and ill.lesions[0].outline.path.endswith("E0003_L_CC_L1.png")
     assert well.pathology == "normal" and well.lesions == ()

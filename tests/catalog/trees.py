@@ -18,8 +18,20 @@ REAL = Path(os.environ.get("MAMMOLIBS_DATA", Path(__file__).resolve().parents[3]
 MG = "1.2.840.10008.5.1.4.1.1.1.2"
 PATIENT_ROOT = "1.3.6.1.4.1.9590.100.1.2."
 CBIS_COLUMNS = (
-    "patient_id", "breast_density", "left or right breast", "image view", "abnormality id", "abnormality type", "mass shape",
-    "mass margins", "assessment", "pathology", "subtlety", "image file path", "cropped image file path", "ROI mask file path",
+    "patient_id",
+    "breast_density",
+    "left or right breast",
+    "image view",
+    "abnormality id",
+    "abnormality type",
+    "mass shape",
+    "mass margins",
+    "assessment",
+    "pathology",
+    "subtlety",
+    "image file path",
+    "cropped image file path",
+    "ROI mask file path",
 )
 
 
@@ -96,7 +108,9 @@ def row(patient: str, image: str = "1", **fields) -> ImageRow:
     )  # fmt: skip
 
 
-def write_cbis_files(root: Path, record: dict, *, image=(60, 40), mask=(60, 40), crop=(11, 9), names=("1-1.dcm", "1-2.dcm"), mask_bits=8) -> None:
+def write_cbis_files(
+    root: Path, record: dict, *, image=(60, 40), mask=(60, 40), crop=(11, 9), names=("1-1.dcm", "1-2.dcm"), mask_bits=8
+) -> None:
     """One case as today's downloader lays it: the full image, and mask and crop together; names: of mask, of crop."""
     folder, lesion = (record[f"{what} file path"].split("/")[0] for what in ("image", "cropped image"))
     base = root / "manifest-1" / "CBIS-DDSM"
@@ -143,6 +157,8 @@ def write_via(root: Path, regions: list[tuple[str, dict]]) -> None:
     """The segmentation table as the VIA tool exports it."""
     with open(root / "Radiology_hand_drawn_segmentations_v2.csv", "w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["#filename", "file_size", "file_attributes", "region_count", "region_id", "region_shape_attributes", "region_attributes"])
+        writer.writerow(
+            ["#filename", "file_size", "file_attributes", "region_count", "region_id", "region_shape_attributes", "region_attributes"]
+        )
         for name, shape in regions:
             writer.writerow([name, 1, "{}", 1, 0, json.dumps(shape), "{}"])

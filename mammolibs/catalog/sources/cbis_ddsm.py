@@ -21,7 +21,15 @@ from mammolibs.catalog.label_tables import read_csv
 from mammolibs.catalog.layout import Layout
 from mammolibs.catalog.source import Source, SourceResult, collect
 from mammolibs.catalog.words import (
-    ACR_DENSITY, LATERALITY_WORDS, PATHOLOGY_WORDS, VIEW_WORDS, make_id, make_person, translate, worst_birads, worst_pathology,
+    ACR_DENSITY,
+    LATERALITY_WORDS,
+    PATHOLOGY_WORDS,
+    VIEW_WORDS,
+    make_id,
+    make_person,
+    translate,
+    worst_birads,
+    worst_pathology,
 )
 from mammolibs.errors import BadFile
 from mammolibs.records import ImageFacts, ImageRow, Lesion, Outline
@@ -123,7 +131,9 @@ def read(root: Path, options: Mapping[str, str]) -> SourceResult:
     collect(result, present, lambda item: _row(*item, finder, headers, unplaced), describe=lambda item: item[1])
     for reason, count in unplaced.items():
         result.note_count(count, f"lesions {reason} (kept without a place)")
-    result.note_count(sum(len(s) > 1 for s in splits.values()), "patients on both sides of the official split (which is kept as a column and not used)")
+    result.note_count(
+        sum(len(s) > 1 for s in splits.values()), "patients on both sides of the official split (which is kept as a column and not used)"
+    )
     return result
 
 

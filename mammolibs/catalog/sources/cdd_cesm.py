@@ -23,7 +23,15 @@ from mammolibs.catalog.layout import Layout
 from mammolibs.catalog.outlines import circle, ellipse, polygon, refuse_outside
 from mammolibs.catalog.source import Source, SourceResult, collect
 from mammolibs.catalog.words import (
-    ACR_DENSITY, LATERALITY_WORDS, PATHOLOGY_WORDS, VIEW_WORDS, make_id, make_person, translate, whole, worst_birads,
+    ACR_DENSITY,
+    LATERALITY_WORDS,
+    PATHOLOGY_WORDS,
+    VIEW_WORDS,
+    make_id,
+    make_person,
+    translate,
+    whole,
+    worst_birads,
 )
 from mammolibs.errors import BadData, BadFile
 from mammolibs.records import ImageFacts, ImageRow, Lesion, Outline
@@ -118,7 +126,9 @@ def read(root: Path, options: Mapping[str, str]) -> SourceResult:
     if not present:
         others = sum(_find(files, listed) is not None for listed in everything)
         if others:
-            raise BadFile(root, f"holds no {options['images']} image, and {others} of the other kind", "set the option cdd_cesm.images=both")
+            raise BadFile(
+                root, f"holds no {options['images']} image, and {others} of the other kind", "set the option cdd_cesm.images=both"
+            )
         raise files.refuse_empty("CDD-CESM (P1_L_DM_MLO.jpg and so on)")
     table = files.table(SEGMENTATIONS)
     outlines = read_segmentations(table) if table else {}

@@ -129,7 +129,9 @@ def _add_notes(result: SourceResult, headers: Mapping[Path, ImageFacts], which: 
         result.note_count(sum(f.frames > 1 for f in facts), "multi-frame files (the middle frame stands for each; frames=all takes all)")
     studies = Counter(f.patient_id for f in {f.study_uid: f for f in facts if f.patient_id}.values())
     if len(studies) == 1 and (shared := studies.most_common(1)[0])[1] > 2:
-        result.notes.append(f"all {shared[1]} studies carry the patient id {shared[0]!r}: if it is a placeholder, no split by patient is possible")
+        result.notes.append(
+            f"all {shared[1]} studies carry the patient id {shared[0]!r}: if it is a placeholder, no split by patient is possible"
+        )
 
 
 SOURCE = Source(NAME, "a folder of images without labels", read, {"twins": TWIN_OPTIONS, "frames": FRAME_OPTIONS})

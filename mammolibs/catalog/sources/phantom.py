@@ -10,7 +10,17 @@ from mammolibs.catalog.headers import Headers
 from mammolibs.catalog.label_tables import read_csv
 from mammolibs.catalog.layout import Layout
 from mammolibs.catalog.source import TWIN_OPTIONS, Source, SourceResult, collect
-from mammolibs.catalog.words import KIND_WORDS, LATERALITY_WORDS, PATHOLOGY_WORDS, VIEW_WORDS, make_id, make_person, number, translate, whole
+from mammolibs.catalog.words import (
+    KIND_WORDS,
+    LATERALITY_WORDS,
+    PATHOLOGY_WORDS,
+    VIEW_WORDS,
+    make_id,
+    make_person,
+    number,
+    translate,
+    whole,
+)
 from mammolibs.errors import BadData
 from mammolibs.records import ImageFacts, ImageRow, Lesion, Outline
 
