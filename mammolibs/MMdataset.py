@@ -1,26 +1,29 @@
 """The door to images and data sets. Re-exports only; what stands in `__all__` is promised."""
 
-from __future__ import annotations
+from mammolibs.lazy import hand_on
 
-import importlib
-
-_HOME = {
-    "StoredImage": "mammolibs.imaging",
-    "is_image_name": "mammolibs.imaging",
-    "iter_image_files": "mammolibs.imaging",
-    "read_facts": "mammolibs.imaging",
-    "read_mammogram": "mammolibs.imaging",
-    "read_stored": "mammolibs.imaging",
-}
-
-__all__ = sorted(_HOME)
-
-
-def __getattr__(name: str):
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOME[name]), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, __all__ = hand_on(
+    __name__,
+    {
+        "Augment": "mammolibs.augment",
+        "Contract": "mammolibs.prepare",
+        "StoredImage": "mammolibs.imaging",
+        "Stream": "mammolibs.stream",
+        "build_catalog": "mammolibs.catalog",
+        "fold_rows": "mammolibs.catalog",
+        "ingest_images": "mammolibs.ingest",
+        "is_image_name": "mammolibs.imaging",
+        "iter_image_files": "mammolibs.imaging",
+        "make_catalog": "mammolibs.catalog",
+        "make_phantoms": "mammolibs.phantom",
+        "open_index": "mammolibs.shards",
+        "prepare_image": "mammolibs.prepare",
+        "read_catalog": "mammolibs.catalog",
+        "read_facts": "mammolibs.imaging",
+        "read_mammogram": "mammolibs.imaging",
+        "read_sample": "mammolibs.shards",
+        "read_stored": "mammolibs.imaging",
+        "split_rows": "mammolibs.catalog",
+        "write_shards": "mammolibs.shards",
+    },
+)

@@ -1,21 +1,23 @@
-"""The door to tools round the networks. Re-exports only; what stands in `__all__` is promised."""
+"""The door to tools round the networks: load, find, measure. Re-exports only; what stands in `__all__` is promised."""
 
-from __future__ import annotations
+from mammolibs.lazy import hand_on
 
-import importlib
-
-_HOME = {
-    "load_model": "mammolibs.models",
-}
-
-__all__ = sorted(_HOME)
-
-
-def __getattr__(name: str):
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOME[name]), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, __all__ = hand_on(
+    __name__,
+    {
+        "Estimate": "mammolibs.records",
+        "Finder": "mammolibs.predict",
+        "Findings": "mammolibs.records",
+        "Mammogram": "mammolibs.records",
+        "MammolibsError": "mammolibs.errors",
+        "Prediction": "mammolibs.evaluate",
+        "get_runtime": "mammolibs.runtime",
+        "load_model": "mammolibs.models",
+        "measure": "mammolibs.evaluate",
+        "paired_difference": "mammolibs.evaluate",
+        "predict_files": "mammolibs.pipeline.find",
+        "read_predictions": "mammolibs.evaluate",
+        "train_stage": "mammolibs.pipeline.train_stage",
+        "write_report": "mammolibs.evaluate",
+    },
+)

@@ -1,0 +1,57 @@
+"""One stage of a run, judged on held-out patients: what every script under eval/ but pipeline_eval.py calls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mammolibs.catalog import read_catalog, split_hash
+from mammolibs.errors import BadConfig
+from mammolibs.evaluate import Draws
+from mammolibs.evaluate.bootstrap import estimate
+from mammolibs.evaluate.metrics import METRICS
+from mammolibs.evaluate.stage_report import stage_report
+from mammolibs.models.runs import find_weights
+from mammolibs.pipeline.examples import report_examples
+from mammolibs.pipeline.judge import Judge
+from mammolibs.pipeline.options import EvalOptions
+from mammolibs.pipeline.run import Run
+from mammolibs.pipeline.samples import pretraining_plot
+from mammolibs.pipeline.stage_figures import stage_figures
+from mammolibs.runtime import Runtime, get_runtime
+
+SAMPLES = 4
+
+
+def evaluate_stage(name: str, options: EvalOptions) -> None:
+    """Print the stage's figures with their intervals, write evaluation.json and plot.png into its folder.
+
+    Raises BadConfig where it is not trained, BadFile for an iteration that is not there.
+    """
+    run = Run.open(options.run, preset_name=options.preset, seed=options.seed)
+    runtime = get_runtime(precision=options.precision, seed=run.settings.seed)
+    if not run.stage(name).is_dir():
+        raise BadConfig(f"{run.folder}: the {name} is not trained yet; train it with: bash train/train.sh --run {run.folder}")
+    weights = find_weights(run.stage(name), "best" if options.iter is None else options.iter)
+    judge = judged_stage if name in ("unet", "resnet") else pretraining_stage
+    report = judge(run, name, runtime, options)
+    table = stage_report(
+        run.stage(name), name, split_hash=split_hash(read_catalog(run.catalog)), facts={"weights": weights.name, "split": "test"}, **report
+    )
+    print(f"{weights}, held-out patients\n{table}\n{run.stage(name) / 'plot.png'}", flush=True)
+
+
+def pretraining_stage(run: Run, name: str, runtime: Runtime, options: EvalOptions) -> dict[str, Any]:
+    """Figures and plot of the encoder or the autoencoder."""
+    iteration = "best" if options.iter is None else options.iter
+    return {"figures": stage_figures(run, name, runtime, iteration), "plot": pretraining_plot(run, name, runtime, iteration, SAMPLES)}
+
+
+def judged_stage(run: Run, name: str, runtime: Runtime, options: EvalOptions) -> dict[str, Any]:
+    """Figures and samples of the U-Net, or of the ResNet behind the best U-Net, through the pipeline's own path."""
+    chosen = {name: options.iter}
+    judge = Judge.open(run, runtime, workers=options.workers, second_stage=name == "resnet", **chosen)
+    operating = judge.choose_operating_points()
+    predictions = judge.predictions("test", operating)
+    draws = Draws([p.patient_id for p in predictions])
+    figures = {figure: estimate(build(predictions), draws) for figure, build in METRICS[name].items()}
+    return {"figures": figures, "samples": report_examples(judge, predictions, operating)[:SAMPLES]}

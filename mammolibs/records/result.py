@@ -1,0 +1,89 @@
+"""From training to a reader: figures, cards of weights, findings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A figure with its uncertainty. `value` is None where it cannot be computed; `reason` says why.
+
+    unit: lesion, image, breast, exam, patient or pixel: what was counted. n: how many of
+    them, events: how many of those are positive. low, high: the 95 % interval.
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    events: int | None = None
+    unit: str = "image"
+    method: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunCard:
+    """What a weight file says of itself, written beside it as JSON.
+
+    architecture: name and arguments of the network. parents: stage name -> sha256 of the
+    weights it started from. metrics: name -> Estimate or float on validation patients.
+    """
+
+    stage: str
+    iteration: int
+    steps: int
+    architecture: dict[str, Any]
+    contract: dict[str, Any]
+    contract_hash: str
+    data_hash: str
+    split_hash: str
+    seed: int
+    options: dict[str, Any] = field(default_factory=dict)
+    parents: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    data_licences: tuple[str, ...] = ()
+    data_truth: tuple[str, ...] = ()
+    weights_sha256: str = ""
+    intended_use: str = "Research only. Not a medical device."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One region that the pipeline reports, in pixels of the original image.
+
+    outline: polygon vertices (x, y). box: x0, y0, x1, y1. size_mm: longest side, None where
+    the spacing is unknown. probability: that it is a lesion; malignancy: that it is
+    malignant, given that it is one; both in [0, 1]. score: the region's part in the image score.
+    """
+
+    outline: tuple[tuple[float, float], ...]
+    box: tuple[float, float, float, float]
+    centre: tuple[float, float]
+    size_mm: float | None
+    probability: float
+    malignancy: float
+    score: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """All that the pipeline says of one image. No findings is an outcome with its own score."""
+
+    image_id: str
+    source_file: str
+    findings: tuple[Finding, ...]
+    image_score: float
+    outcome: str
+    spacing_mm: float | None
+    laterality: str
+    view: str
+    original: tuple[int, int]
+    contract_hash: str
+    models: dict[str, str] = field(default_factory=dict)
+    threshold: float | None = None
+    notes: tuple[str, ...] = ()
+    disclaimer: str = "Research only. Not a medical device."
