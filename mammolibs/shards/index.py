@@ -12,6 +12,7 @@ a sample lies in its own JSON member, so that the tar files are readable without
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -151,7 +152,7 @@ def _from_body(body: dict[str, Any]) -> ShardIndex:
         lanes=body["lanes"],
         data_hash=body["data_hash"],
         shards=tuple(ShardFile(**s) for s in body["shards"]),
-        text={name: tuple(samples[name]) for name in TEXT_COLUMNS},
+        text={name: tuple(map(sys.intern, samples[name])) for name in TEXT_COLUMNS},
         numbers={name: np.array(samples[name], dtype) for name, dtype in NUMBER_COLUMNS.items()},
     )
 

@@ -40,8 +40,8 @@ def write_shards(
 
     Samples are dealt to `lanes` in turn, those of each kind (source, label, lesion or not)
     evenly, so that lanes stay equally long when a kind is repeated. With fewer samples than
-    lanes there are as many lanes as samples. Each lane owns whole tar files of about
-    `shard_bytes`. Memory holds one shard and a few megabytes per lane. The index is written
+    lanes there are as many lanes as samples. Each lane owns whole tar files of at most
+    `shard_bytes` (more only where one sample is larger). Memory holds one shard and a few megabytes per lane. The index is written
     last: a set without one is unfinished. The same samples give the same bytes.
 
     Raises BadConfig for impossible options; BadData where there are no samples, where an
@@ -83,15 +83,16 @@ class _SetWriter:
         lane = min(self.lanes, key=lambda one: (one.kinds[kind], one.dealt, one.number))
         lane.kinds[kind] += 1
         lane.dealt += 1
+        members = _members(sample, f"{len(self.columns['image_id']):08d}", self.codec)
+        room = self.shard_bytes - lane.file.tell() - len(TAR_END)
+        if lane.samples and sum(_tar_bytes(data) for _, _, data in members) > room:
+            self._close(lane)
         if lane.shard is None:
             lane.shard = len(self.shards)
             self.shards.append(None)
-        key = f"{len(self.columns['image_id']):08d}"
-        places = {member: lane.append(name, data) for member, name, data in _members(sample, key, self.codec)}
+        places = {member: lane.append(name, data) for member, name, data in members}
         lane.samples += 1
         self._note(sample, lane.shard, places)
-        if lane.file.tell() >= self.shard_bytes:
-            self._close(lane)
 
     def _note(self, sample: Sample, shard: int, places: dict[str, tuple[int, int, int]]) -> None:
         for name in TEXT_COLUMNS:
@@ -158,6 +159,10 @@ class _Lane:
         self.file.seek(0)
         self.file.truncate()
         self.closed, self.samples, self.shard = self.closed + 1, 0, None
+
+
+def _tar_bytes(data: bytes) -> int:
+    return tarfile.BLOCKSIZE + len(data) + -len(data) % tarfile.BLOCKSIZE
 
 
 def _members(sample: Sample, key: str, codec: str) -> list[tuple[str, str, bytes]]:
