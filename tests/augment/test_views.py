@@ -79,6 +79,7 @@ def test_image_and_mask_move_together(pair):
         image, mask = augment_pair(disc, pair[1], generator(0, step, "a"), config)
         seen = image > 0.5
         assert (seen & mask).sum() / max((seen | mask).sum(), 1) > 0.85
+        assert set(np.unique(augment_pair(disc, pair[1] * 6, generator(0, step, "a"), config)[1])) <= {0, 6}
 
 
 def test_the_chest_wall_stays_on_the_left(pair):

@@ -67,7 +67,10 @@ def test_what_is_there_is_not_made_again(rows, tmp_path):
     again = ingest_images(rows, CONTRACT, tmp_path / "out", **QUIET)
     assert not first.reused and again.reused and again.written == first.written and again.skipped == first.skipped
     assert not ingest_images(rows, replace(CONTRACT, low_percentile=2), tmp_path / "out", **QUIET).reused
-    cv2.imwrite(rows[0].path, 255 - cv2.imread(rows[0].path, 0))
+    assert not ingest_images(rows, CONTRACT, tmp_path / "out", **QUIET).reused
+    cv2.imwrite(rows[0].path, cv2.imread(rows[0].path, 0) // 2)
+    assert not ingest_images(rows, CONTRACT, tmp_path / "out", **QUIET).reused
+    (tmp_path / "out" / "test" / "index.json").unlink()
     assert not ingest_images(rows, CONTRACT, tmp_path / "out", **QUIET).reused
 
 

@@ -72,6 +72,15 @@ def test_normal_places_are_named_by_seed_and_image(rows, tmp_path):
     assert len({tuple(c) for c in centres[0].values()}) == len(centres[0])
 
 
+def test_normal_places_keep_apart_where_there_is_room(rows, tmp_path):
+    small = replace(CONTRACT, patch_mm=10)
+    ingest_patches(normal_requests(rows[:3], 8), small, tmp_path, **QUIET)
+    for row in rows[:3]:
+        centres = np.array([s.extra["centre_original"] for s in patches(tmp_path) if s.extra["parent_id"] == row.image_id])
+        apart = np.abs(centres[:, None] - centres[None]).max(-1) + 99 * np.eye(len(centres))
+        assert len(centres) == 8 and apart.min() >= 10
+
+
 def test_no_normal_tissue_is_cut_where_a_lesion_may_be_unmarked(rows):
     unmarked = [replace(rows[1], pathology="malignant"), replace(rows[2], lesions=(Lesion(lesion_id="x"),)), replace(rows[4], pathology="unknown")]
     assert normal_requests(unmarked, 2) == [] and truth_requests(unmarked) == []

@@ -56,6 +56,7 @@ def test_tape_that_touches_the_breast_is_no_breast(breast):
     pixels, inside = breast
     pixels[200:205, :] = 0.9
     assert_found(pixels, inside)
+    assert not whole(find_breast(pixels))[:, 250:].any()
 
 
 def test_a_film_in_a_black_frame_is_not_the_breast(make_breast):
@@ -69,7 +70,7 @@ def test_padding_is_no_breast_even_where_it_is_bright(breast):
     pixels, inside = breast
     padding = np.zeros(pixels.shape, bool)
     padding[:, 250:] = True
-    pixels[padding] = 1.0
+    pixels[padding] = 20.0
     assert_found(pixels, inside, padding)
 
 

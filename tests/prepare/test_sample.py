@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mammolibs.errors import BadFile
-from mammolibs.prepare import Contract, full_resolution, locate, prepare_image, rasterize, to_canvas
+from mammolibs.prepare import Contract, full_resolution, locate, mask_to_canvas, prepare_image, rasterize, to_canvas
 from mammolibs.records import ImageRow, Lesion, Outline
 
 CONTRACT = Contract(canvas_height_px=192, canvas_width_px=128)
@@ -27,6 +27,34 @@ def test_the_canvas_holds_the_breast_and_air_is_exactly_zero(breast, mammogram_o
     assert sample.image[seen[:, 1], seen[:, 0]].min() >= 1
     corner = far[(far[:, 0] > 110) & (far[:, 0] < 127) & (far[:, 1] < 20) & (far[:, 1] > 0)].astype(int)
     assert len(corner) and sample.image[corner[:, 1], corner[:, 0]].max() == 0
+
+
+def test_the_breast_on_the_canvas_is_the_breast_of_the_image(breast, mammogram_of):
+    for pixels in (breast[0], np.ascontiguousarray(breast[0][:, ::-1])):
+        mammogram = mammogram_of(pixels)
+        located, full = locate(mammogram, CONTRACT), full_resolution(mammogram, CONTRACT)
+        x0, y0, x1, y1 = full.crop
+        mask = np.zeros(pixels.shape, np.uint8)
+        mask[y0:y1, x0:x1] = (full.pixels[:, ::-1] if full.mirrored else full.pixels) > 0
+        sample = prepare_image(mammogram, CONTRACT, located=located)
+        there, here = mask_to_canvas(mask, sample.placement) > 0, sample.image > 0
+        assert (there & here).sum() / (there | here).sum() > 0.99
+
+
+def test_a_breast_that_the_film_cuts_off_does_not_reach_into_the_padding(make_breast, mammogram_of):
+    pixels, _ = make_breast(width=160, height=480, reach=1.5)
+    sample = prepare_image(mammogram_of(pixels, laterality="L"), CONTRACT)
+    end = sample.breast[2]
+    assert end < 100 and sample.image[90:100, end - 1].all() and not sample.image[:, end:].any()
+
+
+def test_a_lesion_smaller_than_a_pixel_of_the_canvas_keeps_one(breast, mammogram_of):
+    pixels, _ = breast
+    dot = Lesion(lesion_id="dot", outline=Outline(shape="circle", points=((80.0, 150.0),), radius_px=0))
+    raster = rasterize([dot], pixels.shape)
+    sample = prepare_image(mammogram_of(pixels), Contract(canvas_height_px=64, canvas_width_px=48), mask=raster.mask, lesions=raster.lesions)
+    (spot,) = np.argwhere(sample.mask)[:, ::-1]
+    assert spot == pytest.approx(sample.extra["lesions"][0]["centre"], abs=0.5)
 
 
 def test_intensities_are_percentiles_inside_the_breast(breast, mammogram_of):
