@@ -34,9 +34,10 @@ def add_implant(tissue: Tissue, breast: Breast, draw: np.random.Generator) -> Ti
     deep = breast.nipple[0] * draw.uniform(0.5, 0.6)
     tall = breast.nipple[0] * draw.uniform(0.55, 0.65)
     share = np.hypot((x + 2) / deep, (y - breast.nipple[1] - draw.uniform(-6, 2)) / tall)
-    inside = smooth_step(-share, -1.0, -0.985)
-    rim = 0.10 * np.exp(-(((share - 0.985) / 0.012) ** 2))
-    return Tissue(grey=tissue.grey * (1 - inside) + inside * (1.25 + rim), gland=tissue.gland * (1 - inside))
+    soft = 1.2 / deep
+    inside = smooth_step(-share, -1.0, soft - 1.0)
+    body = 0.98 - 0.10 * share**2 + 0.05 * np.exp(-(((share - 1 + 1.2 * soft) / soft) ** 2))
+    return Tissue(grey=tissue.grey * (1 - inside) + inside * (body + 0.12 * tissue.grey), gland=tissue.gland * (1 - inside))
 
 
 def draw_marker(image: ImagePlan, shape: tuple[int, int], spacing: float, draw: np.random.Generator) -> np.ndarray:

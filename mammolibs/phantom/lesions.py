@@ -58,9 +58,12 @@ def _smooth(x: np.ndarray, y: np.ndarray, lesion: LesionPlan, draw: np.random.Ge
     u, v = x * np.cos(turn) + y * np.sin(turn), (-x * np.sin(turn) + y * np.cos(turn)) / flat
     radius, angle = _polar(u, v)
     share = radius / (lesion.size_mm / 2 * _contour(angle, draw, range(2, 5), 0.09))
-    dome = np.sqrt(np.clip(1 - share**2, 0, 1)) ** 0.6
-    halo = -0.10 * np.exp(-(((share - 1.12) / 0.09) ** 2))
-    return (0.20 * lesion.contrast * (dome + halo)).astype(np.float32), (share < 1).astype(np.float32)
+    dome = np.sqrt(np.clip(1 - share**2, 0, 1)) ** 0.8
+    covered = 1 - draw.uniform(0.1, 0.7) * smooth_step(np.cos(angle - draw.uniform(0, 2 * np.pi)), 0.0, 1.0) * np.clip(share, 0, 1)
+    texture = 1 + 0.08 * power_law(draw, share.shape, float(x[0, 1] - x[0, 0]), 3.0, 8.0, 0.6)
+    halo = -0.08 * np.exp(-(((share - 1.12) / 0.09) ** 2))
+    grey = cv2.GaussianBlur((dome * covered * texture + halo).astype(np.float32), (0, 0), max(0.35 / float(x[0, 1] - x[0, 0]), 0.3))
+    return 0.20 * np.float32(lesion.contrast) * grey, (share < 1).astype(np.float32)
 
 
 def _spiculated(x: np.ndarray, y: np.ndarray, lesion: LesionPlan, draw: np.random.Generator):
