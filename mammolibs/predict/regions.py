@@ -40,22 +40,25 @@ class Region:
 def find_regions(probability: np.ndarray, rule: RegionRule = RegionRule()) -> list[Region]:
     """Regions of a probability map (float32 H W in [0, 1]), strongest peak first, at most `rule.count`.
 
-    Greedy: the highest peak of the blurred map takes all connected pixels above `share` of
-    its height; they and a margin of `gap_px` are struck out, then the next peak follows.
+    Peaks are local maxima of the blurred map, no two within `gap_px`. From the highest
+    down, each takes the connected pixels above `share` of its height that no other has;
+    a peak on a taken region is no region of its own.
     """
     smooth = cv2.GaussianBlur(probability.astype(np.float32), (0, 0), rule.smooth_px)
-    rest = smooth.copy()
-    margin = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * rule.gap_px + 1, 2 * rule.gap_px + 1))
+    neighbourhood = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * rule.gap_px + 1, 2 * rule.gap_px + 1))
+    ys, xs = np.nonzero((smooth >= rule.floor) & (smooth >= cv2.dilate(smooth, neighbourhood)))
+    free = np.ones(smooth.shape, bool)
     regions: list[Region] = []
-    while len(regions) < rule.count:
-        _, peak, _, (x, y) = cv2.minMaxLoc(rest)
-        if peak < rule.floor:
+    for i in np.argsort(-smooth[ys, xs], kind="stable"):
+        x, y, peak = xs[i], ys[i], float(smooth[ys[i], xs[i]])
+        if not free[y, x]:
+            continue
+        _, labels = cv2.connectedComponents((free & (smooth >= rule.share * peak)).astype(np.uint8), connectivity=8)
+        component = labels == labels[y, x]
+        free &= ~component
+        regions.append(_region(component.astype(np.uint8), smooth, peak))
+        if len(regions) == rule.count:
             break
-        above = (rest >= rule.share * peak).astype(np.uint8)
-        _, labels = cv2.connectedComponents(above, connectivity=8)
-        component = (labels == labels[y, x]).astype(np.uint8)
-        regions.append(_region(component, rest, float(peak)))
-        rest[cv2.dilate(component, margin) > 0] = 0
     return regions
 
 

@@ -1,0 +1,136 @@
+"""The whole job, small: phantoms to report, and what its commands do afterwards."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from mammolibs.errors import BadConfig, BadFile, BadWeights
+from mammolibs.evaluate import read_predictions
+from mammolibs.models import from_run, load_weights
+from mammolibs.pipeline.chain import run_chain
+from mammolibs.pipeline.options import AutoencoderOptions, EncoderOptions, EvalOptions, ResNetOptions, TrainOptions, UNetOptions
+from mammolibs.pipeline.evaluate_stage import evaluate_stage
+from mammolibs.pipeline.run import Run
+from mammolibs.pipeline.train_stage import train_stage
+
+STAGES = ("encoder", "autoencoder", "unet", "resnet")
+
+
+def test_every_stage_leaves_weights_card_and_history(whole_run):
+    for stage in STAGES:
+        state, card = load_weights(whole_run / stage / "model_iter_2.safetensors")
+        plain, _ = load_weights(whole_run / stage / "model_iter_2.pth")
+        assert state.keys() == plain.keys() and all((state[k] == plain[k]).all() for k in state)
+        assert card.stage == stage and card.contract_hash == Run.open(whole_run).contract.hash()
+        assert (whole_run / stage / "history.csv").read_text().count("\n") == 3
+
+
+def test_each_stage_starts_from_the_one_before(whole_run):
+    for stage, parent in (("autoencoder", "encoder"), ("unet", "autoencoder")):
+        best = json.loads((whole_run / parent / "best.json").read_text())["iteration"]
+        _, card = load_weights(whole_run / stage / "model_iter_2.safetensors")
+        _, parent_card = load_weights(whole_run / parent / f"model_iter_{best}.safetensors")
+        assert card.parents == {parent: parent_card.weights_sha256}
+
+
+def test_report_figures_stand_on_held_out_patients_alone(whole_run):
+    rows = read_predictions(whole_run / "report" / "predictions.parquet")
+    split = json.loads((whole_run / "data" / "split.json").read_text())["patients"]
+    assert rows and all(split[row.patient_id] == "test" for row in rows)
+    result = json.loads((whole_run / "report" / "report.json").read_text())
+    assert result["pipeline"]["image_auc"]["n"] == sum(row.label >= 0 for row in rows)
+    for block in ("pipeline", "unet", "resnet", "encoder", "autoencoder"):
+        assert result[block]["split_hash"] == result["data"]["split_hash"]
+    assert "<img" in (whole_run / "report" / "report.html").read_text()
+
+
+def test_a_second_call_skips_what_is_finished(whole_run, capsys):
+    before = {stage: (whole_run / stage / "model_iter_2.safetensors").stat().st_mtime_ns for stage in STAGES}
+    run_chain(TrainOptions(run=str(whole_run), preset="cpu", exams=24, rows=512, it=2, workers=0))
+    printed = capsys.readouterr().out
+    assert all(f"{stage}: finished before" in printed for stage in STAGES)
+    assert before == {stage: (whole_run / stage / "model_iter_2.safetensors").stat().st_mtime_ns for stage in STAGES}
+
+
+def test_pretrain_with_a_number_goes_on_from_there(run_copy, capsys):
+    result = train_stage("unet", UNetOptions(run=str(run_copy), pretrain=2, it=1, workers=0))
+    assert (result.iteration, result.steps) == (3, 6)
+    assert (run_copy / "unet" / "model_iter_3.pth").is_file()
+    assert "saved successfully" in capsys.readouterr().out
+
+
+def test_pretrain_no_starts_afresh_from_the_named_iteration(run_copy, capsys):
+    result = train_stage("unet", UNetOptions(run=str(run_copy), pretrain="no", autoencoder=2, it=1, workers=0))
+    assert (result.iteration, result.steps) == (1, 2)
+    assert (run_copy / "unet" / "aside-1" / "model_iter_2.pth").is_file()
+    assert re.search(r"unet: from .*autoencoder/model_iter_2\.safetensors: loaded \d+ of \d+", capsys.readouterr().out)
+
+
+def test_from_scratch_loads_nothing(run_copy, capsys):
+    train_stage("autoencoder", AutoencoderOptions(run=str(run_copy), pretrain="no", from_scratch=True, it=1, workers=0))
+    assert "starts from random weights" in capsys.readouterr().out
+    assert load_weights(run_copy / "autoencoder" / "model_iter_1.safetensors")[1].parents == {}
+
+
+def test_the_patch_stage_feeds_the_resnet(run_copy, capsys):
+    train_stage("patches", ResNetOptions(run=str(run_copy), stage="patches", it=1, workers=0))
+    train_stage("resnet", ResNetOptions(run=str(run_copy), pretrain="no", it=1, workers=0))
+    assert "patches" in load_weights(run_copy / "resnet" / "model_iter_1.safetensors")[1].parents
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_evaluation_of_a_stage_prints_its_figures(run_copy, stage, capsys):
+    evaluate_stage(stage, EvalOptions(run=str(run_copy), workers=0))
+    assert "value [95 % interval]" in capsys.readouterr().out
+    assert (run_copy / stage / "plot.png").read_bytes()[:4] == b"\x89PNG"
+    assert stage in json.loads((run_copy / stage / "evaluation.json").read_text())
+
+
+def test_iterations_that_are_not_there_are_named(whole_run):
+    with pytest.raises(BadFile, match="model_iter_20"):
+        train_stage("unet", UNetOptions(run=str(whole_run), pretrain=20, workers=0))
+    with pytest.raises(BadFile, match="20"):
+        evaluate_stage("unet", EvalOptions(run=str(whole_run), iter=20, workers=0))
+
+
+def test_a_run_refuses_another_preset_and_other_data(whole_run, tmp_path):
+    with pytest.raises(BadConfig, match="preset"):
+        train_stage("encoder", EncoderOptions(run=str(whole_run), preset="standard", workers=0))
+    with pytest.raises(BadConfig, match="other phantoms"):
+        run_chain(TrainOptions(run=str(whole_run), preset="cpu", exams=8, rows=512, workers=0))
+
+
+def test_weights_of_another_architecture_are_refused(run_copy):
+    for ending in ("safetensors", "pth", "json"):
+        shutil.copy(run_copy / "resnet" / f"model_iter_2.{ending}", run_copy / "autoencoder" / f"model_iter_2.{ending}")
+    with pytest.raises(BadWeights, match="ResNet"):
+        train_stage("unet", UNetOptions(run=str(run_copy), pretrain="no", autoencoder=2, workers=0))
+
+
+def test_without_a_run_the_message_says_what_to_type(tmp_path):
+    with pytest.raises(BadConfig, match="bash train/train.sh"):
+        train_stage("unet", UNetOptions(run=str(tmp_path / "none"), workers=0))
+    with pytest.raises(BadConfig, match="bash train/train.sh"):
+        evaluate_stage("unet", EvalOptions(run=str(tmp_path / "none"), workers=0))
+
+
+def test_networks_come_back_from_the_run(whole_run):
+    model = from_run(whole_run / "unet")
+    assert model.architecture["width"] == 4 and not model.training
+
+
+def test_folds_give_one_report_over_all_patients(tmp_path, whole_run):
+    folder = tmp_path / "folds"
+    options = TrainOptions(run=str(folder), preset="cpu", source=(f"phantom={whole_run / 'phantoms'}",), folds=3, it=1, workers=0)
+    run_chain(options)
+    rows = read_predictions(folder / "folds" / "0" / "report" / "predictions.parquet")
+    result = json.loads((folder / "report" / "report.json").read_text())
+    whole = [json.loads((folder / "folds" / str(k) / "report" / "report.json").read_text())["pipeline"]["image_auc"]["n"] for k in range(3)]
+    assert result["pipeline"]["image_auc"]["n"] == sum(whole)
+    assert {row.fold for row in rows} == {0}
+    patients = [set(json.loads((folder / "folds" / str(k) / "data" / "split.json").read_text())["patients"]) for k in range(3)]
+    assert patients[0] == patients[1] == patients[2]
+    assert np.isfinite(result["pipeline"]["image_auc"]["value"])

@@ -1,0 +1,78 @@
+"""Prediction on files that nobody catalogued."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from mammolibs.errors import BadConfig, BadData, BadFile
+from mammolibs.imaging import read_mammogram
+from mammolibs.pipeline.find import open_finder, predict_files, read_source
+from mammolibs.pipeline.options import PredictOptions
+
+
+@pytest.fixture
+def images(whole_run):
+    return sorted((whole_run / "phantoms" / "images").rglob("*.dcm"))
+
+
+def test_findings_lie_inside_the_image_and_have_sizes(whole_run, images, tmp_path):
+    (findings,) = predict_files(PredictOptions(image=str(images[0]), run=str(whole_run), out=str(tmp_path)))
+    told = json.loads((tmp_path / f"{images[0].stem}.json").read_text())
+    height, width = read_mammogram(images[0]).pixels.shape
+    assert told["original"] == [height, width] and told["disclaimer"].endswith("Not a medical device.")
+    assert told["outcome"] == ("regions found" if told["findings"] else "nothing found")
+    for finding in told["findings"]:
+        x, y = np.array(finding["outline"]).T
+        assert x.min() >= -1 and y.min() >= -1 and x.max() <= width and y.max() <= height
+        assert 0 <= finding["probability"] <= 1 and 0 <= finding["malignancy"] <= 1
+        assert finding["size_mm"] > 0
+    assert (tmp_path / f"{images[0].stem}.png").read_bytes()[:4] == b"\x89PNG"
+    assert findings.image_score == told["image_score"]
+
+
+def test_single_and_batched_answers_agree(whole_run, images):
+    finder, _, contract = open_finder(PredictOptions(image="", run=str(whole_run)))
+    prepared = [read_source(path, contract, None).prepared for path in images[:5]]
+    together = finder.analyse(prepared)
+    for one, among in zip(prepared, together):
+        (alone,) = finder.analyse([one])
+        np.testing.assert_allclose(alone.probability, among.probability, atol=1e-5)
+        np.testing.assert_allclose(alone.malignancies, among.malignancies, atol=1e-5)
+        assert len(alone.regions) == len(among.regions)
+
+
+def test_a_folder_gives_a_table_and_lists_what_was_skipped(whole_run, images, tmp_path):
+    folder = tmp_path / "in"
+    (folder / "sub").mkdir(parents=True)
+    shutil.copy(images[0], folder / "a.dcm")
+    shutil.copy(images[1], folder / "sub" / "a.dcm")
+    (folder / "bad.dcm").write_text("no image")
+    results = predict_files(PredictOptions(image=str(folder), run=str(whole_run), out=str(tmp_path / "out")))
+    assert len(results) == 2
+    with open(tmp_path / "out" / "findings.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["json"] for row in rows} == {"a.json", "sub/a.json"}
+    assert "bad.dcm" in (tmp_path / "out" / "skipped.csv").read_text()
+
+
+def test_bad_input_is_named(whole_run, tmp_path):
+    text = tmp_path / "text.dcm"
+    text.write_text("this is no image")
+    with pytest.raises(BadFile, match="text.dcm"):
+        predict_files(PredictOptions(image=str(text), run=str(whole_run), out=str(tmp_path)))
+    with pytest.raises(BadFile, match="not there"):
+        predict_files(PredictOptions(image=str(tmp_path / "none.dcm"), run=str(whole_run), out=str(tmp_path)))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BadData, match="no DICOM"):
+        predict_files(PredictOptions(image=str(tmp_path / "empty"), run=str(whole_run), out=str(tmp_path)))
+
+
+def test_untrained_and_unevaluated_runs_say_what_to_type(whole_run, run_copy, images, tmp_path):
+    with pytest.raises(BadConfig, match="bash train/train.sh"):
+        predict_files(PredictOptions(image=str(images[0]), run=str(tmp_path / "none"), out=str(tmp_path)))
+    (run_copy / "operating.json").unlink()
+    with pytest.raises(BadConfig, match="pipeline_eval.py"):
+        predict_files(PredictOptions(image=str(images[0]), run=str(run_copy), out=str(tmp_path)))
