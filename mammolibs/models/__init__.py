@@ -3,7 +3,7 @@
 `ResNet` is imported from `mammolibs.models.resnet`: it alone needs torchvision.
 """
 
-from mammolibs.models.build import build
+from mammolibs.models.build import build, infer
 from mammolibs.models.networks import Autoencoder, PretrainEncoder, UNet
 from mammolibs.models.parts import Decoder, Encoder
 from mammolibs.models.runs import from_run
@@ -19,6 +19,7 @@ __all__ = [
     "UNet",
     "build",
     "from_run",
+    "infer",
     "load_model",
     "load_weights",
     "save_weights",

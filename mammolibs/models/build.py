@@ -46,15 +46,17 @@ def describe(architecture: Mapping[str, Any] | None) -> str:
 def infer(state: Mapping[str, Tensor]) -> dict[str, Any] | None:
     """The description of the network that bare tensors belong to, from their names and shapes; None if unknown.
 
-    A pretraining head of another make than ours leaves `out_features` out, so that the
-    description names the network but cannot be built.
+    A pretraining head of another make than ours leaves `out_features` out, and a ResNet of
+    many classes has `classes`: such a description names the network but cannot be built.
     """
     if "encoder.conv1.0.weight" in state:
         return _infer_encoder_family(state)
     if "layer1.0.conv1.weight" in state and "fc.weight" in state:
         width, in_channels = state["conv1.weight"].shape[:2]
         norm = "batch" if "bn1.running_mean" in state else "group"
-        return {"name": "ResNet", "in_channels": in_channels, "width": width, "norm": norm}
+        classes = state["fc.weight"].shape[0]
+        found = {"name": "ResNet", "in_channels": in_channels, "width": width, "norm": norm}
+        return found if classes == 1 else {**found, "classes": classes}
     return None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -20,18 +20,20 @@ SHOWN = 4
 @dataclass(frozen=True, kw_only=True)
 class TransferReport:
     """Names of tensors: `loaded` into the network; `missing` in the file; `reshaped`: there
-    in another shape, so not loaded; `unused`: in the file, and not in the network."""
+    in another shape, so not loaded; `unused`: in the file, and not in the network. `notes`:
+    what was done to tensors on the way."""
 
     loaded: tuple[str, ...]
     missing: tuple[str, ...]
     reshaped: tuple[str, ...]
     unused: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         total = len(self.loaded) + len(self.missing) + len(self.reshaped)
         parts = [f"loaded {len(self.loaded)} of {total} tensors"]
         parts += [f"{word} {_shorten(names)}" for word, names in self._rest() if names]
-        return "; ".join(parts)
+        return "; ".join((*parts, *self.notes))
 
     def _rest(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
         return ("missing", self.missing), ("of another shape", self.reshaped), ("unused", self.unused)
@@ -76,9 +78,12 @@ def usual_gaps(source: Mapping[str, Any] | None, target: Mapping[str, Any] | Non
 
     PretrainEncoder -> any: all but the encoder. Autoencoder <-> UNet: the first convolution
     of each decoder block, which with skips takes twice the channels, and the output.
+    ResNet of another number of classes -> ours: the output.
     """
-    if not source or not target or source["name"] == target["name"]:
+    if not source or not target:
         return ()
+    if source["name"] == target["name"]:
+        return ("fc.",) if source.get("classes", 1) != 1 else ()
     pair = {source["name"], target["name"]}
     if "PretrainEncoder" in pair and "ResNet" not in pair:
         return "decoder.", "head."
@@ -91,7 +96,10 @@ def usual_gaps(source: Mapping[str, Any] | None, target: Mapping[str, Any] | Non
 def load_model(model: nn.Module, path: str | os.PathLike, *, expected_missing: Collection[str] | None = None) -> TransferReport:
     """Load a weight file into a network, print one line on what loaded, return the report.
 
-    path: .safetensors or .pth, ours or a published DLMammoClassifier checkpoint.
+    path: .safetensors or .pth, ours or a published DLMammoClassifier checkpoint, or for a
+    ResNet torchvision's resnet18: its stem is summed to one channel, which answers a grey
+    image as the three do, and its 1,000 classes are left out. Such weights want norm
+    "batch", which also absorbs that ours are not scaled as ImageNet's images were.
     expected_missing: as in `transfer`; None: what cannot come along from the kind of
     network in the file to this one (`usual_gaps`).
 
@@ -99,14 +107,23 @@ def load_model(model: nn.Module, path: str | os.PathLike, *, expected_missing: C
     """
     state, card = load_weights(path)
     source = card.architecture if card else infer(state)
+    target = getattr(model, "architecture", None)
     if expected_missing is None:
-        expected_missing = usual_gaps(source, getattr(model, "architecture", None))
+        expected_missing = usual_gaps(source, target)
+    state, notes = _grey_stem(state, target)
     try:
-        report = transfer(model, state, expected_missing=expected_missing, source=source)
+        report = replace(transfer(model, state, expected_missing=expected_missing, source=source), notes=notes)
     except BadWeights as error:
         raise BadWeights(f"{os.fspath(path)}: {error}") from error
     print(f"{os.fspath(path)}: {report}")
     return report
+
+
+def _grey_stem(state: Mapping[str, Tensor], target: Mapping[str, Any] | None) -> tuple[Mapping[str, Tensor], tuple[str, ...]]:
+    stem = state.get("conv1.weight")
+    if not target or target["name"] != "ResNet" or target["in_channels"] != 1 or stem is None or stem.ndim != 4 or stem.shape[1] != 3:
+        return state, ()
+    return {**state, "conv1.weight": stem.sum(1, keepdim=True)}, ("stem summed from 3 channels to 1",)
 
 
 def _other_norm(model: nn.Module, report: TransferReport) -> bool:

@@ -12,8 +12,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from mammolibs import MMmodels, MMutils
 from mammolibs.errors import BadFile, BadWeights
-from mammolibs.models import Autoencoder, PretrainEncoder, UNet, from_run, load_model, load_weights, save_weights, transfer
+from mammolibs.models import Autoencoder, PretrainEncoder, UNet, from_run, infer, load_model, load_weights, save_weights, transfer
 from mammolibs.models.resnet import ResNet
 from mammolibs.records import Estimate, RunCard
 
@@ -261,14 +262,31 @@ def test_bare_tensors_of_no_network_of_ours_are_refused(tmp_path):
         from_run(tmp_path / "bare.pth")
 
 
-def test_the_door_loads_no_torch_until_a_name_is_touched():
-    program = (
-        "import sys, mammolibs.MMmodels as door, mammolibs.MMutils as tools; assert 'torch' not in sys.modules; "
-        "assert all(getattr(door, name) for name in door.__all__) and tools.load_model and dir(door) == door.__all__; "
-        "assert 'torch' in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
-    import mammolibs.MMmodels
+def test_torchvisions_resnet_loads_with_its_stem_summed(tmp_path, capsys):
+    torchvision = pytest.importorskip("torchvision")
+    reference = torchvision.models.resnet18().eval()
+    torch.save(reference.state_dict(), tmp_path / "resnet18.pth")
+    assert infer(reference.state_dict()) == {"name": "ResNet", "in_channels": 3, "width": 64, "norm": "batch", "classes": 1000}
+    model = ResNet(norm="batch").eval()
+    report = load_model(model, tmp_path / "resnet18.pth")
+    assert (len(report.loaded), report.reshaped) == (120, ("fc.weight", "fc.bias"))
+    assert "stem summed from 3 channels to 1" in capsys.readouterr().out
+    reference.fc, images = model.fc, torch.rand(2, 1, 40, 40)
+    with torch.no_grad():
+        assert torch.allclose(model(images), reference(images.expand(-1, 3, -1, -1)), atol=1e-4)
+    with pytest.raises(BadWeights, match="statistics have no place"):
+        load_model(ResNet(), tmp_path / "resnet18.pth")
+    with pytest.raises(BadWeights, match="classes=1000.*head of another make"):
+        from_run(tmp_path / "resnet18.pth")
 
+
+def test_the_doors_load_no_torch_until_a_name_is_touched():
+    program = "import sys, mammolibs.MMmodels, mammolibs.MMutils; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
+
+
+@pytest.mark.parametrize("door", [MMmodels, MMutils])
+def test_the_doors_hold_what_they_promise(door):
+    assert dir(door) == door.__all__ and all(getattr(door, name) for name in door.__all__)
     with pytest.raises(AttributeError, match="no attribute 'VGG'"):
-        mammolibs.MMmodels.VGG  # noqa: B018
+        door.VGG  # noqa: B018
