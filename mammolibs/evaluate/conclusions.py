@@ -22,7 +22,8 @@ def conclusions(result: Mapping[str, Any]) -> list[str]:
                 f"The {level.replace('_', ' ')} of {fields['value']:.2f} is higher than honest results on clinical data: "
                 "look for a leak (the same patient on both sides, labels in file names or markers) before believing it."
             )
-    if result.get("data", {}).get("synthetic"):
+    data = result.get("data", {})
+    if data.get("synthetic") or "synthetic" in data.get("truth", ()):
         sentences.append("All or part of the data is synthetic: nothing here says how the pipeline does on patients.")
     sentences.append(
         "Nothing here says how the pipeline does at another site, with other machines or at another share of ill patients: "

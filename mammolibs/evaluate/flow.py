@@ -10,6 +10,8 @@ from mammolibs.errors import BadData
 from mammolibs.evaluate.detection import is_located
 from mammolibs.evaluate.predictions import Prediction
 
+LISTED = 5
+
 
 def held_out_rows(predictions: Sequence[Prediction]) -> list[Prediction]:
     """The test rows, each image once (the first where it stands there more often).
@@ -62,6 +64,9 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]
             rows += [(label, ", ".join(f"{str(k).replace('_', ' ')} {v}" for k, v in value.items()))] if value else []
         elif isinstance(value, Mapping):
             rows += flatten(value, f"{label}: ")
+        elif isinstance(value, (list, tuple)) and any(isinstance(v, Mapping) for v in value):
+            told = "; ".join(": ".join(str(part) for part in v.values()) for v in value[:LISTED])
+            rows.append((label, f"{len(value)}: {told}" + ("; ..." if len(value) > LISTED else "")))
         elif isinstance(value, (list, tuple)):
             rows += [(label, ", ".join(str(v) for v in value))] if value else []
         elif value not in (None, ""):

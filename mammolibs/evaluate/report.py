@@ -43,8 +43,8 @@ def write_report(
     """Write report.json, report.md, report.html and figures/*.png into `folder`; returns what stands in report.json.
 
     predictions: all rows; the figures use those of split "test". stages: further figures of
-    each stage by name. data, runtime: facts, JSON types; data["synthetic"] true where any of
-    it is. history: stage -> history.csv, or name of the run -> history.csv. comparisons:
+    each stage by name. data, runtime: facts, JSON types; data["synthetic"] true, or "synthetic"
+    among data["truth"], where any of it is. history: stage -> history.csv, or name of the run -> history.csv. comparisons:
     what was compared with -> figure -> paired difference (`paired_difference`).
 
     Raises BadData where a patient is held out and not held out in one fold.
