@@ -9,7 +9,6 @@ from dataclasses import dataclass
 JPEG_FRAMES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 NO_LENGTH = {0x01, *range(0xD0, 0xD9)}
 START_OF_SCAN = 0xDA
-RESTART_INTERVAL = 0xDD
 J2K_START = b"\xff\x4f\xff\x51"
 END_OF_IMAGE = b"\xff\xd9"
 MAX_HEADER_BYTES = 1 << 20
@@ -24,14 +23,13 @@ class Codestream:
     samples: int
     precision: int
     signed: bool = False
-    restarts: bool = False
 
 
 def jpeg_codestream(data: bytes) -> Codestream:
     """The frame header of JPEG (T.81) or JPEG-LS (T.87). Raises ValueError where there is none, or no end of image."""
     if data[:2] != b"\xff\xd8":
         raise ValueError("no JPEG start of image")
-    place, restarts, found = 2, False, None
+    place, found = 2, None
     while place + 4 <= min(len(data), MAX_HEADER_BYTES):
         if data[place] != 0xFF:
             raise ValueError("a JPEG marker is missing")
@@ -46,8 +44,6 @@ def jpeg_codestream(data: bytes) -> Codestream:
         if marker in JPEG_FRAMES and place + 10 <= len(data):
             precision, rows, columns, samples = struct.unpack_from(">BHHB", data, place + 4)
             found = (rows, columns, samples, precision)
-        elif marker == RESTART_INTERVAL:
-            restarts = data[place + 4 : place + 6] != b"\0\0"
         elif marker == START_OF_SCAN:
             break
         place += 2 + length
@@ -57,7 +53,7 @@ def jpeg_codestream(data: bytes) -> Codestream:
     if data.find(END_OF_IMAGE, place) < 0:
         raise ValueError("the JPEG data has no end; it was cut short")
     rows, columns, samples, precision = found
-    return Codestream(rows=rows, columns=columns, samples=samples, precision=precision, restarts=restarts)
+    return Codestream(rows=rows, columns=columns, samples=samples, precision=precision)
 
 
 def j2k_codestream(data: bytes) -> Codestream:

@@ -28,38 +28,31 @@ class Codec:
 
     name: str
     inspect: Callable[[bytes], Codestream]
-    decode: Callable[[bytes, Codestream], np.ndarray]
+    decode: Callable[[bytes], np.ndarray]
     masked: bool = False
     sign_from_stream: bool = False
 
 
-def _jpeg(data: bytes, stream: Codestream) -> np.ndarray:
+def _jpeg(data: bytes) -> np.ndarray:
     import imagecodecs
 
+    # Not ljpeg_decode for the lossless ones: it ends the process where the Huffman tables are missing.
     return imagecodecs.jpeg8_decode(data)
 
 
-def _jpeg_lossless(data: bytes, stream: Codestream) -> np.ndarray:
-    import imagecodecs
-
-    # liblj92 is faster, and knows neither restart markers nor colour.
-    plain = stream.samples == 1 and not stream.restarts
-    return imagecodecs.ljpeg_decode(data) if plain else imagecodecs.jpeg8_decode(data)
-
-
-def _jpeg_ls(data: bytes, stream: Codestream) -> np.ndarray:
+def _jpeg_ls(data: bytes) -> np.ndarray:
     import imagecodecs
 
     return imagecodecs.jpegls_decode(data)
 
 
-def _jpeg2000(data: bytes, stream: Codestream) -> np.ndarray:
+def _jpeg2000(data: bytes) -> np.ndarray:
     import imagecodecs
 
     return imagecodecs.jpeg2k_decode(data)
 
 
-def _htj2k(data: bytes, stream: Codestream) -> np.ndarray:
+def _htj2k(data: bytes) -> np.ndarray:
     import imagecodecs
 
     with raise_swallowed():
@@ -67,7 +60,7 @@ def _htj2k(data: bytes, stream: Codestream) -> np.ndarray:
 
 
 _LOSSY = Codec(name="JPEG", inspect=jpeg_codestream, decode=_jpeg)
-_LOSSLESS = Codec(name="JPEG Lossless", inspect=jpeg_codestream, decode=_jpeg_lossless, masked=True)
+_LOSSLESS = Codec(name="JPEG Lossless", inspect=jpeg_codestream, decode=_jpeg, masked=True)
 _LS = Codec(name="JPEG-LS", inspect=jpeg_codestream, decode=_jpeg_ls, sign_from_stream=True)
 _J2K = Codec(name="JPEG 2000", inspect=j2k_codestream, decode=_jpeg2000, sign_from_stream=True)
 _HTJ2K = Codec(name="HTJ2K", inspect=j2k_codestream, decode=_htj2k, sign_from_stream=True)
@@ -117,7 +110,7 @@ def decode_frame(facts: ImageFacts, data: bytes, stream: Codestream) -> np.ndarr
     """
     codec = CODECS[facts.transfer_syntax]
     with reading(facts.source_file, f"cannot be decoded as {codec.name}", REMEDY):
-        raw = codec.decode(data, stream)
+        raw = codec.decode(data)
     shape = (facts.rows, facts.columns) if facts.samples_per_pixel == 1 else (facts.rows, facts.columns, facts.samples_per_pixel)
     if raw.shape != shape or raw.dtype.kind not in "iu":
         raise BadFile(facts.source_file, f"decodes to {raw.dtype} {raw.shape}, its header says {shape}", REMEDY)
@@ -125,8 +118,9 @@ def decode_frame(facts: ImageFacts, data: bytes, stream: Codestream) -> np.ndarr
         return as_stored(raw, facts, bits=facts.bits_stored)
     if codec.sign_from_stream:
         return clipped(as_stored(raw, facts, bits=stream.precision), facts)
-    largest = (1 << facts.bits_stored) - 1
-    return as_stored(np.minimum(raw, largest), facts, bits=facts.bits_stored)
+    if raw.max() >> facts.bits_stored:
+        raw = np.minimum(raw, (1 << facts.bits_stored) - 1)
+    return as_stored(raw, facts, bits=facts.bits_stored)
 
 
 def stored_dtype(facts: ImageFacts) -> np.dtype:
@@ -140,7 +134,7 @@ def as_stored(raw: np.ndarray, facts: ImageFacts, *, bits: int) -> np.ndarray:
     dtype = stored_dtype(facts)
     spare = 8 * dtype.itemsize - bits
     values = raw.astype(dtype, copy=False)
-    if spare <= 0:
+    if spare <= 0 or (not facts.signed and values.max() >> bits == 0):
         return values
     # Up and down again: the way down repeats the sign bit where the type is signed.
     return np.right_shift(np.left_shift(values, spare), spare)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+ROWS_AT_ONCE = 32
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Lut:
@@ -94,7 +96,7 @@ def show(stored: np.ndarray, display: Display) -> Shown:
     if display.inverted and (display.voi is not None or not display.attenuation):
         table = 1.0 - table
         chain.append("inverted")
-    pixels = table.astype(np.float32)[index]
+    pixels = _looked_up(table.astype(np.float32), index)
     if padding is not None:
         pixels[padding] = 0.0
         chain.append(f"padding {display.padding[0]} to {display.padding[1]} set to air ({100 * padding.mean():.1f} % of pixels)")
@@ -174,10 +176,19 @@ def _levels(stored: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """All values between the image's extremes as float64, and each pixel's place among them."""
     low, high = int(stored.min()), int(stored.max())
     if high - low < 1 << 16:
-        index = stored if low == 0 else stored.astype(np.int64) - low
-        return np.arange(low, high + 1, dtype=np.float64), index
+        # In the stored type the difference wraps to the right one, and unsigned it reads right.
+        index = stored if low == 0 else np.subtract(stored, np.array(low).astype(stored.dtype))
+        return np.arange(low, high + 1, dtype=np.float64), index.view(f"u{stored.dtype.itemsize}")
     levels, index = np.unique(stored, return_inverse=True)
     return levels.astype(np.float64), index.reshape(stored.shape)
+
+
+def _looked_up(table: np.ndarray, index: np.ndarray) -> np.ndarray:
+    # table[index] in half its time: numpy widens the index to 8 bytes, which for a few rows stays in the cache.
+    pixels = np.empty(index.shape, table.dtype)
+    for row in range(0, len(index), ROWS_AT_ONCE):
+        np.take(table, index[row : row + ROWS_AT_ONCE], out=pixels[row : row + ROWS_AT_ONCE], mode="wrap")
+    return pixels
 
 
 def _present(index: np.ndarray, padding: np.ndarray | None, count: int) -> np.ndarray:

@@ -65,9 +65,9 @@ def read_frame(pixels: PixelElement, facts: ImageFacts, frame: int) -> np.ndarra
         raise BadFile(facts.source_file, f"has {facts.frames} frames, frame {frame} is asked for", f"ask for 0 to {facts.frames - 1}")
     gray = facts.samples_per_pixel == 1 and facts.photometric != "PALETTE COLOR"
     if facts.transfer_syntax in NATIVE:
-        data = _native_bytes(pixels, facts, frame)
+        start, size = _native_place(pixels, facts, frame)
         if gray and facts.bits_allocated in (8, 16, 32):
-            return _native(data, pixels, facts)
+            return _native(pixels, facts, start, size)
         return _by_pydicom(pixels, facts, frame)
     data = _encapsulated_bytes(pixels, facts, frame)
     stream = inspect_frame(facts, data)
@@ -96,7 +96,8 @@ def read_frames(pixels: PixelElement, facts: ImageFacts) -> np.ndarray:
     return frames
 
 
-def _native_bytes(pixels: PixelElement, facts: ImageFacts, frame: int) -> bytes:
+def _native_place(pixels: PixelElement, facts: ImageFacts, frame: int) -> tuple[int, int]:
+    """First byte and number of bytes of a frame, counted from the pixel data's start; all of them are in the file."""
     bits = facts.rows * facts.columns * facts.samples_per_pixel * facts.bits_allocated
     if facts.photometric == "YBR_FULL_422":
         bits = bits * 2 // 3
@@ -112,18 +113,18 @@ def _native_bytes(pixels: PixelElement, facts: ImageFacts, frame: int) -> bytes:
     available = file.seek(0, 2) - pixels.offset
     if available < end:
         raise BadFile(facts.source_file, f"is cut short: {end} bytes of pixel data needed, {available} there", CUT_SHORT)
-    file.seek(pixels.offset + start)
-    return file.read(size)
+    return start, size
 
 
-def _native(data: bytes, pixels: PixelElement, facts: ImageFacts) -> np.ndarray:
-    width = facts.bits_allocated // 8
-    if not pixels.header.little_endian and width == 1 and pixels.vr == "OW":
+def _native(pixels: PixelElement, facts: ImageFacts, start: int, size: int) -> np.ndarray:
+    data = np.empty(size, np.uint8)
+    pixels.header.file.seek(pixels.offset + start)
+    pixels.header.file.readinto(data)
+    little, width = pixels.header.little_endian, facts.bits_allocated // 8
+    if not little and width == 1 and pixels.vr == "OW":
         # Single bytes in 16-bit words of a big endian file lie swapped in pairs (PS3.5 8.1.1).
-        pairs = np.frombuffer(data.ljust(len(data) + len(data) % 2, b"\0"), np.uint16).byteswap()
-        data = pairs.tobytes()[: len(data)]
-    order = "<" if pixels.header.little_endian else ">"
-    raw = np.frombuffer(data, np.dtype(f"{order}u{width}")).astype(stored_dtype(facts))
+        data = np.resize(data, size + size % 2).view(np.uint16).byteswap().view(np.uint8)[:size]
+    raw = data.view(f"{'<' if little else '>'}u{width}").astype(f"u{width}", copy=False).view(stored_dtype(facts))
     return as_stored(raw, facts, bits=facts.bits_stored).reshape(facts.rows, facts.columns)
 
 

@@ -86,6 +86,16 @@ def test_impossible_headers(tmp_path, elements, message):
     refused(put(tmp_path, dicom_bytes(PIXELS, bits=12, **elements)), message)
 
 
+@pytest.mark.parametrize("syntax", ["JPEG lossless 5", "JPEG lossless SV1"])
+def test_lossless_jpeg_without_huffman_tables(tmp_path, syntax):
+    data = small(syntax)
+    place = data.index(b"\xff\xc4", data.index(b"\xe0\x7f\x10\x00"))
+    while data[place : place + 2] == b"\xff\xc4":
+        data = data[:place] + b"\xff\xfe" + data[place + 2 :]
+        place += 2 + struct.unpack_from(">H", data, place + 2)[0]
+    refused(put(tmp_path, data))
+
+
 def test_an_unknown_transfer_syntax(tmp_path):
     data = small("JPEG-LS").replace(COMPRESSED["JPEG-LS"].uid.encode(), b"1.2.840.10008.1.2.4.99")
     refused(put(tmp_path, data), "1.2.840.10008.1.2.4.99")
