@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mammolibs.records import Batch
+from mammolibs.runtime.norms import spare_cpu_norms
 from mammolibs.runtime.precision import choose_precision
 from mammolibs.runtime.trees import copy_to_host, map_batch, map_tensors
 
@@ -33,6 +34,8 @@ class SingleRuntime:
         torch.manual_seed(value)
 
     def prepare(self, model: nn.Module) -> nn.Module:
+        if self.device.type == "cpu":
+            model = spare_cpu_norms(model)
         return model.to(self.device, memory_format=torch.channels_last)
 
     def feed(self, batches: Iterable[Batch]) -> Iterator[Batch]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from mammolibs.errors import BadConfig, RuntimeUnavailable
 from mammolibs.records import Batch
 from mammolibs.runtime.precision import choose_precision
-from mammolibs.runtime.sharded_norms import swap_norms
+from mammolibs.runtime.norms import shard_norms
 from mammolibs.runtime.single import one_ahead
 from mammolibs.runtime.trees import copy_to_host, map_batch, map_tensors
 
@@ -53,7 +53,7 @@ class XlaRuntime:
         self._xm.set_rng_state(value)
 
     def prepare(self, model: nn.Module) -> nn.Module:
-        return swap_norms(model).to(self.device)
+        return shard_norms(model).to(self.device)
 
     def feed(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         return one_ahead(lambda batch: map_batch(self._place_rows, batch), batches)

@@ -1,0 +1,163 @@
+"""Each guard catches the fault that is planted for it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+import pytest
+import torch
+from torch import nn
+
+from mammolibs.engine import FitOptions, claim, fit
+from mammolibs.engine.checkpoint import list_states
+from mammolibs.errors import BadConfig, BadData, BadFile, MammolibsError
+from mammolibs.runtime import check_batch
+from mammolibs.runtime.single import SingleRuntime
+from tests.engine.tiny import Batches, DiceStage, card, validator
+
+OPTIONS = FitOptions(iterations=2, steps_per_iteration=4, log_every=3, save_seconds=0)
+
+
+def train(folder, stage=None, stream=None, options=OPTIONS, validate=None):
+    runtime = SingleRuntime("float32", device="cpu")
+    return fit(
+        stage or DiceStage(), runtime, train=stream or Batches(), validate=validate or validator(runtime), folder=folder,
+        card=card(), options=options,
+    )  # fmt: skip
+
+
+class Broken(Batches):
+    """Does something at one step."""
+
+    def __init__(self, step: int, act):
+        super().__init__()
+        self.step, self.act = step, act
+
+    def make(self, step: int):
+        batch = super().make(step)
+        return self.act(batch) if step == self.step else batch
+
+
+def test_a_loss_that_is_not_finite_names_the_first_bad_step_and_its_images(tmp_path):
+    def poison(batch):
+        batch.images[3] = torch.nan
+        return batch
+
+    with pytest.raises(MammolibsError, match="the loss of step 4 is not finite .*step4-image0, step4-image1"):
+        train(tmp_path, stream=Broken(4, poison))
+    written = json.loads((tmp_path / "nonfinite.json").read_text())
+    assert written["step"] == 4 and written["image_ids"] == [f"step4-image{i}" for i in range(8)]
+    # Looked at after steps 3, 4 and 6: the newest state is from before the bad step.
+    assert "_step4-" in list_states(tmp_path)[-1].name
+
+
+def test_an_exception_of_the_loader_ends_the_run_as_it_is(tmp_path):
+    def fail(batch):
+        raise OSError("the disk is gone")
+
+    stream = Broken(5, fail)
+    with pytest.raises(OSError, match="the disk is gone"):
+        train(tmp_path, stream=stream)
+    assert stream.closed
+
+
+def test_a_loader_that_ends_early_is_no_short_iteration(tmp_path):
+    class Short(Batches):
+        def batches(self, start, stop):
+            return super().batches(start, stop - 2)
+
+    with pytest.raises(BadData, match="ended before step 6 of 8"):
+        train(tmp_path, stream=Short())
+
+
+def test_weights_that_do_not_change_are_noticed(tmp_path):
+    class Deaf(DiceStage):
+        def loss(self, model, batch, runtime):
+            return super().loss(lambda x: model(x) * 0, batch, runtime)
+
+    with pytest.raises(MammolibsError, match="no weight has changed after step 3"):
+        train(tmp_path, Deaf(), options=FitOptions(iterations=1, log_every=3, weight_decay=0))
+
+
+def test_weights_that_the_loss_does_not_reach_are_named(tmp_path, capsys):
+    class Spare(DiceStage):
+        def build(self):
+            model = super().build()
+            model.spare = nn.Conv2d(1, 1, 1)
+            return model
+
+    train(tmp_path, Spare())
+    assert "Unchanged after step 3: spare.weight, spare.bias (2 of 12 tensors)" in capsys.readouterr().out
+
+
+def test_frozen_weights_stay_and_are_not_complained_of(tmp_path, capsys):
+    class Frozen(DiceStage):
+        def build(self):
+            model = super().build()
+            model.first.requires_grad_(False)
+            return model
+
+    train(tmp_path, Frozen())
+    assert "Unchanged" not in capsys.readouterr().out
+
+    class AllFrozen(DiceStage):
+        def build(self):
+            return super().build().requires_grad_(False)
+
+    with pytest.raises(BadConfig, match="no weights to train"):
+        train(tmp_path / "all", AllFrozen())
+
+
+def test_a_folder_has_one_writer_and_a_dead_one_holds_nothing(tmp_path):
+    ready, told = os.pipe()
+    other = os.fork()
+    if not other:
+        with claim(tmp_path):
+            os.write(told, b"held")
+            signal.pause()
+    try:
+        assert os.read(ready, 4) == b"held"
+        with pytest.raises(BadFile, match=f"in use by process {other}"):
+            train(tmp_path)
+    finally:
+        os.kill(other, signal.SIGKILL)
+        os.waitpid(other, 0)
+    with claim(tmp_path):
+        pass
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadFile, match="cannot be written .*--run"):
+        train(tmp_path / "file" / "stage")
+
+
+def test_a_full_disk_loses_no_earlier_state(tmp_path, monkeypatch):
+    import mammolibs.storage.store as store
+
+    really, saved = os.fsync, []
+
+    def fsync(handle):
+        saved.append(handle)
+        if len(saved) > 6:
+            raise OSError(28, "No space left on device")
+        really(handle)
+
+    monkeypatch.setattr(store.os, "fsync", fsync)
+    with pytest.raises(BadFile, match="No space left on device.*free some disk space"):
+        train(tmp_path)
+    assert list_states(tmp_path)
+
+
+def test_a_batch_that_does_not_divide_names_the_nearest(tmp_path):
+    runtime = SingleRuntime("float32", device="cpu")
+    assert check_batch(6, runtime) == 6
+    runtime.world = 4
+    with pytest.raises(BadConfig, match="batch of 6 does not divide over 4 cores; take --batch 4 or 8"):
+        check_batch(6, runtime)
+    with pytest.raises(BadConfig, match="take --batch 4$"):
+        check_batch(2, runtime)
+    with pytest.raises(BadConfig, match="learning_rate is 0, expected between 0 and 1"):
+        FitOptions(learning_rate=0)
