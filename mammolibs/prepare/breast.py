@@ -19,8 +19,8 @@ TISSUE_RATIO = 1.5
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BreastRegion:
-    """mask: bool, one cell for each `reduce` x `reduce` pixels, True on the breast. core: the same before it
-    was widened, so without a rim of air. box: x0, y0, x1, y1 in pixels of the image, ends exclusive,
+    """mask: bool, one cell for each `reduce` x `reduce` pixels, True on the breast. core: its inner
+    part, without the rim in which the blur mixes tissue and air. box: x0, y0, x1, y1 in pixels of the image, ends exclusive,
     padded by one cell. shape: height, width of the image."""
 
     mask: Any
@@ -48,7 +48,7 @@ def find_breast(pixels: np.ndarray, padding: np.ndarray | None = None, *, contra
     if tissue.mean() < contract.finder_least_share:
         raise _no_breast(name, f"the largest bright region covers {tissue.mean():.1%} of the image")
     mask = _fill(_grow(tissue, contract.finder_grow_cells) & (live | tissue))
-    return BreastRegion(mask=mask, core=_fill(tissue), box=_box(mask, reduce, pixels.shape[:2]), reduce=reduce, shape=pixels.shape[:2])
+    return BreastRegion(mask=mask, core=_inner(_fill(tissue)), box=_box(mask, reduce, pixels.shape[:2]), reduce=reduce, shape=pixels.shape[:2])
 
 
 def mask_on_pixels(region: BreastRegion) -> np.ndarray:
@@ -131,6 +131,12 @@ def _fill(mask: np.ndarray) -> np.ndarray:
     filled = np.zeros(mask.shape, np.uint8)
     cv2.drawContours(filled, contours, -1, 1, cv2.FILLED)
     return filled.astype(bool)
+
+
+def _inner(mask: np.ndarray) -> np.ndarray:
+    """Without its outermost cells; the image's own border is no rim."""
+    inner = cv2.erode(mask.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_RECT, (3, 3))).astype(bool)
+    return inner if inner.any() else mask
 
 
 def _box(mask: np.ndarray, reduce: int, shape: tuple[int, int]) -> tuple[int, int, int, int]:

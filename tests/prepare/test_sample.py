@@ -29,14 +29,16 @@ def test_the_canvas_holds_the_breast_and_air_is_exactly_zero(breast, mammogram_o
     assert len(corner) and sample.image[corner[:, 1], corner[:, 0]].max() == 0
 
 
-def test_the_breast_on_the_canvas_is_the_breast_of_the_image(breast, mammogram_of):
-    for pixels in (breast[0], np.ascontiguousarray(breast[0][:, ::-1])):
+def test_the_breast_on_the_canvas_is_the_breast_of_the_image(make_breast, mammogram_of):
+    contract = Contract(canvas_height_px=432, canvas_width_px=288)
+    drawn, _ = make_breast(height=800, width=770)
+    for pixels in (drawn, np.ascontiguousarray(drawn[:, ::-1])):
         mammogram = mammogram_of(pixels)
-        located, full = locate(mammogram, CONTRACT), full_resolution(mammogram, CONTRACT)
+        located, full = locate(mammogram, contract), full_resolution(mammogram, contract)
         x0, y0, x1, y1 = full.crop
         mask = np.zeros(pixels.shape, np.uint8)
         mask[y0:y1, x0:x1] = (full.pixels[:, ::-1] if full.mirrored else full.pixels) > 0
-        sample = prepare_image(mammogram, CONTRACT, located=located)
+        sample = prepare_image(mammogram, contract, located=located)
         there, here = mask_to_canvas(mask, sample.placement) > 0, sample.image > 0
         assert (there & here).sum() / (there | here).sum() > 0.99
 
@@ -58,11 +60,18 @@ def test_a_lesion_smaller_than_a_pixel_of_the_canvas_keeps_one(breast, mammogram
 
 
 def test_intensities_are_percentiles_inside_the_breast(breast, mammogram_of):
-    contract = Contract(low_percentile=5, high_percentile=95, finder_grow_cells=0)
+    contract = Contract(low_percentile=5, high_percentile=95)
+    located = locate(mammogram_of(breast[0]), contract)
+    assert (located.low, located.high) == pytest.approx(tuple(np.percentile(breast[0][breast[1]], (5, 95))), abs=0.01)
     full = full_resolution(mammogram_of(breast[0]), contract)
-    inside = full.pixels[full.pixels > 0]
-    assert np.mean(inside == 1) == pytest.approx(0.05, abs=0.01)
-    assert np.mean(inside == 65535) == pytest.approx(0.05, abs=0.01)
+    tissue = full.pixels[breast[1][full.crop[1] : full.crop[3], full.crop[0] : full.crop[2]]]
+    assert np.mean(tissue == 1) == pytest.approx(0.05, abs=0.01)
+    assert np.mean(tissue == 65535) == pytest.approx(0.05, abs=0.01)
+
+
+def test_air_round_the_skin_is_not_measured(breast, mammogram_of):
+    located = locate(mammogram_of(breast[0]), Contract(finder_grow_cells=4))
+    assert located.low > 0.25
 
 
 def test_a_linear_change_of_the_grey_scale_changes_nothing(breast, mammogram_of):
