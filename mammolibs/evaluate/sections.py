@@ -66,9 +66,10 @@ def headline(result: Mapping[str, Any]) -> Section:
         basis = f"{fields['n']} {unit}" + (f", {fields['events']} malignant" if block == "pipeline" else "")
         cards.append((name_of(name), value, interval, basis))
     held = result["data"]["held_out"]
+    unseen = "each scored by the fold that had not seen the patient" if "folds" in result else "whom no weight, threshold or calibration has seen"
     text = (
         f"Measured on {held['images']} images of {held['patients']} patients, {held['malignant_patients']} of them with a malignant lesion, "
-        "whom no weight, threshold or calibration has seen."
+        f"{unseen}."
     )
     return Section("Headline", (Text(DISCLAIMER, "warning"), Text(text), Cards(tuple(cards))))
 
