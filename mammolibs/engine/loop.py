@@ -54,8 +54,7 @@ def fit(
         while not run.why:
             batch = watch.next(batches, run.step, run.leg.last_step)
             runtime.seed(step_seed(options.seed, run.step))
-            for group in run.optimizer.param_groups:
-                group["lr"] = rate_at(run.step, run.leg)
+            run.set_rate(rate_at(run.step, run.leg))
             with runtime.autocast():
                 loss, terms = stage.loss(run.model, batch, runtime)
             run.optimizer.zero_grad(set_to_none=True)
@@ -78,5 +77,5 @@ def fit(
                 interrupted = runtime.agree(stop.told) and not run.why
                 keeper.save_if_due(watch, at_once=interrupted or bool(run.why))
                 if interrupted:
-                    raise RunInterrupted(f"{stage.name}: told to stop after step {run.step}; its state is saved, the same command goes on from there")
+                    raise RunInterrupted(f"{stage.name}: told to stop after step {run.step}; its state is saved, start it again to go on")
     return keeper.result()

@@ -45,6 +45,11 @@ class Run:
         """The network that is validated and saved."""
         return self.model if self.averaged is None else self.averaged
 
+    def set_rate(self, rate: float) -> None:
+        """Use this learning rate for the next step."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
     def average(self, decay: float) -> None:
         """Move the averaged weights towards the present ones; buffers are taken as they are."""
         if self.averaged is None:

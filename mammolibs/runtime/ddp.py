@@ -134,4 +134,6 @@ def _join_rows(shares: list[Any]) -> Any:
         return torch.cat(shares)
     if isinstance(first, dict):
         return {key: _join_rows([share[key] for share in shares]) for key in first}
+    if any(torch.is_tensor(entry) or isinstance(entry, (dict, list, tuple)) for entry in first):
+        return type(first)(_join_rows(list(parts)) for parts in zip(*shares, strict=True))
     return type(first)(row for share in shares for row in share)

@@ -64,9 +64,10 @@ class Runtime(Protocol):
         """A copy of what is the same on every host (dicts, lists, tensors) in host memory. Waits for the device."""
 
     def gather_rows(self, tree: Any) -> Any:
-        """Rows of the global batch (tensors, tuples or lists of one entry per row) in host memory, on every host.
+        """Rows of the global batch in host memory, on every host, all in the same order: host after host.
 
-        Everything is in the same order, host after host. Waits for the device.
+        Tensors have a row per image, and so have lists or tuples of plain values (ids);
+        dicts, lists and tuples of those keep their form. Waits for the device.
         """
 
     def agree(self, flag: bool) -> bool:

@@ -108,9 +108,9 @@ def validator(runtime, size: int = 16, batches: int = 2):
         for batch in runtime.feed(stream.batches(500, 500 + batches)):
             with runtime.autocast():
                 logits = model(batch.images)
-            rows = runtime.gather_rows({"p": torch.sigmoid(logits.float()), "m": batch.masks, "ids": batch.ids})
-            assert len(rows["ids"]) == len(rows["p"]) == stream.global_batch
-            both, either = both + (rows["p"] * rows["m"]).sum().item(), either + (rows["p"] + rows["m"]).sum().item()
+            p, m, ids = runtime.gather_rows((torch.sigmoid(logits.float()), batch.masks, batch.ids))
+            assert len(ids) == len(p) == stream.global_batch
+            both, either = both + (p * m).sum().item(), either + (p + m).sum().item()
         return {"dice": 2 * both / either}
 
     return validate
