@@ -34,7 +34,13 @@ class HashedContract(Protocol):
 
 
 def write_shards(
-    store: Store, samples: Iterable[Sample], *, contract: HashedContract, lanes: int = 8, shard_bytes: int = 64_000_000, codec: str = "blosc2"
+    store: Store,
+    samples: Iterable[Sample],
+    *,
+    contract: HashedContract,
+    lanes: int = 8,
+    shard_bytes: int = 64_000_000,
+    codec: str = "blosc2",
 ) -> ShardIndex:
     """Write a shard set in place of whatever shard set the store held; returns its index.
 

@@ -169,7 +169,7 @@ def _count_repeats(index: ShardIndex, repeats: Repeats) -> np.ndarray:
 def _common_shape(store: Store, index: ShardIndex) -> tuple[int, int]:
     shapes = np.unique(np.stack([index.numbers["height"], index.numbers["width"]]), axis=1)
     if shapes.shape[1] != 1:
-        raise BadData(f"{store.location}: samples have {shapes.shape[1]} different sizes; a stream needs one; make the shards with one contract")
+        raise BadData(f"{store.location}: samples have {shapes.shape[1]} different sizes, a stream needs one; make the shards with one contract")
     return int(shapes[0, 0]), int(shapes[1, 0])
 
 
@@ -184,4 +184,4 @@ def _check_options(views, mode, augment, workers, limit, hidden_share, hidden_bl
     if limit is not None and limit < 1:
         raise BadConfig(f"limit is {limit}, allowed are 1 and above")
     if not 0 < hidden_share < 1 or hidden_block < 1:
-        raise BadConfig(f"hidden_share is {hidden_share} and hidden_block {hidden_block}; allowed are shares in (0, 1) and blocks of 1 and above")
+        raise BadConfig(f"hidden_share is {hidden_share}, hidden_block {hidden_block}; allowed are shares in (0, 1), blocks of 1 and above")

@@ -12,7 +12,8 @@ SHAPES = [(3, 2), (7, 5), (64, 48), (257, 131)]
 def images(shape):
     rng = np.random.default_rng(0)
     ramp = np.linspace(0, 65535, shape[0] * shape[1]).reshape(shape).astype(np.uint16)
-    return [np.zeros(shape, np.uint16), np.full(shape, 65535, np.uint16), ramp, ramp[:, ::-1], rng.integers(0, 65536, shape).astype(np.uint16)]
+    noise = rng.integers(0, 65536, shape).astype(np.uint16)
+    return [np.zeros(shape, np.uint16), np.full(shape, 65535, np.uint16), ramp, ramp[:, ::-1], noise]
 
 
 @pytest.mark.parametrize("codec", CODECS)

@@ -77,7 +77,8 @@ def test_png_shards_open_with_an_ordinary_image_reader(samples, contract):
     index = write_shards(store, samples(1), contract=contract, codec="png")
     with tarfile.open(fileobj=io.BytesIO(store.read(index.shards[0].name))) as tar:
         image, mask = (
-            cv2.imdecode(np.frombuffer(tar.extractfile(f"00000000.{kind}.png").read(), np.uint8), cv2.IMREAD_UNCHANGED) for kind in ("image", "mask")
+            cv2.imdecode(np.frombuffer(tar.extractfile(f"00000000.{kind}.png").read(), np.uint8), cv2.IMREAD_UNCHANGED)
+            for kind in ("image", "mask")
         )
     np.testing.assert_array_equal(image, samples(1)[0].image)
     np.testing.assert_array_equal(mask, samples(1)[0].mask * 255)

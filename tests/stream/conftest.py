@@ -55,7 +55,8 @@ def sample():
 @pytest.fixture
 def make_shards(tmp_path):
     def make(rows: int = 21, lanes: int = 4, samples=None):
-        write_shards(open_store(tmp_path), samples or map(make_sample, range(rows)), contract=FakeContract(), lanes=lanes, shard_bytes=20_000)
+        samples = samples or map(make_sample, range(rows))
+        write_shards(open_store(tmp_path), samples, contract=FakeContract(), lanes=lanes, shard_bytes=20_000)
         return tmp_path
 
     return make
