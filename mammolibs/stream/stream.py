@@ -169,7 +169,7 @@ def _count_repeats(index: ShardIndex, repeats: Repeats) -> np.ndarray:
 def _common_shape(store: Store, index: ShardIndex) -> tuple[int, int]:
     shapes = np.unique(np.stack([index.numbers["height"], index.numbers["width"]]), axis=1)
     if shapes.shape[1] != 1:
-        raise BadData(f"{store.location}: samples have {shapes.shape[1]} different sizes, a stream needs one; make the shards with one contract")
+        raise BadData(f"{store.location}: samples have {shapes.shape[1]} different sizes; make the shards with one contract")
     return int(shapes[0, 0]), int(shapes[1, 0])
 
 
