@@ -33,10 +33,11 @@ def read_mask(path: str) -> np.ndarray:
 
 
 def read_lesions(row: ImageRow, shape: tuple[int, int]) -> Raster:
-    """The row's lesions as pixels; its mask is empty for a normal image and None where nobody drew what may be there.
+    """The row's lesions as pixels; its mask is empty for a normal image, and None where a lesion is or may be that nobody drew.
 
     Raises BadFile or BadData for a mask that cannot be used and for a lesion outside its image.
     """
     raster = rasterize(row.lesions, shape, read_mask, name=row.path)
-    drawn_or_excluded = raster.drawn or (row.pathology == "normal" and not row.lesions)
-    return raster if drawn_or_excluded else replace(raster, mask=None)
+    all_drawn = bool(raster.lesions) and all(lesion.box for lesion in raster.lesions)
+    excluded = row.pathology == "normal" and not raster.lesions
+    return raster if all_drawn or excluded else replace(raster, mask=None)

@@ -8,7 +8,7 @@ depend on values, so that a compiled program stays the same from step to step.
 
 from mammolibs.losses.common import Hook
 from mammolibs.losses.contrastive import nt_xent
-from mammolibs.losses.embedding import embedding_spread, retrieval_top1
+from mammolibs.losses.embedding import embedding_spread, retrieval_hits, retrieval_top1
 from mammolibs.losses.labels import weighted_bce
 from mammolibs.losses.reconstruction import masked_reconstruction, mean_fill_error
 from mammolibs.losses.segmentation import dice_bce
@@ -20,6 +20,7 @@ __all__ = [
     "masked_reconstruction",
     "mean_fill_error",
     "nt_xent",
+    "retrieval_hits",
     "retrieval_top1",
     "weighted_bce",
 ]

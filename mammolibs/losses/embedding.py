@@ -10,12 +10,11 @@ from mammolibs.losses.common import full_precision, per_image, same_shape
 from mammolibs.losses.contrastive import NEVER, SHORTEST
 
 
-def retrieval_top1(a: Tensor, b: Tensor, weights: Tensor) -> Tensor:
-    """Share of images whose view `a` has its own `b` as the nearest of all `b` by cosine; float32 scalar.
+def retrieval_hits(a: Tensor, b: Tensor, weights: Tensor) -> Tensor:
+    """1 for each image whose view `a` has its own `b` as the nearest of all `b` by cosine, else 0; float32 (B,).
 
-    a, b: (B, D). weights: (B,), 0 for padding, which is neither counted nor found.
-    Chance is 1 / images. A tie with another image is a miss, so that collapsed embeddings
-    score 0. 0 where every weight is 0.
+    a, b: (B, D). weights: (B,), 0 for padding, which is neither counted nor found: 0. A
+    tie with another image is a miss, so that collapsed embeddings score 0.
 
     Raises BadConfig where shapes do not agree.
     """
@@ -25,9 +24,13 @@ def retrieval_top1(a: Tensor, b: Tensor, weights: Tensor) -> Tensor:
         similarity = F.normalize(a.float(), dim=1, eps=SHORTEST) @ F.normalize(b.float(), dim=1, eps=SHORTEST).T
         own = torch.eye(len(a), dtype=torch.bool, device=a.device)
         best_other = torch.where(own | (weights <= 0), NEVER, similarity).amax(1)
-        hit = similarity.diagonal() > best_other
-        weights = weights.float()
-        return (weights * hit).sum() / weights.sum().clamp_min(torch.finfo(torch.float32).tiny)
+        return ((similarity.diagonal() > best_other) & (weights > 0)).float()
+
+
+def retrieval_top1(a: Tensor, b: Tensor, weights: Tensor) -> Tensor:
+    """Weighted mean of `retrieval_hits`, float32 scalar; chance is 1 / images, and 0 where every weight is 0."""
+    weights = weights.float()
+    return (weights * retrieval_hits(a, b, weights)).sum() / weights.sum().clamp_min(torch.finfo(torch.float32).tiny)
 
 
 def embedding_spread(embeddings: Tensor, weights: Tensor) -> Tensor:

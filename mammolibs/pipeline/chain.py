@@ -12,7 +12,7 @@ from typing import Any
 from mammolibs.catalog import read_catalog, split_hash
 from mammolibs.engine import progress as stage_progress
 from mammolibs.errors import BadConfig
-from mammolibs.evaluate import read_predictions, write_report
+from mammolibs.evaluate import read_predictions, write_predictions, write_report
 from mammolibs.pipeline.data import make_data, make_fold_data, named_sources, open_run
 from mammolibs.pipeline.estimate import print_estimate
 from mammolibs.pipeline.evaluate_run import command_line, data_facts, evaluate_run, histories
@@ -88,6 +88,7 @@ def run_folds(folder: Path, options: TrainOptions, sources: list[tuple[str, str]
         facts = {"data": report["data"], "runtime": report["runtime"]}
         hashes.append(report["data"]["split_hash"])
     rows = read_catalog(folder / "data" / "catalog.parquet")
+    write_predictions(folder / "report" / "predictions.parquet", predictions)
     return write_report(
         folder / "report",
         predictions=predictions,

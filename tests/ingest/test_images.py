@@ -8,7 +8,7 @@ import pytest
 
 from mammolibs.errors import BadData
 from mammolibs.imaging import read_mammogram
-from mammolibs.ingest import ingest_images
+from mammolibs.ingest import ingest_images, read_lesions
 from mammolibs.ingest.writing import in_order
 from mammolibs.prepare import Contract, to_original
 from mammolibs.records import Lesion, Outline
@@ -159,3 +159,10 @@ def test_the_catalog_goes_before_the_file(rows, tmp_path):
 def test_results_come_back_in_the_order_of_the_items():
     late = iter([("c", 3), ("a", 1), ("d", 4), ("b", 2)])
     assert [value for _, value in in_order(late, ["a", "b", "c", "d"])] == [1, 2, 3, 4]
+
+
+def test_an_image_with_a_lesion_that_nobody_placed_has_no_mask(rows, tmp_path):
+    placed, unplaced = rows[0].lesions[0], Lesion(lesion_id="elsewhere", pathology="benign")
+    row = replace(rows[0], lesions=(placed, unplaced))
+    assert read_lesions(rows[0], SHAPE).mask.any()
+    assert read_lesions(row, SHAPE).mask is None
