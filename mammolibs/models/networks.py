@@ -55,6 +55,12 @@ class UNet(Autoencoder):
     """
 
     SKIPS = True
+    START_LOGIT = -3.0
+    """Before training every pixel is a lesion with probability 0.05, so that the first steps need not unlearn one half."""
+
+    def __init__(self, *arguments: Any, **named: Any):
+        super().__init__(*arguments, **named)
+        nn.init.constant_(self.decoder.conv.bias, self.START_LOGIT)
 
 
 class PretrainEncoder(nn.Module):

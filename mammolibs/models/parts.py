@@ -67,6 +67,9 @@ class Decoder(nn.Module):
             setattr(self, f"upconv{level}", nn.ConvTranspose2d(2 * narrow, narrow, 2, stride=2))
             setattr(self, f"conv{level}", double_conv(2 * narrow if skips else narrow, narrow if level > 1 else last, norm))
         self.conv = nn.Conv2d(last, out_channels, 1)
+        if head == "narrow":
+            # A random factor on one rectified channel may be near 0 or negative: then nothing below it learns.
+            nn.init.dirac_(self.conv.weight)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         current = features[-1]
