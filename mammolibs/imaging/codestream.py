@@ -25,8 +25,11 @@ class Codestream:
     signed: bool = False
 
 
-def jpeg_codestream(data: bytes) -> Codestream:
-    """The frame header of JPEG (T.81) or JPEG-LS (T.87). Raises ValueError where there is none, or no end of image."""
+def jpeg_codestream(data: bytes, *, whole: bool = True) -> Codestream:
+    """The frame header of JPEG (T.81) or JPEG-LS (T.87).
+
+    Raises ValueError where there is none, or, of a whole image, no end.
+    """
     if data[:2] != b"\xff\xd8":
         raise ValueError("no JPEG start of image")
     place, found = 2, None
@@ -50,7 +53,7 @@ def jpeg_codestream(data: bytes) -> Codestream:
     if found is None:
         raise ValueError("no JPEG frame header")
     # A JPEG decoder fills what is missing with grey and calls it success.
-    if data.find(END_OF_IMAGE, place) < 0:
+    if whole and data.find(END_OF_IMAGE, place) < 0:
         raise ValueError("the JPEG data has no end; it was cut short")
     rows, columns, samples, precision = found
     return Codestream(rows=rows, columns=columns, samples=samples, precision=precision)

@@ -96,5 +96,6 @@ def _encode(pixels: np.ndarray, header: MammographyHeader, syntax: str) -> bytes
     if syntax == "jpeg-ls":
         return imagecodecs.jpegls_encode(pixels.view(np.uint16))
     if syntax == "jpeg2000":
-        return imagecodecs.jpeg2k_encode(pixels, level=0, codecformat="j2k", reversible=True, bitspersample=header.bits_stored, numthreads=1)
+        bits = header.bits_stored
+        return imagecodecs.jpeg2k_encode(pixels, level=0, codecformat="j2k", reversible=True, bitspersample=bits, numthreads=1)
     return None

@@ -153,7 +153,7 @@ def _meta_syntax(file: BinaryIO) -> tuple[str, int]:
             (length,) = struct.unpack("<I", file.read(4).ljust(4, b"\0"))
         value = file.read(min(length, 1 << 20))
         if number == 0x0010:
-            syntax = value.rstrip(b"\0 ").decode("ascii", "replace")
+            syntax = printable(value.decode("ascii", "replace"), MAX_TEXT)
 
 
 def _inflate(path: str | os.PathLike, file: BinaryIO) -> bytes:

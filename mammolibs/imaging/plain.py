@@ -29,7 +29,7 @@ class PlainHeader:
 
 
 def plain_facts(path, kind: str, data: bytes) -> ImageFacts:
-    """The facts of a PNG, PGM or JPEG from its bytes. Raises BadFile where the header is damaged or too large."""
+    """The facts of a PNG, PGM or JPEG from its first bytes. Raises BadFile where the header is damaged or too large."""
     header = _header(path, kind, data)
     return ImageFacts(
         source_file=str(path),
@@ -74,7 +74,7 @@ def _png(data: bytes) -> PlainHeader:
 
 
 def _jpeg(data: bytes) -> PlainHeader:
-    stream = jpeg_codestream(data)
+    stream = jpeg_codestream(data, whole=False)
     if stream.samples not in (1, 3):
         raise ValueError(f"{stream.samples} colour channels")
     white = (1 << stream.precision) - 1
@@ -116,4 +116,5 @@ def _decode_png(data: bytes) -> np.ndarray:
 def _decode_jpeg(data: bytes) -> np.ndarray:
     import imagecodecs
 
+    jpeg_codestream(data, whole=True)
     return imagecodecs.jpeg8_decode(data)

@@ -9,6 +9,7 @@ import os
 import numpy as np
 
 from mammolibs.errors import BadConfig, BadFile
+from mammolibs.imaging.codestream import MAX_HEADER_BYTES
 from mammolibs.imaging.display import show
 from mammolibs.imaging.facts import facts_of
 from mammolibs.imaging.files import HEAD_BYTES, kind_of
@@ -25,13 +26,13 @@ LUMINANCE = (0.299, 0.587, 0.114)
 
 
 def read_facts(path: str | os.PathLike) -> ImageFacts:
-    """The facts of an image file (DICOM, PNG, PGM, JPEG); of DICOM the header alone is read.
+    """The facts of an image file (DICOM, PNG, PGM, JPEG); the header alone is read.
 
     Raises BadFile where the file is missing, no image, or damaged in its header.
     """
     kind = _kind(path)
     if kind != "dicom":
-        return plain_facts(path, kind, _bytes(path))
+        return plain_facts(path, kind, _bytes(path, MAX_HEADER_BYTES))
     with open_header(path) as header, quiet():
         return facts_of(header)
 
@@ -119,6 +120,6 @@ def _kind(path: str | os.PathLike) -> str:
     return kind
 
 
-def _bytes(path: str | os.PathLike) -> bytes:
+def _bytes(path: str | os.PathLike, most: int = -1) -> bytes:
     with reading(path), open(path, "rb") as file:
-        return file.read()
+        return file.read(most)
