@@ -155,5 +155,6 @@ def _muscle(line, draw: np.random.Generator, shape: tuple[int, int], step_mm: fl
     y, x = np.arange(shape[0], dtype=np.float32)[:, None] * step_mm, np.arange(shape[1], dtype=np.float32)[None] * step_mm
     length = np.hypot(x_top, y_bottom)
     along = np.clip(y / y_bottom, 0, 1.2)
-    belly = draw.uniform(-3, 7) * np.sin(np.pi * np.clip(along, 0, 1)) + draw.normal(0, 0.6) * np.sin(3 * np.pi * along + draw.uniform(0, 6))
+    belly = draw.uniform(-3, 7) * np.sin(np.pi * np.clip(along, 0, 1))
+    belly = belly + draw.normal(0, 0.6) * np.sin(3 * np.pi * along + draw.uniform(0, 6))
     return ((y_bottom * x_top - x * y_bottom - y * x_top) / length + belly).astype(np.float32)

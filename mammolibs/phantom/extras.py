@@ -89,7 +89,7 @@ def _nodule(grey: np.ndarray, breast: Breast, draw: np.random.Generator) -> None
     u, v = x * np.cos(turn) + y * np.sin(turn), (-x * np.sin(turn) + y * np.cos(turn)) / flat
     cloud = power_law(draw, (u + v).shape, breast.step_mm, 3.0, 10.0, 0.5)
     share = np.hypot(u, v) / (size * 0.6) + 0.28 * cloud
-    grey[part] += np.float32(draw.uniform(0.05, 0.16)) * np.exp(-(share**2)) * np.clip(1 + 0.3 * cloud, 0.3, 1.7)
+    grey[part] += np.float32(draw.uniform(0.05, 0.15)) * np.exp(-(share**2)) * np.clip(1 + 0.3 * cloud, 0.3, 1.7)
 
 
 def _crossing(grey: np.ndarray, breast: Breast, draw: np.random.Generator) -> None:

@@ -6,7 +6,9 @@ import cv2
 import numpy as np
 
 
-def power_law(draw: np.random.Generator, shape: tuple[int, int], step_mm: float, beta: float, longest_mm: float, shortest_mm: float) -> np.ndarray:
+def power_law(
+    draw: np.random.Generator, shape: tuple[int, int], step_mm: float, beta: float, longest_mm: float, shortest_mm: float
+) -> np.ndarray:
     """Gaussian field with a spectrum of 1/f^beta between two wavelengths; float32, mean 0, deviation about 1.
 
     Made on as coarse a grid as its shortest wavelength allows, then enlarged. Mammograms

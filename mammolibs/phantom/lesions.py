@@ -23,7 +23,9 @@ class DrawnLesion:
     contrast: float
 
 
-def draw_lesion(lesion: LesionPlan, place: tuple[float, float], shape: tuple[int, int], spacing: float, draw: np.random.Generator) -> DrawnLesion:
+def draw_lesion(
+    lesion: LesionPlan, place: tuple[float, float], shape: tuple[int, int], spacing: float, draw: np.random.Generator
+) -> DrawnLesion:
     """The lesion in an image of this shape and spacing, its centre at `place` (x, y in mm)."""
     layer = {"smooth": _smooth, "spiculated": _spiculated, "coarse": _coarse, "fine": _fine, "diffuse": _diffuse}[lesion.detail]
     reach = lesion.size_mm * (1.9 if lesion.detail == "spiculated" else 1.1)
@@ -63,7 +65,7 @@ def _smooth(x: np.ndarray, y: np.ndarray, lesion: LesionPlan, draw: np.random.Ge
     texture = 1 + 0.08 * power_law(draw, share.shape, float(x[0, 1] - x[0, 0]), 3.0, 8.0, 0.6)
     halo = -0.08 * np.exp(-(((share - 1.12) / 0.09) ** 2))
     grey = cv2.GaussianBlur((dome * covered * texture + halo).astype(np.float32), (0, 0), max(0.35 / float(x[0, 1] - x[0, 0]), 0.3))
-    return 0.20 * np.float32(lesion.contrast) * grey, (share < 1).astype(np.float32)
+    return 0.36 * np.float32(lesion.contrast) * grey, (share < 1).astype(np.float32)
 
 
 def _spiculated(x: np.ndarray, y: np.ndarray, lesion: LesionPlan, draw: np.random.Generator):
@@ -83,29 +85,29 @@ def _spiculated(x: np.ndarray, y: np.ndarray, lesion: LesionPlan, draw: np.rando
     texture = 1 + 0.10 * power_law(draw, body.shape, float(x[0, 1] - x[0, 0]), 2.5, 8.0, 0.4)
     grey = np.maximum(body * texture, 0.75 * spicules)
     inside = (body > 0.15) | ((spicules > 0.3) & (share < 1.35))
-    return (0.27 * lesion.contrast * grey).astype(np.float32), inside.astype(np.float32)
+    return (0.46 * lesion.contrast * grey).astype(np.float32), inside.astype(np.float32)
 
 
 def _diffuse(x: np.ndarray, y: np.ndarray, lesion: LesionPlan, draw: np.random.Generator):
     """More tissue here than there should be: no edge, patchy."""
     radius, angle = _polar(x, y)
     share = radius / (lesion.size_mm / 2 * _contour(angle, draw, range(2, 6), 0.14))
-    cloud = power_law(draw, radius.shape, float(x[0, 1] - x[0, 0]), 3.0, 15.0, 0.5)
+    cloud = power_law(draw, radius.shape, float(x[0, 1] - x[0, 0]), 3.4, 12.0, 1.0)
     body = smooth_step(-share, -1.25, -0.1)
     grey = body * np.clip(0.85 + 0.35 * cloud, 0, 2)
-    return (0.20 * lesion.contrast * grey).astype(np.float32), (body > 0.3).astype(np.float32)
+    return (0.34 * lesion.contrast * grey).astype(np.float32), (body > 0.3).astype(np.float32)
 
 
 def _coarse(x: np.ndarray, y: np.ndarray, lesion: LesionPlan, draw: np.random.Generator):
     """A few large round grains, popcorn-like."""
-    sizes = draw.uniform(0.8, 2.2, int(draw.integers(5, 11)))
-    return _grains(x, y, lesion, draw, sizes, 0.75, 0.5)
+    sizes = draw.uniform(1.0, 2.8, int(draw.integers(6, 13)))
+    return _grains(x, y, lesion, draw, sizes, 1.1, 0.5)
 
 
 def _fine(x: np.ndarray, y: np.ndarray, lesion: LesionPlan, draw: np.random.Generator):
     """Many small grains of all shapes and strengths over a faint haze."""
-    sizes = draw.uniform(0.25, 0.75, int(draw.integers(16, 46)))
-    return _grains(x, y, lesion, draw, sizes, 0.6, 0.9)
+    sizes = draw.uniform(0.3, 0.9, int(draw.integers(24, 60)))
+    return _grains(x, y, lesion, draw, sizes, 1.1, 0.9)
 
 
 def _grains(x: np.ndarray, y: np.ndarray, lesion: LesionPlan, draw: np.random.Generator, sizes: np.ndarray, strength: float, uneven: float):
@@ -132,4 +134,4 @@ def _grains(x: np.ndarray, y: np.ndarray, lesion: LesionPlan, draw: np.random.Ge
     grown = 2 * int(round(1.2 / step)) + 1
     inside = cv2.dilate(inside, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (grown, grown))).astype(np.float32)
     haze = cv2.GaussianBlur(inside, (0, 0), max(1.5 / step, 0.5))
-    return grey + np.float32(0.04 * lesion.contrast * uneven) * haze, inside
+    return grey + np.float32(0.12 * lesion.contrast * uneven**2) * haze, inside

@@ -132,7 +132,9 @@ def _returning_member(seed: int, group: int, pathologies: list[str]) -> int:
     return wanted[int(generator(seed, "returning", group).integers(len(wanted)))]
 
 
-def _lesions(seed: int, patient: int, pathology: str, exam_id: str, second: bool, difficulty: Difficulty) -> dict[str, tuple[LesionPlan, ...]]:
+def _lesions(
+    seed: int, patient: int, pathology: str, exam_id: str, second: bool, difficulty: Difficulty
+) -> dict[str, tuple[LesionPlan, ...]]:
     draw = generator(seed, "lesions", patient)
     side = str(draw.choice(["L", "R"]))
     other = "R" if side == "L" else "L"
@@ -153,18 +155,20 @@ def _lesions(seed: int, patient: int, pathology: str, exam_id: str, second: bool
 
 
 _KINDS = {
-    "malignant": (("mass", "spiculated", 0.68), ("calcification", "fine", 0.25), ("asymmetry", "diffuse", 0.07)),
-    "benign": (("mass", "smooth", 0.65), ("calcification", "coarse", 0.25), ("asymmetry", "diffuse", 0.10)),
+    "malignant": (("mass", "spiculated", 0.74), ("calcification", "fine", 0.20), ("asymmetry", "diffuse", 0.06)),
+    "benign": (("mass", "smooth", 0.70), ("calcification", "coarse", 0.22), ("asymmetry", "diffuse", 0.08)),
 }
-_SIZES_MM = {"spiculated": (9.0, 26.0), "smooth": (7.0, 22.0), "fine": (9.0, 24.0), "coarse": (6.0, 16.0), "diffuse": (18.0, 34.0)}
+_SIZES_MM = {"spiculated": (12.0, 32.0), "smooth": (9.0, 24.0), "fine": (12.0, 28.0), "coarse": (8.0, 18.0), "diffuse": (20.0, 36.0)}
 
 
-def _lesion(draw: np.random.Generator, name: str, pathology: str, second: bool, difficulty: Difficulty, others: list[LesionPlan]) -> LesionPlan:
+def _lesion(
+    draw: np.random.Generator, name: str, pathology: str, second: bool, difficulty: Difficulty, others: list[LesionPlan]
+) -> LesionPlan:
     kinds = _KINDS[pathology]
     kind, detail, _ = kinds[int(draw.choice(len(kinds), p=[share for *_, share in kinds]))]
     low, high = _SIZES_MM[detail]
     size = low + (high - low) * draw.beta(1.5, 2.2)
-    contrast = difficulty.contrast * draw.uniform(0.55, 1.45)
+    contrast = difficulty.contrast * draw.uniform(0.6, 1.4)
     for _ in range(40):
         depth, lateral, upper = draw.uniform(0.22, 0.8), draw.uniform(-0.75, 0.75), draw.uniform(-0.6, 0.6)
         if all(np.hypot(depth - o.depth, 0.6 * (lateral - o.across[0])) > 0.35 for o in others):
@@ -176,7 +180,9 @@ def _lesion(draw: np.random.Generator, name: str, pathology: str, second: bool, 
     )  # fmt: skip
 
 
-def _images(seed: int, number: int, exam_id: str, lesions: dict[str, tuple[LesionPlan, ...]], traps: tuple[str, ...]) -> tuple[ImagePlan, ...]:
+def _images(
+    seed: int, number: int, exam_id: str, lesions: dict[str, tuple[LesionPlan, ...]], traps: tuple[str, ...]
+) -> tuple[ImagePlan, ...]:
     """Every exam carries the next trap of the list, in one image, or in both views of one breast for an implant."""
     order = list(traps)
     generator(seed, "traps").shuffle(order)

@@ -71,7 +71,9 @@ def _enlarge(field: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return cv2.resize(field, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
 
 
-def _develop(exam: ExamPlan, image: ImagePlan, depth: np.ndarray, grey: np.ndarray, columns: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _develop(
+    exam: ExamPlan, image: ImagePlan, depth: np.ndarray, grey: np.ndarray, columns: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Edge, skin, grey curve and noise; display, exposure and where the breast is, all with `columns` columns."""
     maker = exam.maker
     rows, wide = depth.shape

@@ -13,7 +13,7 @@ from mammolibs.phantom.fields import logistic, power_law, ridges, smooth_step
 _BIAS = {"A": -3.2, "B": -1.4, "C": 0.4, "D": 2.2}
 _LAYERS = 3
 """Sheets of gland that lie over each other in the projection."""
-_LEVEL = {"A": 0.36, "B": 0.42, "C": 0.48, "D": 0.52}
+_LEVEL = {"A": 0.30, "B": 0.34, "C": 0.38, "D": 0.41}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
