@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+import zlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from mammolibs.errors import BadFile
 from mammolibs.imaging.codestream import jpeg_codestream
 from mammolibs.imaging.facts import MAX_FRAME_PIXELS
-from mammolibs.imaging.guard import reading
+from mammolibs.imaging.guard import printable, reading
 from mammolibs.records import ImageFacts
 
 REMEDY = "save it again with another program"
@@ -110,6 +111,7 @@ def _decode_pgm(data: bytes) -> np.ndarray:
 def _decode_png(data: bytes) -> np.ndarray:
     import imagecodecs
 
+    _check_chunks(data)
     return imagecodecs.png_decode(data)
 
 
@@ -118,3 +120,18 @@ def _decode_jpeg(data: bytes) -> np.ndarray:
 
     jpeg_codestream(data, whole=True)
     return imagecodecs.jpeg8_decode(data)
+
+
+def _check_chunks(data: bytes) -> None:
+    """Raise ValueError where a PNG chunk's checksum is wrong or the last one is missing: a decoder may only warn."""
+    place, name = 8, b""
+    while name != b"IEND":
+        if place + 12 > len(data):
+            raise ValueError("cut short")
+        length, name = struct.unpack_from(">I4s", data, place)
+        end = place + 8 + length
+        if end + 4 > len(data):
+            raise ValueError("cut short")
+        if zlib.crc32(memoryview(data)[place + 4 : end]) != struct.unpack_from(">I", data, end)[0]:
+            raise ValueError(f"damaged {printable(name.decode('latin1'), 4)} chunk")
+        place = end + 4

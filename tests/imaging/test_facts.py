@@ -127,6 +127,7 @@ def test_spacing(tmp_path, elements, spacing):
     assert found is None if spacing is None else found == pytest.approx(spacing)
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR AS")
 @pytest.mark.parametrize("age,years", [("045Y", 45), ("030M", 2), ("104W", 1), ("", None), ("X", None)])
 def test_age(tmp_path, age, years):
     assert facts(tmp_path, PatientAge=age).age_years == years

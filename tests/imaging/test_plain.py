@@ -75,6 +75,15 @@ def test_a_png_that_claims_to_be_enormous(tmp_path):
         read_mammogram(path)
 
 
+def test_a_png_with_a_flipped_byte(tmp_path):
+    data = bytearray(encoded("png", texture(16)))
+    data[len(data) // 2] ^= 1
+    path = tmp_path / "a.png"
+    path.write_bytes(data)
+    with pytest.raises(BadFile, match="damaged IDAT chunk"):
+        read_mammogram(path)
+
+
 def test_the_content_decides_not_the_name(tmp_path):
     pixels = texture(12)
     path = tmp_path / "a.png"

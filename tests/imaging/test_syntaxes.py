@@ -83,6 +83,7 @@ def test_lossy_overshoot_is_limited_to_bits_stored(tmp_path):
     assert stored.frames[0][pixels > 2200].min() == 2047
 
 
+@pytest.mark.filterwarnings("ignore:The pixel data is")
 @pytest.mark.parametrize("name", PYDICOM_FILES)
 def test_pydicoms_own_files_agree_with_pydicom(name):
     path = get_testdata_file(name, download=False)
