@@ -85,10 +85,13 @@ class Batches:
         second = (images + 0.05 * torch.rand(b, 1, s, s, generator=g)).clamp(0, 1)
         mine = slice(self.host, None, self.hosts)
         ids = tuple(f"step{step}-image{i}" for i in range(b))[mine]
-        ones = torch.ones(b)
+        hidden = (torch.rand(b, 1, s // 4, s // 4, generator=g) < 0.5).float().repeat_interleave(4, 2).repeat_interleave(4, 3)
+        labels = torch.tensor([1.0, 0.0, 0.0, -1.0]).repeat(-(-b // 4))[:b]
+        weights = torch.ones(b)
+        weights[-1] = 0
         return Batch(
-            images=images[mine], second=second[mine], hidden=None, breast=None, masks=masks[mine], mask_known=ones[mine],
-            labels=ones[mine], weights=ones[mine], ids=ids, rows=tuple(range(b))[mine],
+            images=images[mine], second=second[mine], hidden=hidden[mine], breast=torch.ones_like(hidden)[mine], masks=masks[mine],
+            mask_known=torch.ones(b)[mine], labels=labels[mine], weights=weights[mine], ids=ids, rows=tuple(range(b))[mine],
         )  # fmt: skip
 
     def batches(self, start: int, stop: int):
@@ -99,9 +102,27 @@ class Batches:
             self.closed = True
 
 
-def validator(runtime, size: int = 16, batches: int = 2):
+def small_stages() -> dict:
+    """The real stages at a size that compiles in seconds."""
+    from mammolibs.models.resnet import ResNet
+    from mammolibs.stages import AutoencoderStage, EncoderStage, PatchStage, UNetStage
+
+    class SmallPatchStage(PatchStage):
+        def build(self):
+            return ResNet(width=8, norm=self.norm)
+
+    sizes = {"width": 8, "depth": 2, "norm": "group"}
+    return {
+        "encoder": EncoderStage(**sizes, temperature=0.5),
+        "autoencoder": AutoencoderStage(**sizes),
+        "unet": UNetStage(**sizes),
+        "resnet": SmallPatchStage(name="resnet", norm="group", positive_weight=2.0),
+    }
+
+
+def validator(runtime, size: int = 16, batches: int = 2, global_batch: int = 8):
     """A validate function: Dice over rows gathered from all hosts."""
-    stream = Batches(size=size, hosts=runtime.hosts, host=runtime.host)
+    stream = Batches(global_batch, size=size, hosts=runtime.hosts, host=runtime.host)
 
     def validate(model) -> dict[str, float]:
         both = either = 0.0

@@ -1,4 +1,4 @@
-"""Trains each tiny stage through `fit` on whatever runtime the environment asks for; writes what it saw as JSON.
+"""Trains each stage, very small, through `fit` on whatever runtime the environment asks for; writes what it saw as JSON.
 
 usage: agree_worker.py FOLDER STEPS
 """
@@ -12,35 +12,47 @@ import torch
 from mammolibs.engine import FitOptions, Start, fit, read_history
 from mammolibs.models.weights import load_weights
 from mammolibs.runtime import get_runtime
-from tests.engine.tiny import Batches, DiceStage, PairStage, card, validator
+from tests.engine.tiny import Batches, DiceStage, card, small_stages, validator
 
-STAGES = {"dice": DiceStage(), "pairs": PairStage(), "batch norm": DiceStage(norm="batch")}
+SIZE = 32
+BATCH = 12  # no network here has twelve channels, so that a program's text shows where the batch is
 
 
-def train(name: str, runtime, folder: Path, steps: int) -> dict:
-    """History of one step per iteration, the weights' sums, and the programs compiled between iterations."""
-    compiled, validate = [], validator(runtime)
+def train(name: str, stage, runtime, folder: Path, steps: int) -> dict:
+    """History of one step per iteration, the weights' sizes, and the programs compiled between iterations."""
+    compiled, held_out = [], Batches(BATCH, size=SIZE, hosts=runtime.hosts, host=runtime.host)
 
-    def counting(model) -> dict[str, float]:
-        figures = validate(model)
+    def validate(model) -> dict[str, float]:
+        figures = stage.validate(model, held_out.batches(500, 502), runtime)
         compiled.append(runtime.compile_count())
         return figures
 
-    options = FitOptions(iterations=steps, steps_per_iteration=1, learning_rate=1e-3, clip_norm=0.5, keep_every=100, ema=0.5 * (name == "dice"))
-    train = Batches(hosts=runtime.hosts, host=runtime.host)
+    options = FitOptions(iterations=steps, steps_per_iteration=1, learning_rate=1e-3, clip_norm=0.5, keep_every=100, ema=0.5 * (name == "unet"))
     result = fit(
-        STAGES[name], runtime, train=train, validate=counting, folder=folder / name, card=card(), options=options, start=Start.fresh()
+        stage,
+        runtime,
+        train=Batches(BATCH, size=SIZE, hosts=runtime.hosts, host=runtime.host),
+        validate=validate,
+        folder=folder / name,
+        card=card(stage=stage.name),
+        options=options,
+        start=Start.fresh(),
     )
     runtime.wait_for_hosts()
     state, _ = load_weights(result.weights)
     rows = read_history(folder / name)
     return {
         "losses": [row["train_loss"] for row in rows],
-        "terms": [row.get("train_bce", 0.0) for row in rows],
-        "dice": [row["dice"] for row in rows],
+        "figures": [row[stage.monitor] for row in rows],
         "compiled": [after - before for before, after in zip(compiled, compiled[1:], strict=False)],
-        "weights": {key: tensor.double().abs().mean().item() for key, tensor in state.items()},
+        "weights": sorted(state),
+        "seconds": result.seconds,
     }
+
+
+class BatchNormStage(DiceStage):
+    def validate(self, model, batches, runtime) -> dict[str, float]:
+        return validator(runtime, size=SIZE, global_batch=BATCH)(model)
 
 
 def main() -> None:
@@ -48,9 +60,9 @@ def main() -> None:
     torch.set_num_threads(1)
     runtime = get_runtime("float32", seed=0)
     seen = {"kind": runtime.kind, "world": runtime.world, "hosts": runtime.hosts}
-    for name in STAGES:
+    for name, stage in (small_stages() | {"batch norm": BatchNormStage(norm="batch")}).items():
         if not (name == "batch norm" and runtime.kind == "ddp"):
-            seen[name] = train(name, runtime, folder, steps)
+            seen[name] = train(name, stage, runtime, folder, steps)
     if runtime.is_main:
         (folder / "seen.json").write_text(json.dumps(seen))
 
