@@ -27,7 +27,7 @@ class AutoencoderStage:
     higher_is_better = False
 
     def build(self) -> nn.Module:
-        return Autoencoder(width=self.width, depth=self.depth, norm=self.norm)
+        return Autoencoder(width=self.width, depth=self.depth, norm=self.norm, head="wide")
 
     def loss(self, model: nn.Module, batch: Batch, runtime: Any) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]:
         """Mean squared error over hidden breast pixels of the global batch."""

@@ -31,7 +31,9 @@ class UNetStage:
     threshold = 0.5
 
     def build(self) -> nn.Module:
-        return UNet(width=self.width, depth=self.depth, norm=self.norm)
+        # The published narrow head ends in one normalised channel: every image then has the same
+        # spread, and a sure find on one cannot outrank a guess on another.
+        return UNet(width=self.width, depth=self.depth, norm=self.norm, head="wide")
 
     def loss(self, model: nn.Module, batch: Batch, runtime: Any) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]:
         """Of the global batch; images whose lesions nobody drew or excluded have no part in it."""
