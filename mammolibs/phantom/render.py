@@ -10,7 +10,7 @@ import numpy as np
 from mammolibs.phantom.anatomy import make_breast, place_lesion
 from mammolibs.phantom.extras import add_implant, add_innocent, draw_marker
 from mammolibs.phantom.lesions import draw_lesion
-from mammolibs.phantom.plan import ExamPlan, ImagePlan
+from mammolibs.phantom.plan import ExamPlan, ImagePlan, LesionPlan
 from mammolibs.phantom.seeds import generator
 from mammolibs.phantom.tissue import make_tissue
 
@@ -52,7 +52,7 @@ def render(exam: ExamPlan, image: ImagePlan, rows: int) -> Rendered:
     layers = []
     for lesion in image.lesions:
         place = place_lesion(breast, lesion, 0.45 if implant else 0.8)
-        layers.append(draw_lesion(lesion, place, shape, spacing, generator(exam.seed, "lesion", lesion.lesion_id, image.view)))
+        layers.append(draw_lesion(lesion, place, shape, spacing, _shape_of(exam, lesion, image)))
         grey += layers[-1].grey
     display, exposure, inside = _develop(exam, image, _enlarge(breast.depth, shape), grey, columns)
     masks = [cv2.copyMakeBorder(layer.mask.astype(np.uint8), 0, 0, 0, columns - shape[1], cv2.BORDER_CONSTANT) > 0 for layer in layers]
@@ -63,6 +63,11 @@ def render(exam: ExamPlan, image: ImagePlan, rows: int) -> Rendered:
         display, exposure, inside = np.maximum(display, stamp), exposure * (1 - 0.98 * stamp), inside | (stamp > 0)
     return Rendered(display=display, exposure=exposure, air=~inside, masks=tuple(masks),
                     contrasts=tuple(layer.contrast for layer in layers), spacing_mm=spacing)  # fmt: skip
+
+
+def _shape_of(exam: ExamPlan, lesion: LesionPlan, image: ImagePlan) -> np.random.Generator:
+    """Decides the lesion's shape in a view: the same in each exam of the patient."""
+    return generator(exam.seed, "lesion", exam.patient_id, lesion.lesion_id.removeprefix(exam.exam_id), image.view)
 
 
 def _enlarge(field: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
