@@ -5,7 +5,6 @@ from __future__ import annotations
 import resource
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from torch import nn
 from mammolibs.catalog import build_catalog
 from mammolibs.pipeline.data import default_preset
 from mammolibs.pipeline.options import TrainOptions
-from mammolibs.pipeline.presets import Preset, preset
+from mammolibs.pipeline.run import Run, RunSettings
 from mammolibs.pipeline.train_stage import make_stage
 from mammolibs.records import Batch
 from mammolibs.runtime import Runtime, get_runtime
@@ -28,16 +27,10 @@ OVERHEAD = 1.35
 SECONDS_PER_IMAGE = {"prepare": 0.15, "judge": 0.6}
 
 
-@dataclass(frozen=True)
-class _Sizes:
-    """What `make_stage` asks of a run."""
-
-    preset: Preset
-
-
 def print_estimate(folder: Path, options: TrainOptions, sources: list[tuple[str, str]]) -> None:
     """Print time, disk and memory of the run that these options ask for. Writes nothing but temporary files."""
-    sizes = preset(options.preset or default_preset())
+    run = Run(folder, RunSettings(preset=options.preset or default_preset(), seed=0, contract={}))
+    sizes = run.preset
     runtime = get_runtime(precision=options.precision, seed=0)
     images, phantom_seconds = count_images(options, sources)
     folds = options.folds or 1
@@ -47,7 +40,7 @@ def print_estimate(folder: Path, options: TrainOptions, sources: list[tuple[str,
         if options.no_pretraining and name in ("encoder", "autoencoder"):
             continue
         stage = sizes.stages[name]
-        per_step, parameters = time_step(name, _Sizes(sizes), stage.batch, runtime)
+        per_step, parameters = time_step(name, run, stage.batch, runtime)
         steps = options.it * (options.steps_per_it or stage.steps_per_it or max(1, round(0.6 * images / stage.batch)))
         print(f"  {name:12} {steps:6} steps of {stage.batch} at {per_step:6.2f} s: {steps * per_step * OVERHEAD / 60:7.1f} minutes per fold")
         total += folds * steps * per_step * OVERHEAD
@@ -70,12 +63,12 @@ def count_images(options: TrainOptions, sources: list[tuple[str, str]]) -> tuple
         return 4 * options.exams, (time.perf_counter() - start) / 2 * options.exams
 
 
-def time_step(name: str, sizes: Any, batch: int, runtime: Runtime) -> tuple[float, int]:
+def time_step(name: str, run: Run, batch: int, runtime: Runtime) -> tuple[float, int]:
     """Seconds of one training step (the faster of two) and the number of weights."""
-    stage = make_stage(name, sizes)
+    stage = make_stage(name, run)
     model = runtime.prepare(stage.build()).train()
     optimizer = torch.optim.AdamW(model.parameters())
-    shape = (sizes.preset.patch_px,) * 2 if name == "resnet" else sizes.preset.canvas
+    shape = (run.preset.patch_px,) * 2 if name == "resnet" else run.preset.canvas
     rows = _random_batch(batch, shape, stage.views)
     seconds = []
     for _ in range(2):

@@ -58,7 +58,7 @@ def predict_files(options: PredictOptions) -> list[Findings]:
                 raise answer
             skipped.append((str(item), str(answer)))
             continue
-        findings = to_findings(item, answer, operating, contract, options.spacing_mm)
+        findings = to_findings(item, answer, operating, contract)
         stem = out / item.path.relative_to(source).with_suffix("") if source.is_dir() else out / item.path.stem
         write_json(stem.with_name(stem.name + ".json"), asdict(findings))
         write_overlay(stem.with_name(stem.name + ".png"), draw(item.picture, findings))
@@ -106,7 +106,7 @@ def read_source(path: Path, contract: Contract, spacing_mm: float | None) -> Sou
     return Source(path=path, prepared=prepare_both(mammogram, contract), picture=preview(mammogram.pixels))
 
 
-def to_findings(source: Source, analysis: Analysis, operating: Operating, contract: Contract, spacing_mm: float | None) -> Findings:
+def to_findings(source: Source, analysis: Analysis, operating: Operating, contract: Contract) -> Findings:
     """Findings above the region threshold, and the calibrated image score."""
     return make_findings(
         analysis,
@@ -115,7 +115,7 @@ def to_findings(source: Source, analysis: Analysis, operating: Operating, contra
         threshold=operating.thresholds["region"].value or 0.0,
         models=operating.models,
         contract_hash=contract.hash(),
-        spacing_mm=spacing_mm or source.prepared.full.spacing_mm,
+        spacing_mm=source.prepared.full.spacing_mm,
     )
 
 

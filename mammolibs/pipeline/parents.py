@@ -8,9 +8,10 @@ from typing import Any, Callable
 from torch import nn
 
 from mammolibs.errors import BadConfig, BadFile
-from mammolibs.models import load_weights, transfer
+from mammolibs.models import load_model, load_weights
+from mammolibs.models.build import infer
 from mammolibs.models.runs import find_weights
-from mammolibs.models.transfer import usual_gaps
+from mammolibs.models.weights import read_card
 from mammolibs.pipeline.run import Run
 
 PARENT = {"autoencoder": "encoder", "unet": "autoencoder", "resnet": "patches"}
@@ -32,18 +33,21 @@ def parent_weights(run: Run, stage: str, iteration: int | None) -> Path | None:
 
 
 def starter(stage: str, weights: Path | None, parents: dict[str, str]) -> Callable[[nn.Module], Any]:
-    """What puts the first weights into a new network; notes their sha256 in `parents` and returns the line to print."""
+    """What puts the first weights into a new network and notes their sha256 in `parents`; says what it did."""
 
-    def init(model: nn.Module) -> str:
+    def init(model: nn.Module) -> str | None:
         if weights is None:
             return f"{stage}: starts from random weights"
-        state, card = load_weights(weights)
-        if card is None:
-            from mammolibs.models.resnet import load_pretrained
-
-            return f"{stage}: from {weights}: {load_pretrained(model, weights)}"
-        report = transfer(model, state, expected_missing=usual_gaps(card.architecture, model.architecture), source=card.architecture)
-        parents[card.stage] = card.weights_sha256
-        return f"{stage}: from {weights}: {report}"
+        load_model(model, weights)
+        card = read_card(weights.with_suffix(".json"))
+        if card is not None:
+            parents[card.stage] = card.weights_sha256
+        return None
 
     return init
+
+
+def norm_of(weights: Path) -> str | None:
+    """The kind of norm that a weight file was trained with, None where the file is of no network that we know."""
+    state, card = load_weights(weights)
+    return (card.architecture if card else infer(state) or {}).get("norm")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from mammolibs.augment import Augment
@@ -10,7 +11,7 @@ from mammolibs.catalog import data_hash, read_catalog, split_hash
 from mammolibs.engine import FitOptions, FitResult, Start, fit, progress
 from mammolibs.errors import BadConfig
 from mammolibs.pipeline.options import StageOptions
-from mammolibs.pipeline.parents import parent_weights, starter
+from mammolibs.pipeline.parents import norm_of, parent_weights, starter
 from mammolibs.pipeline.patches import make_patches
 from mammolibs.pipeline.run import Run
 from mammolibs.pipeline.versions import versions
@@ -27,11 +28,12 @@ VALIDATION_BATCH = 8
 
 def train_stage(name: str, options: StageOptions) -> FitResult:
     """Train a stage as the flags say; its weights and history lie in its folder afterwards."""
+    runtime = get_runtime(precision=options.precision, seed=options.seed or 0)
     run = Run.open(options.run, preset_name=options.preset, seed=options.seed)
-    runtime = get_runtime(precision=options.precision, seed=run.settings.seed)
     parents: dict[str, str] = {}
-    start = choose_start(run, name, options, parents)
-    stage = make_stage(name, run)
+    weights = first_weights(run, name, options)
+    start = choose_start(run, name, options, weights, parents)
+    stage = make_stage(name, run, norm_of(weights) if weights and start.mode == "fresh" else None)
     if name in SHARDS:
         make_patches(run, name, runtime, unet=getattr(options, "unet", None), workers=options.workers)
     train, validation = open_streams(run, stage, options, runtime)
@@ -53,8 +55,8 @@ def validated(stage: Any, model: Any, stream: Stream, runtime: Runtime) -> dict[
         return stage.validate(model, stream.batches(), runtime)
 
 
-def make_stage(name: str, run: Run) -> Any:
-    """The stage with the sizes of the run's preset."""
+def make_stage(name: str, run: Run, norm: str | None = None) -> Any:
+    """The stage with the sizes of the run's preset; `norm` where the weights it starts from decide it, which the run remembers."""
     sizes = {"width": run.preset.width, "depth": run.preset.depth, "norm": run.preset.norm}
     if name == "encoder":
         return EncoderStage(**sizes)
@@ -62,22 +64,36 @@ def make_stage(name: str, run: Run) -> Any:
         return AutoencoderStage(**sizes)
     if name == "unet":
         return UNetStage(**sizes)
-    return PatchStage(name=name, norm=run.preset.norm)
+    key = f"{name}_norm"
+    if norm is not None and norm != run.settings.notes.get(key, run.preset.norm):
+        run = run.remember(**{key: norm})
+    return PatchStage(name=name, norm=run.settings.notes.get(key, run.preset.norm))
 
 
-def choose_start(run: Run, name: str, options: StageOptions, parents: dict[str, str]) -> Start:
-    """What `--pretrain` and its companions ask for; `parents` is filled with what the network started from."""
-    if isinstance(options.pretrain, int):
-        return Start.from_iteration(options.pretrain)
-    standing = progress(run.stage(name))
-    if options.pretrain is None and standing and not standing.finished:
-        return Start.resume()
+def first_weights(run: Run, name: str, options: StageOptions) -> Path | None:
+    """The file that a fresh start begins with: `--weights`, else the previous stage's best or named iteration; None for none."""
     named = getattr(options, "encoder", None) or getattr(options, "autoencoder", None)
     if named is not None and options.pretrain != "no":
         raise BadConfig(f"iteration {named} of the previous stage: goes with --pretrain no")
-    weights = getattr(options, "weights", None)
-    if weights is None and not options.from_scratch:
-        weights = parent_weights(run, name, named)
+    if getattr(options, "weights", None):
+        return Path(options.weights)
+    if options.from_scratch or isinstance(options.pretrain, int) or is_unfinished(run, name, options):
+        return None
+    return parent_weights(run, name, named)
+
+
+def is_unfinished(run: Run, name: str, options: StageOptions) -> bool:
+    """True where the flags ask to go on with a run of the stage that was interrupted."""
+    standing = progress(run.stage(name))
+    return options.pretrain is None and standing is not None and not standing.finished
+
+
+def choose_start(run: Run, name: str, options: StageOptions, weights: Path | None, parents: dict[str, str]) -> Start:
+    """What `--pretrain` asks for; `parents` is filled with what the network started from."""
+    if isinstance(options.pretrain, int):
+        return Start.from_iteration(options.pretrain)
+    if is_unfinished(run, name, options):
+        return Start.resume()
     return Start.fresh(starter(name, weights, parents))
 
 

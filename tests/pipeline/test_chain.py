@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 
 from mammolibs.errors import BadConfig, BadFile, BadWeights
 from mammolibs.evaluate import read_predictions
@@ -81,6 +82,17 @@ def test_the_patch_stage_feeds_the_resnet(run_copy, capsys):
     assert "patches" in load_weights(run_copy / "resnet" / "model_iter_1.safetensors")[1].parents
 
 
+def test_weights_from_a_file_decide_the_norm_and_the_run_remembers_it(run_copy, tmp_path, capsys):
+    from torchvision.models import resnet18
+
+    torch.save(resnet18(num_classes=1000).state_dict(), tmp_path / "imagenet.pth")
+    file = str(tmp_path / "imagenet.pth")
+    train_stage("resnet", ResNetOptions(run=str(run_copy), pretrain="no", weights=file, it=1, workers=0))
+    assert "stem summed" in capsys.readouterr().out
+    result = train_stage("resnet", ResNetOptions(run=str(run_copy), pretrain=1, it=1, workers=0))
+    assert from_run(result.weights).architecture["norm"] == "batch"
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_evaluation_of_a_stage_prints_its_figures(run_copy, stage, capsys):
     evaluate_stage(stage, EvalOptions(run=str(run_copy), workers=0))
@@ -120,6 +132,13 @@ def test_without_a_run_the_message_says_what_to_type(tmp_path):
 def test_networks_come_back_from_the_run(whole_run):
     model = from_run(whole_run / "unet")
     assert model.architecture["width"] == 4 and not model.training
+
+
+def test_a_dry_run_writes_nothing_and_says_what_it_costs(tmp_path, capsys):
+    run_chain(TrainOptions(run=str(tmp_path / "dry"), preset="cpu", exams=2, rows=512, dry_run=True))
+    printed = capsys.readouterr().out
+    assert re.search(r"time +about \d+ minutes", printed) and re.search(r"disk +about [\d.]+ GB", printed) and "memory" in printed
+    assert not (tmp_path / "dry").exists()
 
 
 def test_folds_give_one_report_over_all_patients(tmp_path, whole_run):
