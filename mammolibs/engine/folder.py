@@ -25,11 +25,11 @@ _WEIGHTS = re.compile(r"model_iter_(\d+)\.(?:pth|safetensors|json)")
 
 @dataclass(frozen=True, kw_only=True)
 class Best:
-    """The iteration with the best validation figure so far."""
+    """The iteration with the best validation figure so far; value None where none had a figure."""
 
     iteration: int
     metric: str
-    value: float
+    value: float | None
 
 
 @contextlib.contextmanager

@@ -32,6 +32,9 @@ class Keeper:
         if run.why:
             self._say(f"{stage.name}: finished already, at iteration {run.iteration} of {run.leg.last_iteration}")
         else:
+            if run.step > run.leg.start_step:
+                plan = f"to iteration {run.leg.last_iteration} at a learning rate of {run.leg.learning_rate:g}, as planned"
+                self._say(f"{stage.name}: goes on after step {run.step}, iteration {run.iteration}, {plan}")
             # A plan on disk from the first step on, and a full disk or a closed folder found before hours of work.
             self.save_if_due(None, at_once=True)
 
@@ -48,10 +51,10 @@ class Keeper:
         row = {"iteration": iteration, "step": run.step, "learning_rate": rate_at(run.step - 1, run.leg)} | row | numbers
         self.history = [*self.history, row]
         value = numbers.get(self.stage.monitor)
-        better = value is not None and (self.best is None or self._beats(value, self.best.value))
+        run.why = self._why(iteration, value)
+        better = self._is_better(value, last=bool(run.why))
         if better:
             self.best = Best(iteration=iteration, metric=self.stage.monitor, value=value)
-        run.why = self._why(iteration)
         if run.runtime.is_main:
             write_history(run.folder, self.history)
         if better or run.why or iteration % self.options.keep_every == 0:
@@ -86,12 +89,18 @@ class Keeper:
             seconds=time.perf_counter() - self.began,
         )
 
-    def _beats(self, value: float, best: float) -> bool:
+    def _is_better(self, value: float | None, last: bool) -> bool:
+        """Does this iteration become the best? Where none had a figure, the last one does."""
+        best = self.best.value if self.best else None
+        if value is None or best is None:
+            return value is not None or (last and best is None)
         return value > best if self.stage.higher_is_better else value < best
 
-    def _why(self, iteration: int) -> str:
+    def _why(self, iteration: int, value: float | None) -> str:
         if iteration >= self.run.leg.last_iteration:
             return "planned"
+        if self._is_better(value, last=False):
+            return ""
         since = max(self.best.iteration if self.best else 0, self.run.leg.start_iteration)
         return "patience" if 0 < self.options.patience <= iteration - since else ""
 

@@ -54,6 +54,19 @@ def test_patience_ends_the_leg_and_the_last_weights_are_there(tmp_path):
     assert saved_iterations(tmp_path) == [2, 4] and result.weights.exists()
 
 
+def test_without_any_figure_the_last_iteration_counts_as_the_best(tmp_path):
+    result = train(tmp_path, [math.nan, math.nan])
+    assert json.loads((tmp_path / "best.json").read_text()) == {"iteration": 2, "metric": "dice", "value": None}
+    assert (result.best_iteration, result.best_value) == (2, None)
+    fresh = SingleRuntime("float32", device="cpu")
+    options = FitOptions(iterations=2, steps_per_iteration=1)
+    again = fit(
+        DiceStage(), fresh, train=Batches(), validate=validator(fresh), folder=tmp_path, card=card(), options=options,
+        start=Start.from_iteration(2),
+    )  # fmt: skip
+    assert again.best_iteration in (3, 4) and again.best_value > 0
+
+
 def test_weights_history_and_card_agree(tmp_path):
     result = train(tmp_path, [0.1, 0.2], steps_per_iteration=3, learning_rate=1e-2)
     state, written = load_weights(result.weights)
