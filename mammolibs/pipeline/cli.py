@@ -116,7 +116,7 @@ class _Append(argparse.Action):
 
 def _typed(field: dataclasses.Field) -> Callable[[str], Any]:
     """The parser of a flag's value: the one it names, else by its annotation."""
-    written = field.type if isinstance(field.type, str) else field.type.__name__
+    written = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", str(field.type))
     kind = field.metadata.get("parse") or {"int": int, "float": float, "str": str}[written.split(" | ")[0]]
 
     def parse(text: str) -> Any:

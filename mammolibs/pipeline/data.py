@@ -11,19 +11,10 @@ from mammolibs.catalog import (
 from mammolibs.errors import BadConfig
 from mammolibs.ingest import ingest_images
 from mammolibs.pipeline.options import TrainOptions
-from mammolibs.pipeline.presets import preset
+from mammolibs.pipeline.presets import contract_of, default_preset
 from mammolibs.pipeline.run import Run, RunSettings
-from mammolibs.prepare import Contract
 
 CATALOG_FILES = ("catalog.parquet", "split.json", "skipped.csv")
-
-
-def contract_of(preset_name: str) -> Contract:
-    """How the preset prepares images."""
-    sizes = preset(preset_name)
-    return Contract(
-        canvas_height_px=sizes.canvas[0], canvas_width_px=sizes.canvas[1], patch_size_px=sizes.patch_px, patch_mm=sizes.patch_mm
-    )
 
 
 def open_run(folder: Path, options: TrainOptions, sources: list[tuple[str, str]], *, fold: int | None = None) -> Run:
@@ -40,13 +31,6 @@ def open_run(folder: Path, options: TrainOptions, sources: list[tuple[str, str]]
             spacing_mm=options.spacing_mm,
         ),
     )
-
-
-def default_preset() -> str:
-    """cpu where no accelerator is at hand, else standard."""
-    from mammolibs.runtime.accelerator import has_accelerator
-
-    return "standard" if has_accelerator() else "cpu"
 
 
 def make_data(run: Run, options: TrainOptions, sources: list[tuple[str, str]]) -> None:

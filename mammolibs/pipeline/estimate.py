@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from mammolibs.catalog import build_catalog
-from mammolibs.pipeline.data import default_preset
 from mammolibs.pipeline.options import TrainOptions
+from mammolibs.pipeline.presets import default_preset
 from mammolibs.pipeline.run import Run, RunSettings
 from mammolibs.pipeline.train_stage import make_stage
 from mammolibs.records import Batch

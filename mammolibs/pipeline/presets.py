@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mammolibs.errors import BadConfig
+from mammolibs.prepare import Contract
 
 STAGES = ("encoder", "autoencoder", "unet", "patches", "resnet")
 
@@ -85,3 +86,16 @@ def preset(name: str) -> Preset:
     if name not in PRESETS:
         raise BadConfig(f"--preset {name}: allowed are {', '.join(PRESETS)}")
     return PRESETS[name]
+
+
+def default_preset() -> str:
+    """cpu where no accelerator is at hand, else standard."""
+    from mammolibs.runtime.accelerator import has_accelerator
+
+    return "standard" if has_accelerator() else "cpu"
+
+
+def contract_of(name: str) -> Contract:
+    """How the preset of that name prepares images. Raises BadConfig."""
+    sizes = preset(name)
+    return Contract(canvas_height_px=sizes.canvas[0], canvas_width_px=sizes.canvas[1], patch_size_px=sizes.patch_px, patch_mm=sizes.patch_mm)

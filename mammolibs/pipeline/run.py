@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from mammolibs.errors import BadConfig, BadFile
-from mammolibs.pipeline.presets import STAGES, Preset, preset
+from mammolibs.pipeline.presets import PRESETS, STAGES, Preset, preset
 from mammolibs.prepare import Contract
-from mammolibs.storage import write_json
+from mammolibs.shards import open_index
+from mammolibs.storage import open_store, write_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,21 +40,21 @@ class Run:
     settings: RunSettings
 
     @classmethod
-    def open(cls, folder: str | Path, *, preset_name: str | None = None, seed: int | None = None) -> "Run":
-        """The run in that folder. Raises BadConfig where it is none, or where a flag contradicts what it remembers."""
+    def open(cls, folder: str | Path, *, preset_name: str | None = None, seed: int | None = None, data: str | None = None) -> Run:
+        """The run in that folder; where there is none yet but shards are (in `data`, else in its own data folder), a new one on them.
+
+        Raises BadConfig where there is neither, or where a flag contradicts what the run remembers.
+        """
         folder = local_folder(folder)
-        path = folder / "run.json"
-        if not path.is_file():
-            raise BadConfig(f"{folder}: no run here (run.json is missing); make one with: bash train/train.sh --run {folder}")
-        try:
-            values = json.loads(path.read_text())
-            fold = tuple(values.pop("fold")) if values.get("fold") else (values.pop("fold", None) and None)
-            settings = RunSettings(**values | {"sources": tuple(map(tuple, values["sources"])), "fold": fold})
-        except (ValueError, TypeError, KeyError) as error:
-            raise BadFile(path, f"is damaged ({error})", "restore it, or start a new run with another --run") from error
-        for flag, given, kept in (("preset", preset_name, settings.preset), ("seed", seed, settings.seed)):
-            if given is not None and given != kept:
-                raise BadConfig(f"--{flag} {given}: the run {folder} was made with --{flag} {kept}; leave the flag out, or take another --run")
+        if not (folder / "run.json").is_file():
+            return cls.create(folder, settings_of_shards(folder, data, preset_name, seed or 0))
+        settings = read_settings(folder / "run.json")
+        kept = {"preset": settings.preset, "seed": settings.seed, "data": settings.data}
+        given = {"preset": preset_name, "seed": seed, "data": None if data is None else str(Path(data).resolve())}
+        for flag, value in given.items():
+            if value is not None and value != kept[flag]:
+                was = f"with --{flag} {kept[flag]}" if kept[flag] != "" else f"on its own {flag}"
+                raise BadConfig(f"--{flag} {value}: the run {folder} was made {was}; leave the flag out, or take another --run")
         return cls(folder, settings)
 
     @classmethod
@@ -105,6 +106,32 @@ class Run:
     @property
     def report(self) -> Path:
         return self.folder / "report"
+
+
+def read_settings(path: Path) -> RunSettings:
+    """What run.json holds. Raises BadFile where it is damaged."""
+    try:
+        values = json.loads(path.read_text())
+        values["sources"] = tuple(map(tuple, values["sources"]))
+        values["fold"] = tuple(values["fold"]) if values["fold"] else None
+        return RunSettings(**values)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise BadFile(path, f"is damaged ({error})", "restore it, or start a new run with another --run") from error
+
+
+def settings_of_shards(folder: Path, data: str | None, preset_name: str | None, seed: int) -> RunSettings:
+    """Settings of a new run on shards that were made by hand. Raises BadConfig where there are none, or no preset fits them."""
+    place = Path(data) if data else folder / "data"
+    if not (place / "shards" / "train" / "index.json").is_file():
+        raise BadConfig(
+            f"{folder}: no run and no shards here; type: bash train/train.sh --run {folder} (or make {place}/shards with dataset_enhancement/make_shards.py)"
+        )
+    contract = Contract.from_dict(open_index(open_store(place / "shards" / "train")).contract)
+    fitting = [name for name, sizes in PRESETS.items() if sizes.canvas == contract.canvas]
+    name = preset_name or (fitting[0] if fitting else None)
+    if name is None:
+        raise BadConfig(f"{place}: its canvas of {contract.canvas[0]}x{contract.canvas[1]} belongs to no preset; say which networks with --preset")
+    return RunSettings(preset=name, seed=seed, contract=contract.to_dict(), data=str(place.resolve()) if data else "")
 
 
 def local_folder(folder: str | Path) -> Path:

@@ -29,7 +29,7 @@ VALIDATION_BATCH = 8
 def train_stage(name: str, options: StageOptions) -> FitResult:
     """Train a stage as the flags say; its weights and history lie in its folder afterwards."""
     runtime = get_runtime(precision=options.precision, seed=options.seed or 0)
-    run = Run.open(options.run, preset_name=options.preset, seed=options.seed)
+    run = Run.open(options.run, preset_name=options.preset, seed=options.seed, data=options.data)
     parents: dict[str, str] = {}
     weights = first_weights(run, name, options)
     start = choose_start(run, name, options, weights, parents)
