@@ -211,7 +211,7 @@ class Batch:
 
     images: float32 tensor B 1 H W in [0, 1]. second: another augmented view of the same
     images (encoder), or None. hidden: float32 B 1 H W, 1 where the autoencoder must
-    reconstruct what it is not shown, or None. breast: float32 B 1 H W, 1 inside the breast box. masks: float32 B 1 H W with 0
+    reconstruct what it is not shown, or None. breast: float32 B 1 H W, 1 inside the breast. masks: float32 B 1 H W with 0
     and 1. mask_known: float32 B, 1 where somebody drew or excluded lesions. labels:
     float32 B, 1 malignant, 0 not, -1 unknown. weights: float32 B, 0 for padding. ids and
     rows (position of each in the shard index, -1 for padding) stay on the host.

@@ -102,9 +102,10 @@ class BatchMaker:
     def _fill(self, planes: dict[str, np.ndarray], sample: Sample, step: int) -> None:
         """Write one sample into its float32 H W planes of the batch, which are 0 so far."""
         np.divide(sample.image, np.float32(65535), out=planes["image"], dtype=np.float32)
-        x0, y0, x1, y1 = sample.breast
+        # Inside the breast a sample is 1 or more, air is 0: tighter than the box in `Sample.breast`.
+        breast = np.asarray(sample.image) > 0
         if self.augment is None:
-            planes["breast"][y0:y1, x0:x1] = 1
+            planes["breast"][:] = breast
             if sample.mask is not None:
                 planes["mask"][:] = sample.mask
         if self.augment is None and self.views != "masked":
@@ -115,9 +116,8 @@ class BatchMaker:
             planes["image"][:], planes["second"][:] = two_views(planes["image"], rng, self.augment)
             return
         if self.augment is not None:
-            # Lesion and breast box travel as two bits, so that one warp carries both.
-            regions = np.zeros(sample.image.shape, np.uint8)
-            regions[y0:y1, x0:x1] = BREAST
+            # Lesion and breast travel as two bits, so that one warp carries both.
+            regions = breast * BREAST
             if sample.mask is not None:
                 regions |= sample.mask * LESION
             planes["image"][:], regions = augment_pair(planes["image"], regions, rng, self.augment)

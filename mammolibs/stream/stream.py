@@ -33,7 +33,7 @@ class Stream:
     multiply; or a function of the index entry). mode "evaluate": every row once, in index
     order, the last batch padded with weight 0. views "one"; "two": two augmented views in
     `images` and `second`, with `masks` and `breast` None; "masked": `hidden` covers the share
-    `hidden_share` of the breast box in blocks of `hidden_block` pixels. Augmentation depends on
+    `hidden_share` of the breast in blocks of `hidden_block` pixels. Augmentation depends on
     (seed, step, image id) alone; in evaluation on (seed, image id).
 
     hosts, host: this process takes 1/hosts of each global batch. workers: processes that

@@ -287,3 +287,12 @@ def test_data_that_cannot_be_streamed_is_refused(make_shards, sample, tmp_path):
         Stream(shards, global_batch=4)
     with pytest.raises(BadData, match="leave out every row"):
         Stream(make_shards(rows=4), global_batch=4, repeats={"source:a": 0, "source:b": 0})
+
+
+def test_air_inside_the_breast_box_is_no_breast(make_shards, sample):
+    samples = [sample(number) for number in range(4)]
+    for one in samples:
+        one.image[30:40, 12:20] = 0
+    (batch,) = Stream(make_shards(samples=samples), global_batch=4, mode="evaluate", views="masked", hidden_share=0.9).batches()
+    np.testing.assert_array_equal(batch.breast.numpy(), (batch.images.numpy() > 0).astype(np.float32))
+    assert not batch.hidden[:, :, 30:40, 12:20].any() and batch.hidden.any()
