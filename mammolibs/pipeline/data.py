@@ -8,13 +8,15 @@ from pathlib import Path
 from mammolibs.catalog import (
     Catalog, Skipped, fold_rows, format_tree, make_catalog, parse_source, read_catalog, write_catalog, write_skipped, write_split,
 )
+from mammolibs.catalog.split import FRACTIONS
 from mammolibs.errors import BadConfig
 from mammolibs.ingest import ingest_images
 from mammolibs.pipeline.options import TrainOptions
 from mammolibs.pipeline.presets import contract_of, default_preset
 from mammolibs.pipeline.run import Run, RunSettings
 
-CATALOG_FILES = ("catalog.parquet", "split.json", "skipped.csv")
+# Train, validation, test. Synthetic exams cost nothing, so more of the few go where the figures come from.
+SYNTHETIC_FRACTIONS = (0.47, 0.15, 0.38)
 
 
 def open_run(folder: Path, options: TrainOptions, sources: list[tuple[str, str]], *, fold: int | None = None) -> Run:
@@ -35,7 +37,7 @@ def open_run(folder: Path, options: TrainOptions, sources: list[tuple[str, str]]
 
 def make_data(run: Run, options: TrainOptions, sources: list[tuple[str, str]]) -> None:
     """Catalog and shards of a whole run. Prints the tree of counts and what was skipped."""
-    catalog = make_catalog(sources, run.data, seed=run.settings.seed)
+    catalog = make_catalog(sources, run.data, seed=run.settings.seed, fractions=FRACTIONS if options.source else SYNTHETIC_FRACTIONS)
     print(format_tree(catalog), flush=True)
     write_shards_of(run, options, catalog)
 
