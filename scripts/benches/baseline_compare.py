@@ -53,6 +53,22 @@ def compare_run(run: Path) -> dict[str, Any]:
     return result
 
 
+def compare_runs(run: Path, other: Path) -> dict[str, Any]:
+    """Two runs on the same images, paired: figures of both and their differences; written to `report/against.json`.
+
+    Raises BadConfig where one has no predictions, BadData where they hold other images.
+    """
+    ours, theirs = (held_out_rows(read_run_predictions(folder)) for folder in (run, other))
+    names, split_hash = (*COMPARED, "dice"), _split_hash(run)
+    result = {
+        "pipeline": block({name: measure(ours, name) for name in names}, split_hash),
+        "baseline": block({name: measure(theirs, name) for name in names}, split_hash),
+        "difference": block({name: paired_difference(ours, theirs, name) for name in names}, split_hash),
+    }
+    write_json(run / "report" / "against.json", result)
+    return result
+
+
 def read_run_predictions(run: Path) -> list[Prediction]:
     """The run's predictions; those of its folds together where it has folds."""
     folds = sorted((run / "folds").glob("*/report/predictions.parquet"), key=lambda path: int(path.parts[-3]))
@@ -127,6 +143,7 @@ def _split_hash(run: Path) -> str | None:
 def table(result: dict[str, Any]) -> str:
     """Figure, pipeline, baseline and difference as aligned text."""
     rows = [("figure", "pipeline", "baseline", "difference")]
-    rows += [(name, *(show(result[part][name]) for part in ("pipeline", "baseline", "difference"))) for name in COMPARED]
+    names = [name for name in result["difference"] if name != "split_hash"]
+    rows += [(name, *(show(result[part][name]) for part in ("pipeline", "baseline", "difference"))) for name in names]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
