@@ -14,7 +14,7 @@ from mammolibs.engine import FitOptions, Start, fit, progress, read_history
 from mammolibs.engine.checkpoint import list_states
 from mammolibs.errors import BadConfig, BadFile, BadWeights, RunInterrupted
 from mammolibs.runtime.single import SingleRuntime
-from tests.engine.tiny import Batches, DiceStage, card, validator
+from tests.engine.tiny import Batches, DiceStage, StopAt, card, validator
 
 OPTIONS = FitOptions(iterations=4, steps_per_iteration=2, learning_rate=1e-2, log_every=1, save_seconds=0, ema=0.5, warmup_steps=2)
 
@@ -25,19 +25,6 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-class StopAt(Batches):
-    """Sends this process a signal while the batch of one step is made."""
-
-    def __init__(self, step: int, number: int = signal.SIGTERM, **kwargs):
-        super().__init__(**kwargs)
-        self.step, self.number = step, number
-
-    def make(self, step: int):
-        if step == self.step:
-            os.kill(os.getpid(), self.number)
-        return super().make(step)
 
 
 def train(folder, start=None, *, stream=None, options=OPTIONS, stage=None, **facts):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import torch
 from torch import nn
 
@@ -100,6 +103,19 @@ class Batches:
                 yield self.make(step)
         finally:
             self.closed = True
+
+
+class StopAt(Batches):
+    """Sends this process a signal while the batch of one step is made."""
+
+    def __init__(self, step: int, number: int = signal.SIGTERM, **sizes):
+        super().__init__(**sizes)
+        self.step, self.number = step, number
+
+    def make(self, step: int) -> Batch:
+        if step == self.step:
+            os.kill(os.getpid(), self.number)
+        return super().make(step)
 
 
 def small_stages() -> dict:

@@ -3,6 +3,7 @@
 usage: agree_worker.py FOLDER STEPS
 """
 
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -10,9 +11,10 @@ from pathlib import Path
 import torch
 
 from mammolibs.engine import FitOptions, Start, fit, read_history
+from mammolibs.errors import RunInterrupted
 from mammolibs.models.weights import load_weights
 from mammolibs.runtime import get_runtime
-from tests.engine.tiny import Batches, DiceStage, card, small_stages, validator
+from tests.engine.tiny import Batches, DiceStage, StopAt, card, small_stages, validator
 
 SIZE = 32
 BATCH = 12  # no network here has twelve channels, so that a program's text shows where the batch is
@@ -55,6 +57,25 @@ class BatchNormStage(DiceStage):
         return validator(runtime, size=SIZE, global_batch=BATCH)(model)
 
 
+def stop_and_resume(runtime, folder: Path) -> list[str]:
+    """sha256 of the weights of a run that was not stopped, and of one whose last host was told to stop."""
+    options = FitOptions(iterations=3, steps_per_iteration=2, log_every=2, learning_rate=1e-2)
+    shares = {"global_batch": BATCH, "hosts": runtime.hosts, "host": runtime.host}
+    stopped = StopAt(1, **shares) if runtime.host == runtime.hosts - 1 else Batches(**shares)
+    digests = []
+    for name, stream, start in (("whole", Batches(**shares), "fresh"), ("cut", stopped, "fresh"), ("cut", Batches(**shares), "resume")):
+        try:
+            result = fit(
+                DiceStage(dropout=0.3), runtime, train=stream, validate=validator(runtime, global_batch=BATCH), folder=folder / name, card=card(),
+                options=options, start=Start(mode=start),
+            )  # fmt: skip
+            digests.append(hashlib.sha256(result.weights.read_bytes()).hexdigest())
+        except RunInterrupted as told:
+            digests.append(str(told))
+        runtime.wait_for_hosts()
+    return digests
+
+
 def main() -> None:
     folder, steps = Path(sys.argv[1]), int(sys.argv[2])
     torch.set_num_threads(1)
@@ -63,6 +84,7 @@ def main() -> None:
     for name, stage in (small_stages() | {"batch norm": BatchNormStage(norm="batch")}).items():
         if not (name == "batch norm" and runtime.kind == "ddp"):
             seen[name] = train(name, stage, runtime, folder, steps)
+    seen["stopped"] = stop_and_resume(runtime, folder)
     if runtime.is_main:
         (folder / "seen.json").write_text(json.dumps(seen))
 
