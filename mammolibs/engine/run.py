@@ -175,7 +175,10 @@ def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     trained = [p for p in model.parameters() if p.requires_grad]
     if not trained:
         raise BadConfig("the stage has no weights to train: all of them are frozen")
-    groups = [{"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay}, {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0}]
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
     return [group for group in groups if group["params"]]
 
 

@@ -119,7 +119,8 @@ def _join(backend: str) -> None:
         dist.init_process_group(backend, timeout=_PATIENCE)
     except (ValueError, RuntimeError) as error:
         said = str(error).splitlines()[0]
-        raise RuntimeUnavailable(f"torchrun's processes do not find each other ({said}); start them with torchrun --standalone --nproc-per-node N") from error
+        remedy = "start them with torchrun --standalone --nproc-per-node N"
+        raise RuntimeUnavailable(f"torchrun's processes do not find each other ({said}); {remedy}") from error
     atexit.register(_leave)
 
 

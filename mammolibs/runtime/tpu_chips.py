@@ -20,7 +20,8 @@ def require_tpu(pci: Path = Path("/sys/bus/pci/devices")) -> int:
     """
     chips = sum(_read(device / "vendor") == _GOOGLE and _read(device / "device") in _CHIPS for device in pci.glob("*"))
     if not chips:
-        raise RuntimeUnavailable("PJRT_DEVICE=TPU: this machine has no TPU chip; unset PJRT_DEVICE, or try XLA with PJRT_DEVICE=CPU CPU_NUM_DEVICES=4")
+        remedy = "unset PJRT_DEVICE, or try XLA with PJRT_DEVICE=CPU CPU_NUM_DEVICES=4"
+        raise RuntimeUnavailable(f"PJRT_DEVICE=TPU: this machine has no TPU chip; {remedy}")
     if importlib.util.find_spec("libtpu") is None:
         raise RuntimeUnavailable("PJRT_DEVICE=TPU: libtpu is not installed; pip install 'torch_xla[tpu]==2.9.0'")
     return chips

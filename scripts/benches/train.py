@@ -116,10 +116,13 @@ def main(arguments: list[str]) -> None:
     batches = RandomBatches(flags.batch, tuple(flags.size), runtime.hosts)
     ours, plain, waiting = measure(stage, runtime, batches, flags.steps, flags.rounds)
     parameters = sum(p.numel() for p in stage.build().parameters())
-    print(f"{flags.stage}: {parameters / 1e6:.1f} M parameters, batch {flags.batch} of {flags.size[0]}x{flags.size[1]}, {torch.get_num_threads()} threads")
+    size, threads = "x".join(map(str, flags.size)), torch.get_num_threads()
+    print(f"{flags.stage}: {parameters / 1e6:.1f} M parameters, batch {flags.batch} of {size}, {threads} threads")
     for name, seconds in (("ours", ours), ("plain", plain)):
         middle, least = statistics.median(seconds), min(seconds)
         print(f"  {name:5}  {1e3 * middle:8.1f} ms per step (fastest round {1e3 * least:.1f})  {flags.batch / middle:8.2f} images/s")
     ratios = [b / a for a, b in zip(ours, plain, strict=True)]
-    print(f"  plain / ours: {statistics.median(ratios):.2f} (rounds {min(ratios):.2f} to {max(ratios):.2f}); ours waited for input {waiting:.1%} of the time")
-    print(f"  peak memory of the process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.1f} GB; programs compiled: {runtime.compile_count()}")
+    spread = f"rounds {min(ratios):.2f} to {max(ratios):.2f}"
+    print(f"  plain / ours: {statistics.median(ratios):.2f} ({spread}); ours waited for input {waiting:.1%} of the time")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(f"  peak memory of the process: {peak:.1f} GB; programs compiled: {runtime.compile_count()}")
