@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any, Sequence
 
 from mammolibs.catalog import read_catalog, split_hash
 from mammolibs.evaluate import Prediction, write_predictions, write_report
+from mammolibs.models.weights import read_card
 from mammolibs.pipeline.examples import report_examples
 from mammolibs.pipeline.judge import OPERATING_NAME, Judge, Operating
 from mammolibs.pipeline.options import PipelineEvalOptions
@@ -31,7 +33,7 @@ def evaluate_run(options: PipelineEvalOptions) -> dict[str, Any]:
     result = write_report(
         run.report,
         predictions=predictions,
-        stages=pretraining_figures(run, runtime, options),
+        stages=pretraining_figures(run, runtime),
         data=data_facts(rows, judge.skipped),
         runtime=runtime_facts(runtime, judge.models),
         split_hash=split_hash(rows),
@@ -88,9 +90,24 @@ def runtime_facts(runtime: Runtime, models: dict[str, str]) -> dict[str, Any]:
 
 
 def histories(run: Run) -> dict[str, Any]:
-    """history.csv of each stage that was trained."""
-    paths = {name: run.stage(name) / "history.csv" for name in STAGES_WITH_HISTORY}
-    return {name: path for name, path in paths.items() if path.is_file()}
+    """history.csv of each stage that was trained; for the U-Net with and without pretraining, where both were run."""
+    paths: dict[str, Any] = {}
+    for name in STAGES_WITH_HISTORY:
+        folder = run.stage(name)
+        if (folder / "history.csv").is_file():
+            paths[name] = unet_histories(folder) if name == "unet" else folder / "history.csv"
+    return paths
+
+
+def unet_histories(folder: Path) -> Any:
+    """"pretrained" and "from scratch" -> history.csv, the newest of each among this run and those moved aside; one path where there is one kind."""
+    found: dict[str, Path] = {}
+    asides = sorted(folder.glob("aside-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
+    for place in (folder, *asides):
+        card = next((read_card(path) for path in sorted(place.glob("model_iter_*.json"))), None)
+        if card is not None and (place / "history.csv").is_file():
+            found.setdefault("pretrained" if card.parents else "from scratch", place / "history.csv")
+    return found if len(found) > 1 else folder / "history.csv"
 
 
 def command_line() -> str:

@@ -41,7 +41,7 @@ PRESETS = {
         patch_px=96,
         patch_mm=40.0,
         stages={
-            "encoder": StagePreset(batch=16, learning_rate=1e-3, steps_per_it=3),
+            "encoder": StagePreset(batch=16, learning_rate=1e-3, steps_per_it=2),
             "autoencoder": StagePreset(batch=8, learning_rate=1e-3, steps_per_it=3),
             "unet": StagePreset(batch=8, learning_rate=2e-3, steps_per_it=16),
             "patches": StagePreset(batch=16, learning_rate=5e-4, steps_per_it=5),

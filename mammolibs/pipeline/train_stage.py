@@ -24,6 +24,8 @@ from mammolibs.stream import Stream
 REPEATS = {"unet": {"lesion": 3}, "resnet": {"malignant": 2}}
 SHARDS = {"patches": "lesion_patches", "resnet": "patches"}
 VALIDATION_BATCH = 8
+# Iterations without a better validation figure after which a leg ends; the default leg is never cut short.
+PATIENCE = 20
 
 
 def train_stage(name: str, options: StageOptions) -> FitResult:
@@ -140,6 +142,7 @@ def fit_options(run: Run, name: str, options: StageOptions) -> FitOptions:
         iterations=options.it,
         steps_per_iteration=options.steps_per_it or sizes.steps_per_it,
         learning_rate=options.lr or sizes.learning_rate,
+        patience=PATIENCE,
         seed=run.settings.seed,
     )
 

@@ -1,22 +1,23 @@
 """One small run of the whole pipeline on phantoms, shared by the tests of this folder."""
 
 import shutil
+import sys
+from pathlib import Path
 
 import pytest
 
 from mammolibs.pipeline.chain import run_chain
 from mammolibs.pipeline.options import TrainOptions
-from mammolibs.pipeline.presets import PRESETS, Preset, StagePreset
+from mammolibs.pipeline.presets import PRESETS
 
-TINY = Preset(
-    canvas=(64, 48), width=4, depth=3, norm="group", patch_px=32, patch_mm=40.0,
-    stages={name: StagePreset(batch=8, learning_rate=1e-3, steps_per_it=2) for name in ("encoder", "autoencoder", "unet", "patches", "resnet")},
-)
+sys.path.insert(0, str(Path(__file__).parent))
+
+import tiny  # noqa: E402 (the tests' own folder is no package)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def tiny_preset():
-    PRESETS["cpu"], kept = TINY, PRESETS["cpu"]
+    kept = tiny.install()
     yield
     PRESETS["cpu"] = kept
 
