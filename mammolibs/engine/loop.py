@@ -74,7 +74,7 @@ def fit(
                 learning.check(run.model, run.step)
                 if ended:
                     keeper.end_iteration(watch)
-                interrupted = runtime.agree(stop.told) and not run.why
+                interrupted = runtime.agree(stop.told)
                 keeper.save_if_due(watch, at_once=interrupted or bool(run.why))
                 if interrupted:
                     raise RunInterrupted(f"{stage.name}: told to stop after step {run.step}; its state is saved, start it again to go on")

@@ -15,7 +15,7 @@ def linear_probe(train: np.ndarray, labels: np.ndarray, patients: np.ndarray, ot
     ridge's strength is chosen, by log loss over up to five folds; `other` plays no part in it.
     """
     from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import GridSearchCV, GroupKFold
+    from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
@@ -27,5 +27,5 @@ def linear_probe(train: np.ndarray, labels: np.ndarray, patients: np.ndarray, ot
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     if folds < 2:
         return model.set_params(logisticregression__C=STRENGTHS[0]).fit(train, labels).decision_function(other)
-    search = GridSearchCV(model, {"logisticregression__C": STRENGTHS}, cv=GroupKFold(folds), scoring="neg_log_loss")
+    search = GridSearchCV(model, {"logisticregression__C": STRENGTHS}, cv=StratifiedGroupKFold(folds), scoring="neg_log_loss")
     return search.fit(train, labels, groups=patients).decision_function(other)

@@ -45,7 +45,7 @@ class Tally:
     lost: int = 0
 
     def skip(self, what: str, reason: Any, count: int = 1) -> None:
-        """List one item with its reason; it costs `count` samples."""
+        """List one item with its reason; it costs `count` samples (0: a wish that the image has no room for)."""
         text = reason.problem if isinstance(reason, BadFile) and reason.file == what else str(reason)
         self.skipped.append((what, " ".join(text.split())))
         self.lost += count

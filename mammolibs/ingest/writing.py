@@ -77,7 +77,7 @@ def _samples(
             continue
         samples, skipped = result
         for what, reason in skipped:
-            tally.skip(what, reason)
+            tally.skip(what, reason, 0)
         yield from samples
     tally.check()
 

@@ -12,7 +12,7 @@ from torch import nn
 from mammolibs.errors import BadFile, BadWeights
 from mammolibs.models.build import build, describe, infer
 from mammolibs.models.transfer import transfer
-from mammolibs.models.weights import ENDINGS, load_weights
+from mammolibs.models.weights import ENDINGS, load_weights, read_card
 
 
 def from_run(path: str | os.PathLike, iteration: int | str = "best") -> nn.Module:
@@ -57,6 +57,15 @@ def find_weights(path: str | os.PathLike, iteration: int | str = "best") -> Path
         raise BadFile(folder, f"holds no iteration {number}", f"there are {', '.join(map(str, there))}")
     stem = folder / f"model_iter_{number}"
     return next(file for ending in ENDINGS if (file := Path(f"{stem}{ending}")).exists())
+
+
+def weights_hash(path: str | os.PathLike, iteration: int | str = "best") -> str:
+    """sha256 of an iteration's weights, as its card says. Raises BadFile where it has no card."""
+    file = find_weights(path, iteration)
+    card = read_card(file.with_suffix(".json"))
+    if card is None:
+        raise BadFile(file.with_suffix(".json"), "is not there", "restore it beside its weights, or train the stage again")
+    return card.weights_sha256
 
 
 def iterations(folder: str | os.PathLike) -> list[int]:

@@ -94,7 +94,14 @@ def usual_gaps(source: Mapping[str, Any] | None, target: Mapping[str, Any] | Non
 
 
 def load_model(model: nn.Module, path: str | os.PathLike, *, expected_missing: Collection[str] | None = None) -> TransferReport:
-    """Load a weight file into a network, print one line on what loaded, return the report.
+    """`load_into`, with one printed line on what loaded."""
+    report = load_into(model, path, expected_missing=expected_missing)
+    print(f"{os.fspath(path)}: {report}")
+    return report
+
+
+def load_into(model: nn.Module, path: str | os.PathLike, *, expected_missing: Collection[str] | None = None) -> TransferReport:
+    """Load a weight file into a network; returns the report.
 
     path: .safetensors or .pth, ours or a published DLMammoClassifier checkpoint, or for a
     ResNet torchvision's resnet18: its stem is summed to one channel, which answers a grey
@@ -111,12 +118,23 @@ def load_model(model: nn.Module, path: str | os.PathLike, *, expected_missing: C
     if expected_missing is None:
         expected_missing = usual_gaps(source, target)
     state, notes = _grey_stem(state, target)
+    if source and target and {source["name"], target["name"]} == {"Autoencoder", "UNet"}:
+        state, notes = _without_output(state, model.state_dict())
     try:
         report = replace(transfer(model, state, expected_missing=expected_missing, source=source), notes=notes)
     except BadWeights as error:
         raise BadWeights(f"{os.fspath(path)}: {error}") from error
-    print(f"{os.fspath(path)}: {report}")
     return report
+
+
+def _without_output(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], tuple[str, ...]]:
+    """Tensors without an output layer that would fit: it answered another question.
+
+    An autoencoder's output says how bright a pixel is. In a U-Net its negative weights on rectified
+    features would hold every probability below sigmoid(bias), and its bias knows nothing of how rare lesions are.
+    """
+    fitting = [n for n in state if n.startswith("decoder.conv.") and n in own and own[n].shape == state[n].shape]
+    return {n: t for n, t in state.items() if n not in fitting}, ("output layer not taken over",) if fitting else ()
 
 
 def _grey_stem(state: Mapping[str, Tensor], target: Mapping[str, Any] | None) -> tuple[Mapping[str, Tensor], tuple[str, ...]]:

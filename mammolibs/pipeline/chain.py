@@ -2,42 +2,70 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mammolibs.catalog import read_catalog, split_hash
+from mammolibs.catalog import read_catalog
+from mammolibs.engine import claim
 from mammolibs.engine import progress as stage_progress
-from mammolibs.errors import BadConfig
+from mammolibs.errors import BadConfig, MammolibsError
 from mammolibs.evaluate import read_predictions, write_predictions, write_report
 from mammolibs.pipeline.data import make_data, make_fold_data, named_sources, open_run
 from mammolibs.pipeline.estimate import print_estimate
-from mammolibs.pipeline.evaluate_run import command_line, data_facts, evaluate_run, histories
+from mammolibs.pipeline.evaluate_run import command_line, data_facts, evaluate_run
 from mammolibs.pipeline.options import AutoencoderOptions, EncoderOptions, PipelineEvalOptions, ResNetOptions, StageOptions, TrainOptions, UNetOptions
 from mammolibs.pipeline.presets import STAGES
-from mammolibs.pipeline.run import Run, local_folder
+from mammolibs.pipeline.run import Run, local_folder, read_settings
 from mammolibs.pipeline.summary import print_summary
 from mammolibs.pipeline.train_stage import train_stage
 from mammolibs.runtime import get_runtime
 
+EXAMS, ROWS = 60, 768
 OPTIONS = {"encoder": EncoderOptions, "autoencoder": AutoencoderOptions, "unet": UNetOptions, "resnet": ResNetOptions}
 
 
 def run_chain(options: TrainOptions) -> None:
-    """Everything that train.sh does; finished parts are skipped and said so."""
+    """Everything that train.sh does; finished parts are skipped and said so.
+
+    Raises BadConfig where the run is there already and a flag contradicts it.
+    """
     began = time.monotonic()
     folder = local_folder(options.run or default_folder(options))
+    options = remembered(folder, options)
     sources = named_sources(options)
     if options.dry_run:
         print_estimate(folder, options, sources)
         return
-    get_runtime(precision=options.precision, seed=options.seed or 0)
-    sources = sources or [("phantom", str(make_default_phantoms(folder, options)))]
-    result = run_folds(folder, options, sources) if options.folds else run_once(folder, options, sources)
-    print_summary(result, folder, time.monotonic() - began)
+    runtime = get_runtime(precision=options.precision, seed=options.seed or 0)
+    if runtime.hosts > 1:
+        raise BadConfig("train.sh runs in one process; under torchrun start the stage scripts one after another")
+    with claim(folder):
+        sources = sources or [("phantom", str(make_default_phantoms(folder, options)))]
+        result = run_folds(folder, options, sources) if options.folds else run_once(folder, options, sources)
+    print_summary(result, folder, folder / "folds" / "0" if options.folds else folder, time.monotonic() - began)
+
+
+def remembered(folder: Path, options: TrainOptions) -> TrainOptions:
+    """The options, with what the run in that folder remembers in the place of flags that were not given."""
+    single, fold = folder / "run.json", folder / "folds" / "0" / "run.json"
+    if not single.is_file() and not fold.is_file():
+        return options
+    kept = read_settings(single if single.is_file() else fold)
+    if single.is_file() and options.folds:
+        raise BadConfig(f"{folder}: holds a run without folds; take another --run")
+    own_phantoms = kept.sources == (("phantom", str((folder / "phantoms").resolve())),)
+    return replace(
+        options,
+        preset=options.preset or kept.preset,
+        seed=kept.seed if options.seed is None else options.seed,
+        spacing_mm=kept.spacing_mm if options.spacing_mm is None else options.spacing_mm,
+        source=options.source or (() if own_phantoms else tuple(f"{name}={path}" for name, path in kept.sources)),
+        folds=options.folds or (kept.fold[1] if kept.fold else None),
+    )
 
 
 def default_folder(options: TrainOptions) -> str:
@@ -49,54 +77,63 @@ def default_folder(options: TrainOptions) -> str:
 def make_default_phantoms(folder: Path, options: TrainOptions) -> Path:
     """Synthetic exams in the run's folder, made once."""
     from mammolibs.phantom import make_phantoms
+    from mammolibs.phantom.make import read_phantoms
 
     phantoms = (folder / "phantoms").resolve()
-    made = phantoms / "phantom.json"
-    wanted = {"seed": options.seed or 0, "exams": options.exams, "rows": options.rows}
-    if made.is_file():
-        there = json.loads(made.read_text())
-        if any(there.get(name) != value for name, value in wanted.items()):
-            raise BadConfig(f"{phantoms}: holds other phantoms than asked for ({wanted}); take another --run")
+    asked = {"seed": options.seed, "exams": options.exams, "rows": options.rows}
+    if (phantoms / "phantom.json").is_file():
+        there = read_phantoms(phantoms).settings
+        if any(value is not None and there.get(name) != value for name, value in asked.items()):
+            raise BadConfig(f"{phantoms}: holds other phantoms than asked for ({asked}); take another --run")
         return phantoms
-    make_phantoms(phantoms, **wanted)
+    defaults = {"seed": 0, "exams": EXAMS, "rows": ROWS}
+    make_phantoms(phantoms, **{name: defaults[name] if value is None else value for name, value in asked.items()})
     return phantoms
 
 
 def run_once(folder: Path, options: TrainOptions, sources: list[tuple[str, str]]) -> dict[str, Any]:
     """One run on one split; returns report.json."""
+    is_new = not (folder / "run.json").is_file()
     run = open_run(folder, options, sources)
-    make_data(run, options, sources)
+    try:
+        make_data(run, options, sources)
+    except MammolibsError:
+        if is_new:
+            # A run that never had data must not hold the place against the corrected command.
+            (folder / "run.json").unlink(missing_ok=True)
+        raise
     train_stages(run, options)
     return evaluate_run(PipelineEvalOptions(run=str(folder), precision=options.precision, workers=options.workers))
 
 
 def run_folds(folder: Path, options: TrainOptions, sources: list[tuple[str, str]]) -> dict[str, Any]:
     """One run per fold under `<folder>/folds/<k>`, one report over all patients in `<folder>/report`; returns report.json."""
-    predictions, facts, hashes = [], {}, []
+    predictions, reports = [], []
     for fold in range(options.folds):
         fold_folder = folder / "folds" / str(fold)
         run = open_run(fold_folder, options, sources, fold=fold)
-        if not (run.report / "report.json").is_file():
+        if (run.report / "report.json").is_file():
+            print(f"fold {fold + 1} of {options.folds}: finished before, skipped", flush=True)
+        else:
             print(f"fold {fold + 1} of {options.folds}", flush=True)
             make_fold_data(run, options, sources, folder / "data")
             train_stages(run, options)
             evaluate_run(PipelineEvalOptions(run=str(fold_folder), precision=options.precision, workers=options.workers))
-        else:
-            print(f"fold {fold + 1} of {options.folds}: finished before, skipped", flush=True)
         predictions += read_predictions(run.report / "predictions.parquet")
-        report = json.loads((run.report / "report.json").read_text())
-        facts = {"data": report["data"], "runtime": report["runtime"]}
-        hashes.append(report["data"]["split_hash"])
-    rows = read_catalog(folder / "data" / "catalog.parquet")
+        reports.append(json.loads((run.report / "report.json").read_text()))
+    hashes = [report["data"]["split_hash"] for report in reports]
+    skipped = {(s["item"], s["reason"]) for report in reports for s in report["data"]["skipped"]}
+    data = data_facts(read_catalog(folder / "data" / "catalog.parquet"), sorted(skipped))
+    data |= {"splits": {f"fold {k}": report["data"]["splits"] for k, report in enumerate(reports)}, "fold_split_hashes": hashes}
     write_predictions(folder / "report" / "predictions.parquet", predictions)
     return write_report(
         folder / "report",
         predictions=predictions,
         stages={},
-        data=data_facts(rows, [(s["item"], s["reason"]) for s in facts["data"]["skipped"]]) | {"folds": options.folds, "fold_split_hashes": hashes},
-        runtime=facts["runtime"],
-        split_hash=split_hash(rows),
-        history=histories(Run.open(folder / "folds" / "0")),
+        data=data,
+        runtime=reports[0]["runtime"] | {"weights_sha256": {f"fold {k}": report["runtime"]["weights_sha256"] for k, report in enumerate(reports)}},
+        split_hash=hashlib.sha256(" ".join(hashes).encode()).hexdigest()[:16],
+        history={f"U-Net, fold {k}": folder / "folds" / str(k) / "unet" / "history.csv" for k in range(options.folds)},
         command=command_line(),
     )
 

@@ -74,12 +74,17 @@ def run_script(main: Callable[[Any], int | None], options_class: type, descripti
             traceback.print_exc()
         print(" ".join(str(error).split()), file=sys.stderr)
         code = error.exit_code
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        code = 128 + signal.SIGINT
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except OSError as error:
+        if debug:
+            traceback.print_exc()
+        print(f"{error.filename or 'a file'}: {error.strerror or error}; --debug shows where", file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        code = 128 + signal.SIGINT
     sys.exit(code)
 
 

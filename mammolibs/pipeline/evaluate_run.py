@@ -102,7 +102,7 @@ def histories(run: Run) -> dict[str, Any]:
 def unet_histories(folder: Path) -> Any:
     """"pretrained" and "from scratch" -> history.csv, the newest of each among this run and those moved aside; one path where there is one kind."""
     found: dict[str, Path] = {}
-    asides = sorted(folder.glob("aside-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
+    asides = sorted((p for p in folder.glob("aside-*") if p.name[6:].isdigit()), key=lambda path: int(path.name[6:]), reverse=True)
     for place in (folder, *asides):
         card = next((read_card(path) for path in sorted(place.glob("model_iter_*.json"))), None)
         if card is not None and (place / "history.csv").is_file():

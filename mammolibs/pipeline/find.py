@@ -12,7 +12,7 @@ from typing import Any, Iterator, Sequence
 import numpy as np
 
 from mammolibs.errors import BadConfig, BadData, BadFile, MammolibsError
-from mammolibs.imaging import iter_image_files, read_mammogram
+from mammolibs.imaging import iter_image_files, read_facts, read_mammogram
 from mammolibs.imaging.pool import map_files
 from mammolibs.pipeline.judge import OPERATING_NAME, Judge, Operating
 from mammolibs.pipeline.options import PredictOptions
@@ -33,6 +33,7 @@ class Source:
     """One file, prepared: for the networks, and small for the eye (uint8 H W)."""
 
     path: Path
+    frame: str
     prepared: Prepared
     picture: np.ndarray
 
@@ -59,10 +60,12 @@ def predict_files(options: PredictOptions) -> list[Findings]:
             skipped.append((str(item), str(answer)))
             continue
         findings = to_findings(item, answer, operating, contract)
-        stem = out / item.path.relative_to(source).with_suffix("") if source.is_dir() else out / item.path.stem
-        write_json(stem.with_name(stem.name + ".json"), asdict(findings))
-        write_overlay(stem.with_name(stem.name + ".png"), draw(item.picture, findings))
-        results.append((findings, stem.with_name(stem.name + ".json")))
+        # The whole file name stays: names without an ending may be UIDs, and a.dcm may lie beside a.png.
+        name = item.path.relative_to(source) if source.is_dir() else Path(item.path.name)
+        told = out / name.with_name(f"{name.name}.findings.json")
+        write_json(told, asdict(findings))
+        write_overlay(out / name.with_name(f"{name.name}.overlay.png"), draw(item.picture, findings))
+        results.append((findings, told))
         print(f"{findings.source_file}: {findings.outcome}, image score {findings.image_score:.3f}, {len(findings.findings)} findings", flush=True)
     if source.is_dir():
         write_tables(out, results, skipped)
@@ -101,9 +104,11 @@ def analyse_files(
 
 
 def read_source(path: Path, contract: Contract, spacing_mm: float | None) -> Source:
-    """One file for the networks and for the eye. Raises BadFile."""
-    mammogram = read_mammogram(path, spacing_mm=spacing_mm)
-    return Source(path=path, prepared=prepare_both(mammogram, contract), picture=preview(mammogram.pixels))
+    """One file for the networks and for the eye; of several frames the middle one, as in training. Raises BadFile."""
+    frames = read_facts(path).frames
+    mammogram = read_mammogram(path, frame=frames // 2, spacing_mm=spacing_mm)
+    frame = f"frame {frames // 2 + 1} of {frames}" if frames > 1 else ""
+    return Source(path=path, frame=frame, prepared=prepare_both(mammogram, contract), picture=preview(mammogram.pixels))
 
 
 def to_findings(source: Source, analysis: Analysis, operating: Operating, contract: Contract) -> Findings:
@@ -116,6 +121,7 @@ def to_findings(source: Source, analysis: Analysis, operating: Operating, contra
         models=operating.models,
         contract_hash=contract.hash(),
         spacing_mm=source.prepared.full.spacing_mm,
+        frame=source.frame,
     )
 
 

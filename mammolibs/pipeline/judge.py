@@ -19,13 +19,13 @@ from mammolibs.evaluate import (
 from mammolibs.imaging.pool import map_files
 from mammolibs.ingest import read_lesions, read_row
 from mammolibs.models import from_run
-from mammolibs.models.runs import find_weights
-from mammolibs.models.weights import read_card
-from mammolibs.pipeline.outcomes import as_prediction, lesion_truths, matched_regions, region_label
+from mammolibs.models.runs import weights_hash
+from mammolibs.pipeline.outcomes import PATCH_LABELS, as_prediction, lesion_truths, matched_regions, region_label
 from mammolibs.pipeline.progress import progress
 from mammolibs.pipeline.run import Run
+from mammolibs.pipeline.splits import check_cards, check_split
 from mammolibs.predict import Analysis, Finder, Prepared, prepare_both
-from mammolibs.prepare import Contract, cut_patch
+from mammolibs.prepare import Contract, cut_patch, patch_side_px
 from mammolibs.records import ImageRow
 from mammolibs.runtime import Runtime
 from mammolibs.storage import write_json
@@ -86,6 +86,7 @@ class Judge:
     models: dict[str, str]
     workers: int = 1
     fold: int = -1
+    iterations: dict[str, int | None] = field(default_factory=dict)
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
     @classmethod
@@ -97,12 +98,12 @@ class Judge:
             try:
                 which = "best" if iteration is None else iteration
                 networks[stage] = from_run(run.stage(stage), which)
-                hashes[stage] = read_card(find_weights(run.stage(stage), which).with_suffix(".json")).weights_sha256
+                hashes[stage] = weights_hash(run.stage(stage), which)
             except MammolibsError as error:
                 raise BadConfig(f"{run.folder}: no trained {stage} ({error}); train it with: bash train/train.sh --run {run.folder}") from error
         finder = Finder(runtime, networks["unet"], networks.get("resnet"), run.contract, batch=IMAGES_AT_ONCE)
         fold = run.settings.fold[0] if run.settings.fold else -1
-        return cls(run, finder, hashes, workers, fold)
+        return cls(run, finder, hashes, workers, fold, chosen)
 
     def rows(self, split: str) -> list[ImageRow]:
         return [row for row in read_catalog(self.run.catalog) if row.split == split]
@@ -122,7 +123,12 @@ class Judge:
         yield from zip(waiting, self.finder.analyse(waiting))
 
     def choose_operating_points(self) -> Operating:
-        """Mask, region and score thresholds and the calibration, on validation patients only."""
+        """Mask, region and score thresholds and the calibration, on validation patients only.
+
+        Raises BadData or BadWeights where shards or weights were made under another split.
+        """
+        check_split(self.run, {row.image_id: row for row in read_catalog(self.run.catalog)})
+        check_cards(self.run, self.iterations)
         sweep, rows = DiceSweep(), []
         for _, analysis in self.analyses(self.rows("validation"), "validation patients"):
             if analysis.sample.mask is not None:
@@ -157,10 +163,10 @@ class Judge:
         truths = lesion_truths(analysis.sample)
         placed = [t for t in truths if t.placed]
         scores = self.finder.malignancies([cut_patch(prepared.full, (t.centre_x, t.centre_y), self.run.contract) for t in placed])
-        labels = {"malignant": 1, "benign": 0, "normal": 0}
-        judged = [PatchScore(label=labels.get(t.pathology, -1), score=s, origin="lesion") for t, s in zip(placed, scores)]
+        judged = [PatchScore(label=PATCH_LABELS.get(t.pathology, -1), score=s, origin="lesion") for t, s in zip(placed, scores)]
+        side_px = patch_side_px(self.run.contract, prepared.full.spacing_mm, prepared.full.breast_height_px)
         for region in regions:
-            label = region_label(analysis.sample, truths, region)
+            label = region_label(analysis.sample, truths, region, side_px)
             judged.append(PatchScore(label=-1 if label is None else label, score=region.malignancy, origin="region"))
         return tuple(judged)
 

@@ -106,7 +106,7 @@ class PredictOptions:
     image: str = option(MISSING, "an image, or a folder of images", positional=True)
     run: str = option("runs/default", "folder of the trained run", metavar="FOLDER")
     out: str = option("findings", "folder for the findings", metavar="FOLDER")
-    spacing_mm: float | None = option(None, "millimetres per pixel, where the file does not say", parse=float)
+    spacing_mm: float | None = option(None, "millimetres per pixel, in place of what the file says", parse=float)
     precision: str = option("auto", "arithmetic of the networks", choices=("auto", "float32", "bfloat16"))
     workers: int = option(1, "processes that read")
 
@@ -118,14 +118,18 @@ class TrainOptions(RunOptions):
     run: str | None = option(None, "folder of the run (default runs/default, or runs/<source names>)", metavar="FOLDER")
     source: tuple[str, ...] = option((), "a data set: its kind and the folder or archive it lies in; may be given several times", repeat=True, parse=str, metavar="NAME=PATH")
     folds: int | None = option(None, "cross-validate by patient in that many folds", parse=int)
-    exams: int = option(60, "synthetic exams to make where no --source is given")
-    rows: int = option(768, "rows of a synthetic image")
+    exams: int | None = option(None, "synthetic exams to make where no --source is given (default 60)", parse=int)
+    rows: int | None = option(None, "rows of a synthetic image (default 768)", parse=int)
     steps_per_it: int | None = option(None, "steps in one iteration of every stage (default from the preset)", parse=int)
     it: int = option(20, "iterations of every stage")
     no_pretraining: bool = option(False, "leave out encoder and autoencoder, to see what they bring")
-    spacing_mm: float | None = option(None, "millimetres per pixel, where the source does not say", parse=float)
+    spacing_mm: float | None = option(None, "millimetres per pixel of all images, in place of what source and files say", parse=float)
     dry_run: bool = option(False, "say how long it would take, how much disk and memory; do nothing")
 
     def __post_init__(self):
+        for name in ("it", "steps_per_it", "exams", "rows", "spacing_mm"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise BadConfig(f"--{name.replace('_', '-')} {value}: must be greater than 0")
         if self.folds is not None and self.folds < 3:
             raise BadConfig(f"--folds {self.folds}: at least 3 (one to test on, one to choose by, one to train on)")

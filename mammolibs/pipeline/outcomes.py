@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from mammolibs.evaluate import LesionTruth, PatchScore, Prediction, Region, dice_iou, match_regions
+from mammolibs.evaluate.matching import lesion_box
 from mammolibs.predict import Analysis
-from mammolibs.prepare import to_original
+from mammolibs.predict.findings import original_box
 from mammolibs.records import Sample
+
+PATCH_LABELS = {"malignant": 1, "benign": 0, "normal": 0}
 
 
 def lesion_truths(sample: Sample) -> tuple[LesionTruth, ...]:
@@ -20,7 +21,7 @@ def lesion_truths(sample: Sample) -> tuple[LesionTruth, ...]:
             centre_x=told["centre_original"][0] if told["centre"] else None,
             centre_y=told["centre_original"][1] if told["centre"] else None,
             radius_px=told["radius_original_px"],
-            box=_original_box(told["box"], sample) if told["box"] else None,
+            box=original_box(told["box"], sample.placement) if told["box"] else None,
         )
         for told in sample.extra["lesions"]
     )
@@ -37,7 +38,7 @@ def found_regions(analysis: Analysis) -> list[Region]:
             score=r.probability * (1.0 if m is None else m),
             centre_x=float(x),
             centre_y=float(y),
-            box=_original_box(r.box, analysis.sample),
+            box=original_box(r.box, analysis.sample.placement),
             area_px=r.area_px / scale**2,
         )
         for r, m, (x, y) in zip(analysis.regions, malignancies, analysis.centres)
@@ -50,13 +51,23 @@ def matched_regions(analysis: Analysis) -> tuple[Region, ...]:
     return match_regions(found_regions(analysis), lesion_truths(sample), sample.extra["spacing_mm"], height=sample.placement.original[0])
 
 
-def region_label(sample: Sample, truths: tuple[LesionTruth, ...], region: Region) -> int | None:
-    """1 on a malignant lesion, 0 on a benign one or on tissue that is known to hold none, None where nobody knows."""
+def region_label(sample: Sample, truths: tuple[LesionTruth, ...], region: Region, side_px: float) -> int | None:
+    """1 on a malignant lesion, 0 on a benign one or on tissue that is known to hold none, None where nobody knows.
+
+    side_px: width of the patch round the region. A false alarm whose patch shows a lesion that
+    it did not hit gets no label: the picture would contradict it.
+    """
     if region.hit >= 0:
-        return {"malignant": 1, "benign": 0, "normal": 0}.get(truths[region.hit].pathology)
-    if sample.has_lesion == -1 or any(not truth.placed for truth in truths):
+        return PATCH_LABELS.get(truths[region.hit].pathology)
+    unmarked = sample.has_lesion == -1 or (sample.has_lesion == 1 and not truths) or any(not truth.placed for truth in truths)
+    if unmarked or any(_touches(region, side_px, truth) for truth in truths):
         return None
     return 0
+
+
+def _touches(region: Region, side_px: float, truth: LesionTruth) -> bool:
+    x0, y0, x1, y1 = lesion_box(truth)
+    return abs(region.centre_x - (x0 + x1) / 2) < (side_px + x1 - x0) / 2 and abs(region.centre_y - (y0 + y1) / 2) < (side_px + y1 - y0) / 2
 
 
 def as_prediction(
@@ -75,10 +86,3 @@ def as_prediction(
         spacing_mm=sample.extra["spacing_mm"], height=sample.placement.original[0], width=sample.placement.original[1],
         patches=patches,
     )
-
-
-def _original_box(box: tuple[float, float, float, float], sample: Sample) -> tuple[float, float, float, float]:
-    """A box on the canvas, ends exclusive, as x0, y0, x1, y1 of the original."""
-    corners = to_original(np.array([[box[0] - 0.5, box[1] - 0.5], [box[2] - 0.5, box[3] - 0.5]]), sample.placement) + 0.5
-    low, high = corners.min(0), corners.max(0)
-    return float(low[0]), float(low[1]), float(high[0]), float(high[1])

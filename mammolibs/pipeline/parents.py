@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Callable
+from typing import Callable
 
 from torch import nn
 
 from mammolibs.errors import BadConfig, BadFile
-from mammolibs.models import load_model, load_weights
+from mammolibs.models import load_weights
 from mammolibs.models.build import infer
 from mammolibs.models.runs import find_weights
-from mammolibs.models.weights import read_card
+from mammolibs.models.transfer import load_into
 from mammolibs.pipeline.run import Run
 
 PARENT = {"autoencoder": "encoder", "unet": "autoencoder", "resnet": "patches"}
@@ -32,17 +32,13 @@ def parent_weights(run: Run, stage: str, iteration: int | None) -> Path | None:
         raise BadConfig(f"the {stage} starts from the {parent}: {error}; or give --pretrain no --from-scratch") from error
 
 
-def starter(stage: str, weights: Path | None, parents: dict[str, str]) -> Callable[[nn.Module], Any]:
-    """What puts the first weights into a new network and notes their sha256 in `parents`; says what it did."""
+def starter(stage: str, weights: Path | None) -> Callable[[nn.Module], str]:
+    """What puts the first weights into a new network and returns the line that says so."""
 
-    def init(model: nn.Module) -> str | None:
+    def init(model: nn.Module) -> str:
         if weights is None:
             return f"{stage}: starts from random weights"
-        load_model(model, weights)
-        card = read_card(weights.with_suffix(".json"))
-        if card is not None:
-            parents[card.stage] = card.weights_sha256
-        return None
+        return f"{stage}: from {weights}: {load_into(model, weights)}"
 
     return init
 

@@ -9,19 +9,19 @@ from mammolibs.catalog import read_catalog, split_hash
 from mammolibs.errors import BadConfig, BadFile
 from mammolibs.ingest import PatchRequest, ingest_patches, normal_requests, truth_requests
 from mammolibs.models import from_run
-from mammolibs.models.runs import find_weights
-from mammolibs.models.weights import read_card
+from mammolibs.models.runs import weights_hash
 from mammolibs.pipeline.outcomes import lesion_truths, matched_regions, region_label
 from mammolibs.pipeline.progress import progress
 from mammolibs.pipeline.run import Run
 from mammolibs.predict import Finder
+from mammolibs.prepare import patch_side_px
 from mammolibs.records import ImageRow
 from mammolibs.runtime import Runtime
 from mammolibs.shards import open_index, read_sample
 from mammolibs.storage import open_store, write_json
 
 SPLITS = ("train", "validation")
-FOLDERS = {"patches": "lesion_patches", "resnet": "patches"}
+SHARDS = {"patches": "lesion_patches", "resnet": "patches"}
 NORMAL_PER_IMAGE = 2
 FOUND_PER_IMAGE = 3
 IMAGES_AT_ONCE = 8
@@ -36,17 +36,19 @@ def make_patches(run: Run, stage: str, runtime: Runtime, *, unet: int | None = N
     Raises BadConfig where the U-Net is not trained yet.
     """
     rows = [row for row in read_catalog(run.catalog) if row.split in SPLITS]
-    folder = run.folder / "data" / FOLDERS[stage]
-    made = {"contract": run.contract.hash(), "split": split_hash(rows), "unet": _unet_hash(run, unet) if stage == "resnet" else ""}
-    if _is_made(folder / "made.json", made):
+    folder = run.folder / "data" / SHARDS[stage]
+    made = {"contract": run.contract.hash(), "split": split_hash(rows), "unet": unet_hash(run, unet) if stage == "resnet" else ""}
+    missing = runtime.agree(not _is_made(folder / "made.json", made))
+    if not missing:
         return
+    requests = truth_requests(rows)
+    if stage == "patches":
+        requests = [PatchRequest(row=r.row, label=1, origin="truth", lesion_id=r.lesion_id) for r in requests]
+        requests += normal_requests(rows, NORMAL_PER_IMAGE, seed=run.settings.seed)
+    else:
+        # Every host asks the U-Net: placing a network is a joint act of all of them.
+        requests += found_requests(run, rows, runtime, unet)
     if runtime.is_main:
-        requests = truth_requests(rows)
-        if stage == "patches":
-            requests = [PatchRequest(row=r.row, label=1, origin="truth", lesion_id=r.lesion_id) for r in requests]
-            requests += normal_requests(rows, NORMAL_PER_IMAGE, seed=run.settings.seed)
-        else:
-            requests += found_requests(run, rows, runtime, unet)
         ingest_patches(requests, run.contract, folder, workers=workers)
         write_json(folder / "made.json", made)
     runtime.wait_for_hosts()
@@ -67,26 +69,31 @@ def found_requests(run: Run, rows: list[ImageRow], runtime: Runtime, unet: int |
         for start in progress(range(0, len(index), IMAGES_AT_ONCE), f"U-Net on {split} images"):
             samples = [read_sample(store, index, row) for row in range(start, min(start + IMAGES_AT_ONCE, len(index)))]
             for analysis in finder.find(samples):
-                truths = lesion_truths(analysis.sample)
+                sample, truths = analysis.sample, lesion_truths(analysis.sample)
+                side_px = patch_side_px(run.contract, sample.extra["spacing_mm"], sample.extra["breast_height_px"])
                 for region in matched_regions(analysis)[:FOUND_PER_IMAGE]:
-                    label = region_label(analysis.sample, truths, region)
+                    label = region_label(sample, truths, region, side_px)
                     if label is not None:
                         lesion_id = truths[region.hit].lesion_id if region.hit >= 0 else ""
                         requests.append(
                             PatchRequest(
-                                row=by_id[analysis.sample.image_id], label=label, origin="found", lesion_id=lesion_id,
+                                row=by_id[sample.image_id], label=label, origin="found", lesion_id=lesion_id,
                                 centre=(region.centre_x, region.centre_y), score=region.probability,
                             )
                         )
     return requests
 
 
-def _unet_hash(run: Run, unet: int | None) -> str:
+def unet_hash(run: Run, unet: int | None) -> str:
+    """sha256 of the U-Net that finds the regions. Raises BadConfig where it is not trained yet."""
     try:
-        return read_card(find_weights(run.stage("unet"), "best" if unet is None else unet).with_suffix(".json")).weights_sha256
+        return weights_hash(run.stage("unet"), "best" if unet is None else unet)
     except BadFile as error:
         raise BadConfig(f"resnet: needs a trained U-Net to find its patches: {error}; run train/unet/finetune.py first") from error
 
 
 def _is_made(path: Path, made: dict[str, str]) -> bool:
-    return path.is_file() and json.loads(path.read_text()) == made
+    try:
+        return json.loads(path.read_text()) == made
+    except (OSError, ValueError):
+        return False

@@ -43,7 +43,7 @@ PRESETS = {
         stages={
             "encoder": StagePreset(batch=16, learning_rate=1e-3, steps_per_it=2),
             "autoencoder": StagePreset(batch=8, learning_rate=1e-3, steps_per_it=3),
-            "unet": StagePreset(batch=8, learning_rate=2e-3, steps_per_it=16),
+            "unet": StagePreset(batch=8, learning_rate=2e-3, steps_per_it=14),
             "patches": StagePreset(batch=16, learning_rate=5e-4, steps_per_it=5),
             "resnet": StagePreset(batch=16, learning_rate=3e-4, steps_per_it=5),
         },

@@ -64,6 +64,7 @@ def features(run: Run, split: str, model: nn.Module, runtime: Runtime) -> tuple[
     parts = []
     with torch.no_grad(), runtime.autocast():
         for batch in runtime.feed(stream.batches()):
-            rows, weights = runtime.gather_rows((model.embed(batch.images).float(), batch.weights))
-            parts.append(rows[weights > 0].numpy())
-    return np.concatenate(parts), stream.index.numbers["label"].astype(int), np.array(stream.index.text["patient_id"])
+            values, rows = runtime.gather_rows((model.embed(batch.images).float(), list(batch.rows)))
+            parts += [(row, value.numpy()) for row, value in zip(rows, values) if row >= 0]
+    # Hosts take rows in turns, so what they gather is not in the order of the index.
+    return np.stack([value for _, value in sorted(parts, key=lambda part: part[0])]), stream.index.numbers["label"].astype(int), np.array(stream.index.text["patient_id"])

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from mammolibs.augment import Augment
-from mammolibs.catalog import data_hash, read_catalog, split_hash
+from mammolibs.catalog import read_catalog, split_hash
 from mammolibs.engine import FitOptions, FitResult, Start, fit, progress
 from mammolibs.errors import BadConfig
+from mammolibs.models.weights import read_card
 from mammolibs.pipeline.options import StageOptions
 from mammolibs.pipeline.parents import norm_of, parent_weights, starter
-from mammolibs.pipeline.patches import make_patches
+from mammolibs.pipeline.patches import SHARDS, make_patches, unet_hash
 from mammolibs.pipeline.run import Run
+from mammolibs.pipeline.splits import check_split
 from mammolibs.pipeline.versions import versions
 from mammolibs.records import RunCard
 from mammolibs.runtime import Runtime, get_runtime
@@ -22,7 +24,6 @@ from mammolibs.stream import Stream
 
 # How often rows come in a pass: lesions are rare on screening images, malignant ones rarer.
 REPEATS = {"unet": {"lesion": 3}, "resnet": {"malignant": 2}}
-SHARDS = {"patches": "lesion_patches", "resnet": "patches"}
 VALIDATION_BATCH = 8
 # Iterations without a better validation figure after which a leg ends; the default leg is never cut short.
 PATIENCE = 20
@@ -32,10 +33,12 @@ def train_stage(name: str, options: StageOptions) -> FitResult:
     """Train a stage as the flags say; its weights and history lie in its folder afterwards."""
     runtime = get_runtime(precision=options.precision, seed=options.seed or 0)
     run = Run.open(options.run, preset_name=options.preset, seed=options.seed, data=options.data)
-    parents: dict[str, str] = {}
     weights = first_weights(run, name, options)
-    start = choose_start(run, name, options, weights, parents)
-    stage = make_stage(name, run, norm_of(weights) if weights and start.mode == "fresh" else None)
+    check_split(run, {row.image_id: row for row in read_catalog(run.catalog)})
+    start = choose_start(run, name, options, weights)
+    if start.mode == "fresh":
+        run = note_start(run, name, weights, options)
+    stage = make_stage(name, run)
     if name in SHARDS:
         make_patches(run, name, runtime, unet=getattr(options, "unet", None), workers=options.workers)
     train, validation = open_streams(run, stage, options, runtime)
@@ -45,7 +48,7 @@ def train_stage(name: str, options: StageOptions) -> FitResult:
         train=train,
         validate=lambda model: validated(stage, model, validation, runtime),
         folder=run.stage(name),
-        card=make_card(run, stage, train, options, parents),
+        card=make_card(run, stage, train, options),
         options=fit_options(run, name, options),
         start=start,
     )
@@ -57,8 +60,18 @@ def validated(stage: Any, model: Any, stream: Stream, runtime: Runtime) -> dict[
         return stage.validate(model, stream.batches(), runtime)
 
 
-def make_stage(name: str, run: Run, norm: str | None = None) -> Any:
-    """The stage with the sizes of the run's preset; `norm` where the weights it starts from decide it, which the run remembers."""
+def note_start(run: Run, name: str, weights: Path | None, options: StageOptions) -> Run:
+    """The run, remembering what a stage starts from: sha256 of its parents, and the norm that their weights want."""
+    card = read_card(weights.with_suffix(".json")) if weights else None
+    parents = {card.stage: card.weights_sha256} if card else {}
+    if name == "resnet":
+        parents["unet"] = unet_hash(run, options.unet)
+    norm = norm_of(weights) if weights else None
+    return run.remember(**{name: {"parents": parents} | ({"norm": norm} if norm else {})})
+
+
+def make_stage(name: str, run: Run) -> Any:
+    """The stage with the sizes of the run's preset, or with the norm that its first weights wanted."""
     sizes = {"width": run.preset.width, "depth": run.preset.depth, "norm": run.preset.norm}
     if name == "encoder":
         return EncoderStage(**sizes)
@@ -66,19 +79,21 @@ def make_stage(name: str, run: Run, norm: str | None = None) -> Any:
         return AutoencoderStage(**sizes)
     if name == "unet":
         return UNetStage(**sizes)
-    key = f"{name}_norm"
-    if norm is not None and norm != run.settings.notes.get(key, run.preset.norm):
-        run = run.remember(**{key: norm})
-    return PatchStage(name=name, norm=run.settings.notes.get(key, run.preset.norm))
+    return PatchStage(name=name, norm=run.settings.notes.get(name, {}).get("norm", run.preset.norm))
 
 
 def first_weights(run: Run, name: str, options: StageOptions) -> Path | None:
     """The file that a fresh start begins with: `--weights`, else the previous stage's best or named iteration; None for none."""
-    named = getattr(options, "encoder", None) or getattr(options, "autoencoder", None)
+    named = next((n for n in (getattr(options, flag, None) for flag in ("encoder", "autoencoder")) if n is not None), None)
+    given = getattr(options, "weights", None)
     if named is not None and options.pretrain != "no":
         raise BadConfig(f"iteration {named} of the previous stage: goes with --pretrain no")
-    if getattr(options, "weights", None):
-        return Path(options.weights)
+    if options.from_scratch and (given or named is not None):
+        raise BadConfig("--from-scratch starts from nothing; leave out the weights or iteration to start from")
+    if given and (isinstance(options.pretrain, int) or is_unfinished(run, name, options)):
+        raise BadConfig(f"--weights {given}: goes with a fresh start; add --pretrain no")
+    if given:
+        return Path(given)
     if options.from_scratch or isinstance(options.pretrain, int) or is_unfinished(run, name, options):
         return None
     return parent_weights(run, name, named)
@@ -90,13 +105,13 @@ def is_unfinished(run: Run, name: str, options: StageOptions) -> bool:
     return options.pretrain is None and standing is not None and not standing.finished
 
 
-def choose_start(run: Run, name: str, options: StageOptions, weights: Path | None, parents: dict[str, str]) -> Start:
-    """What `--pretrain` asks for; `parents` is filled with what the network started from."""
+def choose_start(run: Run, name: str, options: StageOptions, weights: Path | None) -> Start:
+    """What `--pretrain` asks for."""
     if isinstance(options.pretrain, int):
         return Start.from_iteration(options.pretrain)
     if is_unfinished(run, name, options):
         return Start.resume()
-    return Start.fresh(starter(name, weights, parents))
+    return Start.fresh(starter(name, weights))
 
 
 def open_streams(run: Run, stage: Any, options: StageOptions, runtime: Runtime) -> tuple[Stream, Stream]:
@@ -147,7 +162,7 @@ def fit_options(run: Run, name: str, options: StageOptions) -> FitOptions:
     )
 
 
-def make_card(run: Run, stage: Any, train: Stream, options: StageOptions, parents: dict[str, str]) -> RunCard:
+def make_card(run: Run, stage: Any, train: Stream, options: StageOptions) -> RunCard:
     """The card as far as it is known before training; the engine fills in iteration, steps and figures."""
     rows = read_catalog(run.catalog)
     return RunCard(
@@ -157,11 +172,11 @@ def make_card(run: Run, stage: Any, train: Stream, options: StageOptions, parent
         architecture=stage.build().architecture,
         contract=run.settings.contract,
         contract_hash=run.contract.hash(),
-        data_hash=data_hash(rows),
+        data_hash=train.data_hash[:16],
         split_hash=split_hash(rows),
         seed=run.settings.seed,
         options=asdict(options) | {"global_batch": train.global_batch},
-        parents=parents,
+        parents=run.settings.notes.get(stage.name, {}).get("parents", {}),
         versions=versions(),
         data_licences=tuple(sorted({row.licence for row in rows if row.licence})),
         data_truth=tuple(sorted({row.truth for row in rows})),

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Callable
-
 import cv2
 import numpy as np
 
 from mammolibs.predict.finder import Analysis
 from mammolibs.prepare import to_original
-from mammolibs.records import Finding, Findings
+from mammolibs.records import Finding, Findings, Placement
 
 FOUND, NOTHING = "regions found", "nothing found"
 
@@ -23,26 +21,29 @@ def make_findings(
     models: dict[str, str],
     contract_hash: str,
     spacing_mm: float | None,
-    score: Callable[[float, float], float] = lambda probability, malignancy: probability * malignancy,
+    frame: str = "",
 ) -> Findings:
-    """All regions whose probability lies above `threshold`, strongest first. None of them is an outcome too."""
+    """All regions whose probability lies above `threshold`, strongest first. None of them is an outcome too.
+
+    frame: which frame of a multi-frame file this is, in words; empty for a file of one.
+    """
     sample = analysis.sample
     findings = []
     for region, malignancy in zip(analysis.regions, analysis.malignancies, strict=True):
         if region.probability <= threshold:
             continue
-        outline = to_original(np.array(region.outline), sample.placement)
+        height, width = sample.placement.original
+        outline = np.clip(to_original(np.array(region.outline), sample.placement), 0, (width - 1, height - 1))
         centre = to_original(np.array([region.centre]), sample.placement)[0]
-        (left, top), (right, bottom) = outline.min(0), outline.max(0)
         findings.append(
             Finding(
                 outline=tuple((round(float(x), 1), round(float(y), 1)) for x, y in outline),
-                box=(float(left), float(top), float(right), float(bottom)),
+                box=original_box(region.box, sample.placement),
                 centre=(float(centre[0]), float(centre[1])),
                 size_mm=None if spacing_mm is None else longest_side_px(outline, 1 / sample.placement.scale) * spacing_mm,
                 probability=min(region.probability, 1.0),
                 malignancy=malignancy,
-                score=score(region.probability, malignancy),
+                score=region.probability * malignancy,
             )
         )
     return Findings(
@@ -58,8 +59,16 @@ def make_findings(
         contract_hash=contract_hash,
         models=models,
         threshold=threshold,
-        notes=() if spacing_mm else ("unknown spacing: sizes in mm are not given; --spacing-mm sets it",),
+        notes=tuple(n for n in (frame, "" if spacing_mm else "unknown spacing: sizes in mm are not given; --spacing-mm sets it") if n),
     )
+
+
+def original_box(box: tuple[float, float, float, float], placement: Placement) -> tuple[float, float, float, float]:
+    """A box on the canvas, ends exclusive, as x0, y0, x1, y1 of the original, cut to the image."""
+    corners = to_original(np.array([[box[0] - 0.5, box[1] - 0.5], [box[2] - 0.5, box[3] - 0.5]]), placement) + 0.5
+    height, width = placement.original
+    low, high = np.clip(corners.min(0), 0, (width, height)), np.clip(corners.max(0), 0, (width, height))
+    return float(low[0]), float(low[1]), float(high[0]), float(high[1])
 
 
 def longest_side_px(outline: np.ndarray, pixel: float) -> float:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, Iterable
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from mammolibs.losses import masked_reconstruction, mean_fill_error
@@ -33,7 +32,7 @@ class AutoencoderStage:
         """Mean squared error over hidden breast pixels of the global batch."""
         logits = model(batch.images * (1 - batch.hidden))
         loss = masked_reconstruction(logits, batch.images, batch.hidden, batch.breast, batch.weights, global_sum=runtime.global_sum)
-        return loss, {"loss": (loss.detach(), torch.ones_like(loss))}
+        return loss, {}
 
     def validate(self, model: nn.Module, batches: Iterable[Batch], runtime: Any) -> dict[str, float]:
         """Masked error, and its ratio to filling each image's hidden part with the mean of what is shown."""
@@ -43,13 +42,13 @@ class AutoencoderStage:
 
     def per_image(self, model: nn.Module, batches: Iterable[Batch], runtime: Any) -> dict[str, np.ndarray]:
         """One value per image, in the order of the shard index: its error, that of the mean fill, and whether it beats that."""
-        errors, fills = [], []
+        found = {}
         for batch in runtime.feed(batches):
             logits = model(batch.images * (1 - batch.hidden))
-            rows = runtime.gather_rows((logits.float(), batch.images, batch.hidden, batch.breast, batch.weights))
-            for i in (rows[-1] > 0).nonzero()[:, 0].tolist():
-                image = [t[i : i + 1] for t in rows]
-                errors.append(float(masked_reconstruction(*image)))
-                fills.append(float(mean_fill_error(*image[1:])))
-        error, fill = np.array(errors), np.array(fills)
+            *tensors, rows = runtime.gather_rows((logits.float(), batch.images, batch.hidden, batch.breast, batch.weights, list(batch.rows)))
+            for i, row in enumerate(rows):
+                if row >= 0:
+                    image = [t[i : i + 1] for t in tensors]
+                    found[row] = float(masked_reconstruction(*image)), float(mean_fill_error(*image[1:]))
+        error, fill = np.array([found[row] for row in sorted(found)]).T
         return {"masked_error": error, "mean_fill_error": fill, "better_than_mean_fill": (error < fill).astype(float)}

@@ -34,7 +34,7 @@ class EncoderStage:
         """NT-Xent of the global batch."""
         first, second = model(batch.images), model(batch.second)
         loss = nt_xent(first, second, batch.weights, temperature=self.temperature, global_cat=runtime.global_cat)
-        return loss, {"loss": (loss.detach(), torch.ones_like(loss))}
+        return loss, {}
 
     def validate(self, model: nn.Module, batches: Iterable[Batch], runtime: Any) -> dict[str, float]:
         """Over all validation images at once: loss, share whose other view is the nearest, spread of the embeddings."""
@@ -48,8 +48,14 @@ class EncoderStage:
     def per_image(self, model: nn.Module, batches: Iterable[Batch], runtime: Any) -> dict[str, np.ndarray]:
         """One value per image, in the order of the shard index: is its other view the nearest of all?"""
         first, second, weights = self._embed(model, batches, runtime)
-        return {"retrieval_top1": retrieval_hits(first, second, weights)[weights > 0].numpy()}
+        return {"retrieval_top1": retrieval_hits(first, second, weights).numpy()}
 
     def _embed(self, model: nn.Module, batches: Iterable[Batch], runtime: Any) -> tuple[Tensor, Tensor, Tensor]:
-        parts = [runtime.gather_rows((model(b.images).float(), model(b.second).float(), b.weights)) for b in runtime.feed(batches)]
-        return tuple(torch.cat(column) for column in zip(*parts))
+        """Both embeddings of every image and their weights, in the order of the shard index, padding left out."""
+        firsts, seconds, weights, rows = [], [], [], []
+        for batch in runtime.feed(batches):
+            gathered = runtime.gather_rows((model(batch.images).float(), model(batch.second).float(), batch.weights, list(batch.rows)))
+            for column, part in zip((firsts, seconds, weights, rows), gathered):
+                column.extend(part)
+        order = [i for i in sorted(range(len(rows)), key=rows.__getitem__) if rows[i] >= 0]
+        return tuple(torch.stack([column[i] for i in order]) for column in (firsts, seconds, weights))

@@ -17,14 +17,10 @@ from mammolibs.records import Batch
 
 @dataclass(frozen=True, kw_only=True)
 class PatchStage:
-    """BCE on one logit per patch. name "resnet": malignant against the rest; "patches": lesion against normal tissue.
-
-    positive_weight: what a positive patch counts, with negatives at 1.
-    """
+    """BCE on one logit per patch. name "resnet": malignant against the rest; "patches": lesion against normal tissue."""
 
     name: str
     norm: str
-    positive_weight: float = 1.0
     views = "one"
     monitor = "patch_loss"
     higher_is_better = False
@@ -35,8 +31,8 @@ class PatchStage:
     def loss(self, model: nn.Module, batch: Batch, runtime: Any) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]:
         """Over the patches of the global batch whose label is known."""
         logits = model(batch.images)
-        loss = weighted_bce(logits, batch.labels, batch.weights, pos_weight=self.positive_weight, global_sum=runtime.global_sum)
-        return loss, {"loss": (loss.detach(), torch.ones_like(loss))}
+        loss = weighted_bce(logits, batch.labels, batch.weights, global_sum=runtime.global_sum)
+        return loss, {}
 
     def validate(self, model: nn.Module, batches: Iterable[Batch], runtime: Any) -> dict[str, float]:
         """Loss and AUC over all validation patches."""
@@ -47,7 +43,7 @@ class PatchStage:
             logits.append(logit[keep])
             labels.append(label[keep])
         logit, label = torch.cat(logits), torch.cat(labels)
-        loss = weighted_bce(logit, label, torch.ones_like(label), pos_weight=self.positive_weight)
+        loss = weighted_bce(logit, label, torch.ones_like(label))
         figures = {"patch_loss": float(loss)}
         if 0 < int(label.sum()) < len(label):
             figures["patch_auc"] = point(auc_statistic(logit.numpy(), label.numpy(), range(len(label)), "patch"))

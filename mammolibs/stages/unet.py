@@ -39,7 +39,7 @@ class UNetStage:
         """Of the global batch; images whose lesions nobody drew or excluded have no part in it."""
         logits = model(batch.images)
         loss = dice_bce(logits, batch.masks, batch.mask_known, batch.weights, global_sum=runtime.global_sum)
-        return loss, {"loss": (loss.detach(), torch.ones_like(loss))}
+        return loss, {}
 
     def validate(self, model: nn.Module, batches: Iterable[Batch], runtime: Any) -> dict[str, float]:
         """Dice and lesion sensitivity on validation images; `detection`, their mean over several operating points, chooses."""

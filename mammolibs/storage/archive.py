@@ -34,7 +34,10 @@ def unpack(archive: str | Path, folder: str | Path) -> Path:
         return target
     part = target.with_name(f".{target.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
+    try:
+        part.mkdir(parents=True)
+    except OSError as error:
+        raise BadFile(part.parent, f"cannot be written ({error.strerror})", "choose a folder that you may write to") from error
     try:
         _extract(archive, part)
         part.rename(target)

@@ -102,9 +102,12 @@ def _as_it_is(made: Any) -> Any:
 
 
 def _start_worker(_number: int) -> None:
-    """One thread per worker: small operations collapse when threads contend."""
+    """One thread per worker: small operations collapse when threads contend. The main process alone answers Ctrl-C."""
+    import signal
+
     import cv2
     import torch
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
     torch.set_num_threads(1)

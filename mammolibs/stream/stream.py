@@ -37,7 +37,7 @@ class Stream:
     (seed, step, image id) alone; in evaluation on (seed, image id).
 
     hosts, host: this process takes 1/hosts of each global batch. workers: processes that
-    make batches, 0 for a thread. limit: only the first rows of the index. cache_bytes: decoded
+    make batches, 0 for a thread. limit: in training only so many rows, evenly spread over the index; in evaluation the first. cache_bytes: decoded
     samples kept in memory, over all workers. Padding carries a real image, weight 0, row -1.
 
     `wait_seconds` adds up how long callers have waited for batches.
@@ -137,7 +137,10 @@ class Stream:
 
     def _order(self, repeats: Repeats) -> Order:
         counts = _count_repeats(self.index, repeats)
-        counts[self.rows :] = 0
+        # Rows are dealt by kind, lesions first: a limit takes every k-th, so that it leaves no kind out.
+        chosen = np.zeros(len(self.index), bool)
+        chosen[np.linspace(0, len(self.index) - 1, self.rows).round().astype(int)] = True
+        counts[~chosen] = 0
         if not counts.any():
             raise BadData("repeats leave out every row; nothing is left to train on")
         return Order.of_index(self.index, counts, seed=self.seed)

@@ -20,7 +20,7 @@ def images(whole_run):
 
 def test_findings_lie_inside_the_image_and_have_sizes(whole_run, images, tmp_path):
     (findings,) = predict_files(PredictOptions(image=str(images[0]), run=str(whole_run), out=str(tmp_path)))
-    told = json.loads((tmp_path / f"{images[0].stem}.json").read_text())
+    told = json.loads((tmp_path / f"{images[0].name}.findings.json").read_text())
     height, width = read_mammogram(images[0]).pixels.shape
     assert told["original"] == [height, width] and told["disclaimer"].endswith("Not a medical device.")
     assert told["outcome"] == ("regions found" if told["findings"] else "nothing found")
@@ -29,7 +29,7 @@ def test_findings_lie_inside_the_image_and_have_sizes(whole_run, images, tmp_pat
         assert x.min() >= -1 and y.min() >= -1 and x.max() <= width and y.max() <= height
         assert 0 <= finding["probability"] <= 1 and 0 <= finding["malignancy"] <= 1
         assert finding["size_mm"] > 0
-    assert (tmp_path / f"{images[0].stem}.png").read_bytes()[:4] == b"\x89PNG"
+    assert (tmp_path / f"{images[0].name}.overlay.png").read_bytes()[:4] == b"\x89PNG"
     assert findings.image_score == told["image_score"]
 
 
@@ -54,7 +54,7 @@ def test_a_folder_gives_a_table_and_lists_what_was_skipped(whole_run, images, tm
     assert len(results) == 2
     with open(tmp_path / "out" / "findings.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert {row["json"] for row in rows} == {"a.json", "sub/a.json"}
+    assert {row["json"] for row in rows} == {"a.dcm.findings.json", "sub/a.dcm.findings.json"}
     assert "bad.dcm" in (tmp_path / "out" / "skipped.csv").read_text()
 
 

@@ -4,7 +4,7 @@
     python train/unet/finetune.py --pretrain no   # afresh, from the best autoencoder
     python train/unet/finetune.py --pretrain 20   # go on from iteration 20
 
-In: the shards of the run. Out: <run>/unet/model_iter_<n>.{pth,safetensors,json}, history.csv, plot.png.
+In: the shards of the run. Out: <run>/unet/model_iter_<n>.{pth,safetensors,json}, best.json, history.csv, state/.
 About four minutes on two CPU cores with the cpu preset.
 """
 

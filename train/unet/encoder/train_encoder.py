@@ -4,7 +4,7 @@
     python train/unet/encoder/train_encoder.py --pretrain no   # afresh
     python train/unet/encoder/train_encoder.py --pretrain 20   # go on from iteration 20
 
-In: the shards of the run. Out: <run>/encoder/model_iter_<n>.{pth,safetensors,json}, history.csv, plot.png.
+In: the shards of the run. Out: <run>/encoder/model_iter_<n>.{pth,safetensors,json}, best.json, history.csv, state/.
 About a minute on two CPU cores with the cpu preset.
 """
 
