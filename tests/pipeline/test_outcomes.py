@@ -27,8 +27,8 @@ def sample(has_lesion):
     [
         (1, (MALIGNANT,), region(101, 99, hit=0), 1),
         (1, (MALIGNANT,), region(30, 30), 0),
-        # 40 px away: the patch of 60 px shows the mass that the region missed.
-        (1, (MALIGNANT,), region(60, 100), None),
+        # 35 px away: the patch of 60 px shows the edge of the mass that the region missed.
+        (1, (MALIGNANT,), region(65, 100), None),
         (1, (MALIGNANT, UNPLACED), region(30, 30), None),
         # Known to be malignant, drawn by nobody: whatever is found may be it.
         (1, (), region(30, 30), None),
