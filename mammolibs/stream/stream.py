@@ -104,7 +104,7 @@ class Stream:
         """sha256 of what this stream can show: the shard set's own, with the limit where one is set."""
         if self.rows == len(self.index):
             return self.index.data_hash
-        return hashlib.sha256(f"{self.index.data_hash} first {self.rows}".encode()).hexdigest()
+        return hashlib.sha256(f"{self.index.data_hash} {self.rows} rows".encode()).hexdigest()
 
     def position(self, step: int) -> Position:
         """What a checkpoint keeps of this stream."""

@@ -132,7 +132,7 @@ def small_stages() -> dict:
         "encoder": EncoderStage(**sizes, temperature=0.5),
         "autoencoder": AutoencoderStage(**sizes),
         "unet": UNetStage(**sizes),
-        "resnet": SmallPatchStage(name="resnet", norm="group", positive_weight=2.0),
+        "resnet": SmallPatchStage(name="resnet", norm="group"),
     }
 
 

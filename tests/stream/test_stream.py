@@ -194,9 +194,9 @@ def test_a_host_opens_only_its_own_lanes(shards):
         list(Stream(shards, global_batch=4, hosts=2, host=0).batches(0, 20))
 
 
-def test_limit_keeps_the_first_rows(shards):
+def test_a_limit_is_spread_over_the_index_in_training_and_its_beginning_in_evaluation(shards):
     train = Stream(shards, global_batch=4, limit=5)
-    assert {r for b in train.batches(0, 20) for r in b.rows} == {-1, 0, 1, 2, 3, 4}
+    assert {r for b in train.batches(0, 20) for r in b.rows} == {-1, 0, 5, 10, 15, 20}
     evaluate = Stream(shards, global_batch=4, limit=5, mode="evaluate")
     assert [r for b in evaluate.batches() for r in b.rows] == [0, 1, 2, 3, 4, -1, -1, -1]
     assert Stream(shards, global_batch=4, limit=99).rows == 21
