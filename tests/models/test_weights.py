@@ -14,7 +14,6 @@ import torch
 
 from mammolibs import MMmodels, MMutils
 from mammolibs.errors import BadFile, BadWeights
-from mammolibs.models.transfer import load_into
 from mammolibs.models import Autoencoder, PretrainEncoder, UNet, from_run, infer, load_model, load_weights, save_weights, transfer
 from mammolibs.models.resnet import ResNet
 from mammolibs.records import Estimate, RunCard
@@ -291,15 +290,3 @@ def test_the_doors_hold_what_they_promise(door):
     assert dir(door) == door.__all__ and all(getattr(door, name) for name in door.__all__)
     with pytest.raises(AttributeError, match="no attribute 'VGG'"):
         door.VGG  # noqa: B018
-
-
-def test_a_unet_keeps_its_own_output_layer(tmp_path):
-    autoencoder, unet = Autoencoder(width=4, depth=3, head="wide"), UNet(width=4, depth=3, head="wide")
-    with torch.no_grad():
-        autoencoder.decoder.conv.bias.fill_(0.25)
-        autoencoder.decoder.conv.weight.fill_(-1.0)
-    before = {name: tensor.clone() for name, tensor in unet.state_dict().items() if name.startswith("decoder.conv.")}
-    torch.save(autoencoder.state_dict(), tmp_path / "a.pth")
-    report = load_into(unet, tmp_path / "a.pth")
-    assert all(torch.equal(unet.state_dict()[name], tensor) for name, tensor in before.items())
-    assert set(before) <= set(report.missing) and "decoder.conv1.3.weight" in report.loaded
