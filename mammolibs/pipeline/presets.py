@@ -41,7 +41,7 @@ PRESETS = {
         patch_px=96,
         patch_mm=40.0,
         stages={
-            "encoder": StagePreset(batch=16, learning_rate=1e-3, steps_per_it=2),
+            "encoder": StagePreset(batch=16, learning_rate=3e-4, steps_per_it=2),
             "autoencoder": StagePreset(batch=8, learning_rate=1e-3, steps_per_it=3),
             "unet": StagePreset(batch=8, learning_rate=2e-3, steps_per_it=14),
             "patches": StagePreset(batch=16, learning_rate=5e-4, steps_per_it=5),
@@ -56,7 +56,7 @@ PRESETS = {
         patch_px=160,
         patch_mm=40.0,
         stages={
-            "encoder": StagePreset(batch=64, learning_rate=1e-3),
+            "encoder": StagePreset(batch=64, learning_rate=5e-4),
             "autoencoder": StagePreset(batch=32, learning_rate=1e-3),
             "unet": StagePreset(batch=32, learning_rate=2e-3),
             "patches": StagePreset(batch=64, learning_rate=5e-4),
@@ -71,7 +71,7 @@ PRESETS = {
         patch_px=224,
         patch_mm=40.0,
         stages={
-            "encoder": StagePreset(batch=128, learning_rate=2e-3),
+            "encoder": StagePreset(batch=128, learning_rate=1e-3),
             "autoencoder": StagePreset(batch=64, learning_rate=1e-3),
             "unet": StagePreset(batch=64, learning_rate=2e-3),
             "patches": StagePreset(batch=128, learning_rate=5e-4),

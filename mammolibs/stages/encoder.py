@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Any, Iterable
 
@@ -12,6 +13,9 @@ from torch import Tensor, nn
 from mammolibs.losses import embedding_spread, nt_xent, retrieval_hits, retrieval_top1
 from mammolibs.models import PretrainEncoder
 from mammolibs.records import Batch
+
+COLLAPSED = 1e-3
+"""A spread of the embeddings below which a validation says that nothing tells images apart."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,10 +43,13 @@ class EncoderStage:
     def validate(self, model: nn.Module, batches: Iterable[Batch], runtime: Any) -> dict[str, float]:
         """Over all validation images at once: loss, share whose other view is the nearest, spread of the embeddings."""
         first, second, weights = self._embed(model, batches, runtime)
+        spread = float(embedding_spread(first, weights))
+        if spread < COLLAPSED and runtime.is_main:
+            print(f"encoder: all images have the same embedding (spread {spread:.1g}): it has collapsed; start again with a lower --lr", file=sys.stderr, flush=True)
         return {
             "contrastive_loss": float(nt_xent(first, second, weights, temperature=self.temperature)),
             "retrieval_top1": float(retrieval_top1(first, second, weights)),
-            "embedding_spread": float(embedding_spread(first, weights)),
+            "embedding_spread": spread,
         }
 
     def per_image(self, model: nn.Module, batches: Iterable[Batch], runtime: Any) -> dict[str, np.ndarray]:
