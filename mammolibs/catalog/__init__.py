@@ -1,7 +1,7 @@
 """Data sets -> one table of images with patients, labels, lesions and split. Headers only; pixels are never touched."""
 
 from mammolibs.catalog.build import Catalog, build_catalog, parse_option, parse_source
-from mammolibs.catalog.files import read_split, write_skipped, write_split
+from mammolibs.catalog.files import read_skipped, read_split, write_skipped, write_split
 from mammolibs.catalog.hashes import data_hash, split_hash
 from mammolibs.catalog.make import make_catalog
 from mammolibs.catalog.source import Skipped, Source, SourceResult
@@ -24,6 +24,7 @@ __all__ = [
     "parse_option",
     "parse_source",
     "read_catalog",
+    "read_skipped",
     "read_split",
     "split_hash",
     "split_rows",

@@ -64,3 +64,16 @@ def write_skipped(path: str | Path, skipped: Iterable[Skipped]) -> None:
     writer.writerow(("source", "item", "reason", "on_purpose"))
     writer.writerows((item.source, item.item, " ".join(item.reason.split()), "yes" if item.on_purpose else "no") for item in skipped)
     write_atomic(path, text.getvalue().encode())
+
+
+def read_skipped(path: str | Path) -> list[Skipped]:
+    """What `write_skipped` wrote; empty where there is no such file. Raises BadFile for another kind of file."""
+    path = Path(path)
+    if not path.exists():
+        return []
+    try:
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        return [Skipped(item=r["item"], reason=r["reason"], source=r["source"], on_purpose=r["on_purpose"] == "yes") for r in rows]
+    except (OSError, ValueError, KeyError, csv.Error) as error:
+        raise BadFile(path, f"is no list of skipped items ({error})", "make the data of this run again") from error

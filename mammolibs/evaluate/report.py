@@ -31,6 +31,7 @@ def write_report(
     data: Mapping[str, Any],
     runtime: Mapping[str, Any],
     split_hash: str | None,
+    provenance: Mapping[str, Any] | None = None,
     history: HistoryFiles | None = None,
     examples: Sequence[Example] = (),
     thresholds: Sequence[Threshold] = (),
@@ -44,7 +45,7 @@ def write_report(
 
     predictions: all rows; the figures use those of split "test". stages: further figures of
     each stage by name. data, runtime: facts, JSON types; data["synthetic"] true, or "synthetic"
-    among data["truth"], where any of it is. history: stage -> history.csv, or name of the run -> history.csv. comparisons:
+    among data["truth"], where any of it is. provenance: what made the figures (weights, contract, thresholds, versions). history: stage -> history.csv, or name of the run -> history.csv. comparisons:
     what was compared with -> figure -> paired difference (`paired_difference`).
 
     Raises BadData where a patient is held out and not held out in one fold.
@@ -56,7 +57,7 @@ def write_report(
     if comparisons:
         result["comparisons"] = {name: block(values, split_hash) for name, values in comparisons.items()}
     result["data"] = {**data, "held_out": held_out_counts(predictions, held_out), "split_hash": split_hash}
-    result |= {"runtime": dict(runtime), "thresholds": [t.to_dict() for t in thresholds], "command": command, "disclaimer": DISCLAIMER}
+    result |= {"runtime": dict(runtime), "provenance": dict(provenance or {}), "thresholds": [t.to_dict() for t in thresholds], "command": command, "disclaimer": DISCLAIMER}
     sections = build_sections(result, held_out, draws, history or {}, examples)
     lead = f"Intervals: 95 %, {rounds} bootstrap rounds over whole patients, seed {seed}. Split {split_hash or 'not ours'}."
     for picture in pictures_of(sections):

@@ -16,22 +16,33 @@ def stage_report(
     stage: str,
     figures: Figures,
     *,
-    split_hash: str | None,
+    provenance: Mapping[str, Any],
     samples: Sequence[Example] = (),
-    facts: Mapping[str, Any] | None = None,
     plot: bytes | None = None,
 ) -> str:
     """Write evaluation.json and plot.png into `folder`; returns the table to print, made from that JSON.
 
-    samples: up to four, drawn with their outlines; `plot` takes a finished PNG in their
-    place. facts: iteration, thresholds and the like, kept in the JSON beside the figures.
+    provenance: what the figures stand on, split_hash among it.
     """
+    result = block(figures, provenance["split_hash"])
+    write_stage(folder, stage, result, provenance=provenance, samples=samples, plot=plot)
+    return print_table(result)
+
+
+def write_stage(
+    folder: str | Path,
+    stage: str,
+    result: Mapping[str, Any],
+    *,
+    provenance: Mapping[str, Any],
+    samples: Sequence[Example] = (),
+    plot: bytes | None = None,
+) -> None:
+    """Write evaluation.json, with `result` as its block, and plot.png: up to four samples with their outlines, or the PNG given."""
     folder = Path(folder)
-    result = {stage: block(figures, split_hash), **(facts or {}), "disclaimer": DISCLAIMER}
     if plot is not None or samples:
         write_atomic(folder / "plot.png", plot if plot is not None else sample_plot(samples, stage))
-    write_json(folder / "evaluation.json", result)
-    return print_table(result[stage])
+    write_json(folder / "evaluation.json", {stage: result, "provenance": provenance, "disclaimer": DISCLAIMER})
 
 
 def print_table(result: Mapping[str, Any]) -> str:

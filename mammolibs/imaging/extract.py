@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import functools
 import io
@@ -82,7 +83,8 @@ def extract_file(job: Extraction, *, raw: bool) -> int:
     except MammolibsError:
         # A file counts as read or as skipped: the frames before its damaged one go with it.
         for path in written:
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink()
         raise
     return len(written) // 2
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mammolibs.catalog import read_catalog
 from mammolibs.engine import claim
 from mammolibs.engine import progress as stage_progress
 from mammolibs.errors import BadConfig, MammolibsError
-from mammolibs.evaluate import read_predictions, write_predictions, write_report
-from mammolibs.pipeline.data import make_data, make_fold_data, named_sources, open_run
+from mammolibs.models.runs import weights_hash
+from mammolibs.pipeline.data import EXAMS, ROWS, make_data, make_fold_data, named_sources, open_run
 from mammolibs.pipeline.estimate import print_estimate
-from mammolibs.pipeline.evaluate_run import command_line, data_facts, evaluate_run
+from mammolibs.pipeline.evaluate_run import evaluate_run
+from mammolibs.pipeline.fold_report import write_fold_report
 from mammolibs.pipeline.options import AutoencoderOptions, EncoderOptions, PipelineEvalOptions, ResNetOptions, StageOptions, TrainOptions, UNetOptions
 from mammolibs.pipeline.presets import STAGES
 from mammolibs.pipeline.run import Run, local_folder, read_settings
@@ -24,7 +22,6 @@ from mammolibs.pipeline.summary import print_summary
 from mammolibs.pipeline.train_stage import train_stage
 from mammolibs.runtime import get_runtime
 
-EXAMS, ROWS = 60, 768
 OPTIONS = {"encoder": EncoderOptions, "autoencoder": AutoencoderOptions, "unet": UNetOptions, "resnet": ResNetOptions}
 
 
@@ -65,6 +62,7 @@ def remembered(folder: Path, options: TrainOptions) -> TrainOptions:
         spacing_mm=kept.spacing_mm if options.spacing_mm is None else options.spacing_mm,
         source=options.source or (() if own_phantoms else tuple(f"{name}={path}" for name, path in kept.sources)),
         folds=options.folds or (kept.fold[1] if kept.fold else None),
+        no_pretraining=options.no_pretraining or not kept.pretraining,
     )
 
 
@@ -108,34 +106,18 @@ def run_once(folder: Path, options: TrainOptions, sources: list[tuple[str, str]]
 
 def run_folds(folder: Path, options: TrainOptions, sources: list[tuple[str, str]]) -> dict[str, Any]:
     """One run per fold under `<folder>/folds/<k>`, one report over all patients in `<folder>/report`; returns report.json."""
-    predictions, reports = [], []
+    runs = []
     for fold in range(options.folds):
-        fold_folder = folder / "folds" / str(fold)
-        run = open_run(fold_folder, options, sources, fold=fold)
+        run = open_run(folder / "folds" / str(fold), options, sources, fold=fold)
+        runs.append(run)
         if (run.report / "report.json").is_file():
             print(f"fold {fold + 1} of {options.folds}: finished before, skipped", flush=True)
-        else:
-            print(f"fold {fold + 1} of {options.folds}", flush=True)
-            make_fold_data(run, options, sources, folder / "data")
-            train_stages(run, options)
-            evaluate_run(PipelineEvalOptions(run=str(fold_folder), precision=options.precision, workers=options.workers))
-        predictions += read_predictions(run.report / "predictions.parquet")
-        reports.append(json.loads((run.report / "report.json").read_text()))
-    hashes = [report["data"]["split_hash"] for report in reports]
-    skipped = {(s["item"], s["reason"]) for report in reports for s in report["data"]["skipped"]}
-    data = data_facts(read_catalog(folder / "data" / "catalog.parquet"), sorted(skipped))
-    data |= {"splits": {f"fold {k}": report["data"]["splits"] for k, report in enumerate(reports)}, "fold_split_hashes": hashes}
-    write_predictions(folder / "report" / "predictions.parquet", predictions)
-    return write_report(
-        folder / "report",
-        predictions=predictions,
-        stages={},
-        data=data,
-        runtime=reports[0]["runtime"] | {"weights_sha256": {f"fold {k}": report["runtime"]["weights_sha256"] for k, report in enumerate(reports)}},
-        split_hash=hashlib.sha256(" ".join(hashes).encode()).hexdigest()[:16],
-        history={f"U-Net, fold {k}": folder / "folds" / str(k) / "unet" / "history.csv" for k in range(options.folds)},
-        command=command_line(),
-    )
+            continue
+        print(f"fold {fold + 1} of {options.folds}", flush=True)
+        make_fold_data(run, options, sources, folder / "data")
+        train_stages(run, options)
+        evaluate_run(PipelineEvalOptions(run=str(run.folder), precision=options.precision, workers=options.workers))
+    return write_fold_report(folder, runs, get_runtime(precision=options.precision, seed=options.seed or 0, announce=False), options.workers)
 
 
 def train_stages(run: Run, options: TrainOptions) -> None:
@@ -145,9 +127,16 @@ def train_stages(run: Run, options: TrainOptions) -> None:
             continue
         standing = stage_progress(run.stage(name))
         if standing and standing.finished:
-            print(f"{name}: finished before ({standing.iteration} iterations), skipped", flush=True)
+            print(f"{name}: finished before ({standing.iteration} iterations), skipped{stale_parents(run, name)}", flush=True)
             continue
         train_stage(name, stage_options(run, name, options))
+
+
+def stale_parents(run: Run, name: str) -> str:
+    """A warning where a finished stage was made from other weights than the earlier stages' best of today, else ""."""
+    noted = run.settings.notes.get(name, {}).get("parents", {})
+    changed = [parent for parent, sha256 in noted.items() if (run.stage(parent) / "best.json").is_file() and weights_hash(run.stage(parent), "best") != sha256]
+    return f"; note: the best {' and '.join(changed)} is another one now, start this stage again with --pretrain no to use it" if changed else ""
 
 
 def stage_options(run: Run, name: str, options: TrainOptions) -> StageOptions:

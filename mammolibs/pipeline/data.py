@@ -17,6 +17,7 @@ from mammolibs.pipeline.run import Run, RunSettings
 
 # Train, validation, test. Synthetic exams cost nothing, so more of the few go where the figures come from.
 SYNTHETIC_FRACTIONS = (0.47, 0.15, 0.38)
+EXAMS, ROWS = 60, 768
 
 
 def open_run(folder: Path, options: TrainOptions, sources: list[tuple[str, str]], *, fold: int | None = None) -> Run:
@@ -31,6 +32,7 @@ def open_run(folder: Path, options: TrainOptions, sources: list[tuple[str, str]]
             sources=tuple(sources),
             fold=None if fold is None else (fold, options.folds),
             spacing_mm=options.spacing_mm,
+            pretraining=not options.no_pretraining,
         ),
     )
 

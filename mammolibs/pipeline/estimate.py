@@ -12,8 +12,10 @@ import torch
 from torch import nn
 
 from mammolibs.catalog import build_catalog
+from mammolibs.pipeline.data import EXAMS, ROWS
 from mammolibs.pipeline.options import TrainOptions
 from mammolibs.pipeline.presets import default_preset
+from mammolibs.pipeline.progress import progress
 from mammolibs.pipeline.run import Run, RunSettings
 from mammolibs.pipeline.train_stage import make_stage
 from mammolibs.records import Batch
@@ -36,7 +38,7 @@ def print_estimate(folder: Path, options: TrainOptions, sources: list[tuple[str,
     folds = options.folds or 1
     print(f"{folder}: {images} images" + (f", {folds} folds" if options.folds else ""))
     total, disk = phantom_seconds + images * folds * sum(SECONDS_PER_IMAGE.values()), images * folds * sizes.canvas[0] * sizes.canvas[1] * 1.2
-    for name in TRAINED:
+    for name in progress(TRAINED, "timing steps", unit="stage"):
         if options.no_pretraining and name in ("encoder", "autoencoder"):
             continue
         stage = sizes.stages[name]
@@ -58,9 +60,9 @@ def count_images(options: TrainOptions, sources: list[tuple[str, str]]) -> tuple
             return len(build_catalog(sources, unpack_folder=folder).rows), 0.0
         from mammolibs.phantom import make_phantoms
 
-        start = time.perf_counter()
-        make_phantoms(Path(folder) / "one", exams=2, rows=options.rows, progress=False)
-        return 4 * options.exams, (time.perf_counter() - start) / 2 * options.exams
+        exams, start = options.exams or EXAMS, time.perf_counter()
+        make_phantoms(Path(folder) / "one", exams=2, rows=options.rows or ROWS, progress=False)
+        return 4 * exams, (time.perf_counter() - start) / 2 * exams
 
 
 def time_step(name: str, run: Run, batch: int, runtime: Runtime) -> tuple[float, int]:

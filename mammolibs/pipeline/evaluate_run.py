@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any
 
-from mammolibs.catalog import read_catalog, split_hash
+from mammolibs.catalog import read_catalog
 from mammolibs.evaluate import Prediction, write_predictions, write_report
 from mammolibs.models.weights import read_card
+from mammolibs.pipeline.evaluate_stage import write_stage_reports
 from mammolibs.pipeline.examples import report_examples
+from mammolibs.pipeline.facts import command_line, data_facts, runtime_facts
 from mammolibs.pipeline.judge import OPERATING_NAME, Judge, Operating
 from mammolibs.pipeline.options import PipelineEvalOptions
+from mammolibs.pipeline.provenance import provenance
 from mammolibs.pipeline.run import Run
-from mammolibs.pipeline.stage_figures import pretraining_figures
-from mammolibs.pipeline.versions import versions
-from mammolibs.records import ImageRow
+from mammolibs.pipeline.stage_figures import VALUES_NAME, pretraining_figures, pretraining_values, save_values
 from mammolibs.runtime import Runtime, get_runtime
 
 STAGES_WITH_HISTORY = ("encoder", "autoencoder", "unet", "patches", "resnet")
@@ -29,19 +29,24 @@ def evaluate_run(options: PipelineEvalOptions) -> dict[str, Any]:
     run = Run.open(options.run, preset_name=options.preset, seed=options.seed)
     runtime = get_runtime(precision=options.precision, seed=run.settings.seed)
     judge, operating, predictions = judge_run(run, runtime, options.workers, {"unet": options.unet, "resnet": options.resnet})
-    rows = read_catalog(run.catalog)
+    values = pretraining_values(run, runtime)
+    save_values(run.report / VALUES_NAME, values)
+    examples = report_examples({judge.fold: (judge, operating)}, predictions)
+    made_by = provenance(run, judge.models, operating.thresholds)
     result = write_report(
         run.report,
         predictions=predictions,
-        stages=pretraining_figures(run, runtime),
-        data=data_facts(rows, judge.skipped),
-        runtime=runtime_facts(runtime, judge.models),
-        split_hash=split_hash(rows),
+        stages=pretraining_figures(values),
+        data=data_facts(read_catalog(run.catalog), [run.data / "skipped.csv"], judge.skipped),
+        runtime=runtime_facts(runtime),
+        split_hash=made_by["split_hash"],
+        provenance=made_by,
         history=histories(run),
-        examples=report_examples(judge, predictions, operating),
+        examples=examples,
         thresholds=list(operating.thresholds.values()),
         command=command_line(),
     )
+    write_stage_reports(run, runtime, result, examples)
     print(f"{run.report / 'report.html'}", flush=True)
     return result
 
@@ -55,38 +60,6 @@ def judge_run(run: Run, runtime: Runtime, workers: int, iterations: dict[str, in
         operating.save(run.folder / OPERATING_NAME)
         write_predictions(run.report / "predictions.parquet", predictions)
     return judge, operating, predictions
-
-
-def data_facts(rows: Sequence[ImageRow], skipped: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """What the report says of the data: images and patients by split, truth, licences, what could not be read."""
-    splits = {}
-    for split in ("train", "validation", "test"):
-        of_split = [row for row in rows if row.split == split]
-        splits[split] = {
-            "images": len(of_split),
-            "patients": len({row.patient_id for row in of_split}),
-            "malignant_images": sum(row.pathology == "malignant" for row in of_split),
-            "lesions": sum(len(row.lesions) for row in of_split),
-        }
-    return {
-        "sources": sorted({row.source for row in rows}),
-        "splits": splits,
-        "truth": sorted({row.truth for row in rows}),
-        "licences": sorted({row.licence for row in rows if row.licence}),
-        "skipped": [{"item": item, "reason": reason} for item, reason in skipped],
-    }
-
-
-def runtime_facts(runtime: Runtime, models: dict[str, str]) -> dict[str, Any]:
-    """What the report says of the machine and the weights."""
-    return {
-        "kind": runtime.kind,
-        "why": runtime.reason,
-        "cores": runtime.world,
-        "precision": runtime.precision,
-        "versions": versions(),
-        "weights_sha256": models,
-    }
 
 
 def histories(run: Run) -> dict[str, Any]:
@@ -108,8 +81,3 @@ def unet_histories(folder: Path) -> Any:
         if card is not None and (place / "history.csv").is_file():
             found.setdefault("pretrained" if card.parents else "from scratch", place / "history.csv")
     return found if len(found) > 1 else folder / "history.csv"
-
-
-def command_line() -> str:
-    """How this process was called, to be written where the result is."""
-    return " ".join(["python", *sys.argv]) if not sys.argv[0].endswith("__main__.py") else " ".join(["bash train/train.sh", *sys.argv[1:]])

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Mapping, Sequence
 
-from mammolibs.catalog import read_catalog, split_hash
 from mammolibs.errors import BadConfig
 from mammolibs.evaluate import Draws
 from mammolibs.evaluate.bootstrap import estimate
+from mammolibs.evaluate.examples import Example
 from mammolibs.evaluate.metrics import METRICS
-from mammolibs.evaluate.stage_report import stage_report
-from mammolibs.models.runs import find_weights
+from mammolibs.evaluate.stage_report import stage_report, write_stage
+from mammolibs.models.runs import find_weights, weights_hash
 from mammolibs.pipeline.examples import report_examples
 from mammolibs.pipeline.judge import Judge
 from mammolibs.pipeline.options import EvalOptions
+from mammolibs.pipeline.provenance import provenance
 from mammolibs.pipeline.run import Run
 from mammolibs.pipeline.samples import pretraining_plot
-from mammolibs.pipeline.stage_figures import stage_figures
+from mammolibs.pipeline.stage_figures import stage_values
 from mammolibs.runtime import Runtime, get_runtime
 
 SAMPLES = 4
@@ -33,17 +34,18 @@ def evaluate_stage(name: str, options: EvalOptions) -> None:
         raise BadConfig(f"{run.folder}: the {name} is not trained yet; train it with: bash train/train.sh --run {run.folder}")
     weights = find_weights(run.stage(name), "best" if options.iter is None else options.iter)
     judge = judged_stage if name in ("unet", "resnet") else pretraining_stage
-    report = judge(run, name, runtime, options)
-    table = stage_report(
-        run.stage(name), name, split_hash=split_hash(read_catalog(run.catalog)), facts={"weights": weights.name, "split": "test"}, **report
-    )
+    table = stage_report(run.stage(name), name, **judge(run, name, runtime, options))
     print(f"{weights}, held-out patients\n{table}\n{run.stage(name) / 'plot.png'}", flush=True)
 
 
 def pretraining_stage(run: Run, name: str, runtime: Runtime, options: EvalOptions) -> dict[str, Any]:
     """Figures and plot of the encoder or the autoencoder."""
     iteration = "best" if options.iter is None else options.iter
-    return {"figures": stage_figures(run, name, runtime, iteration), "plot": pretraining_plot(run, name, runtime, iteration, SAMPLES)}
+    return {
+        "figures": {figure: values.estimate() for figure, values in stage_values(run, name, runtime, iteration).items()},
+        "plot": pretraining_plot(run, name, runtime, iteration, SAMPLES),
+        "provenance": provenance(run, {name: weights_hash(run.stage(name), iteration)}),
+    }
 
 
 def judged_stage(run: Run, name: str, runtime: Runtime, options: EvalOptions) -> dict[str, Any]:
@@ -53,5 +55,19 @@ def judged_stage(run: Run, name: str, runtime: Runtime, options: EvalOptions) ->
     operating = judge.choose_operating_points()
     predictions = judge.predictions("test", operating)
     draws = Draws([p.patient_id for p in predictions])
-    figures = {figure: estimate(build(predictions), draws) for figure, build in METRICS[name].items()}
-    return {"figures": figures, "samples": report_examples(judge, predictions, operating)[:SAMPLES]}
+    return {
+        "figures": {figure: estimate(build(predictions), draws) for figure, build in METRICS[name].items()},
+        "samples": report_examples({judge.fold: (judge, operating)}, predictions, kinds=("example",)),
+        "provenance": provenance(run, judge.models, operating.thresholds),
+    }
+
+
+def write_stage_reports(run: Run, runtime: Runtime, report: Mapping[str, Any], examples: Sequence[Example]) -> None:
+    """evaluation.json and plot.png of every stage, from what the pipeline's evaluation found with the best weights of each."""
+    samples = [example for example in examples if example.kind == "example"]
+    for name in ("unet", "resnet"):
+        write_stage(run.stage(name), name, report[name], provenance=report["provenance"], samples=samples)
+    for name in ("encoder", "autoencoder"):
+        if report[name].keys() - {"split_hash"}:
+            made_by = provenance(run, {name: weights_hash(run.stage(name), "best")})
+            write_stage(run.stage(name), name, report[name], provenance=made_by, plot=pretraining_plot(run, name, runtime, "best", SAMPLES))

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Sequence
+from typing import Mapping, Sequence
 
 from mammolibs.evaluate import Prediction
-from mammolibs.evaluate.examples import Example, select_examples
+from mammolibs.evaluate.examples import KINDS, Example, select_examples
 from mammolibs.pipeline.judge import Judge, Operating
 
+Judges = Mapping[int, tuple[Judge, Operating]]
 
-def report_examples(judge: Judge, predictions: Sequence[Prediction], operating: Operating) -> list[Example]:
-    """Example pictures on the canvas, read and judged once more, in the order in which the report shows them."""
-    chosen = select_examples(predictions)
-    rows = {row.image_id: row for row in judge.rows("test")}
-    by_id = {p.image_id: p for p in predictions}
-    wanted = sorted({image_id for ids in chosen.values() for image_id in ids})
-    analyses = {a.sample.image_id: a for _, a in judge.analyses([rows[i] for i in wanted], "example pictures")}
-    cut = operating.thresholds["mask"].value
+
+def report_examples(judges: Judges, predictions: Sequence[Prediction], kinds: Sequence[str] = KINDS) -> list[Example]:
+    """Example pictures on the canvas, read and judged once more, in the order in which the report shows them.
+
+    judges: fold (-1 where there are none) -> the networks that had not seen its patients, and their operating points.
+    """
+    chosen = {kind: ids for kind, ids in select_examples(predictions).items() if kind in kinds}
+    wanted = {image_id for ids in chosen.values() for image_id in ids}
+    by_id = {p.image_id: p for p in predictions if p.image_id in wanted}
+    analyses = {}
+    for fold, (judge, _) in judges.items():
+        rows = [row for row in judge.rows("test") if row.image_id in wanted and by_id[row.image_id].fold == fold]
+        analyses |= {a.sample.image_id: a for _, a in judge.analyses(rows, "example pictures")} if rows else {}
     return [
         Example(
             image_id=image_id,
@@ -25,7 +31,7 @@ def report_examples(judge: Judge, predictions: Sequence[Prediction], operating: 
             predicted=analyses[image_id].probability,
             title=f"{by_id[image_id].pathology}, score {by_id[image_id].image_score:.2f}",
             kind=kind,
-            cut=cut,
+            cut=judges[by_id[image_id].fold][1].thresholds["mask"].value,
         )
         for kind, ids in chosen.items()
         for image_id in ids

@@ -120,6 +120,7 @@ def to_findings(source: Source, analysis: Analysis, operating: Operating, contra
         threshold=operating.thresholds["region"].value or 0.0,
         models=operating.models,
         contract_hash=contract.hash(),
+        split_hash=operating.split_hash,
         spacing_mm=source.prepared.full.spacing_mm,
         frame=source.frame,
     )

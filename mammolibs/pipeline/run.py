@@ -19,7 +19,7 @@ class RunSettings:
     """What a run remembers, so that its scripts agree without being told again.
 
     contract: how images become samples. sources: (name, path) of each data set. fold: which
-    fold of how many this is, or None. data: folder with the shards where it is not the run's own.
+    fold of how many this is, or None. pretraining: whether train.sh trains encoder and autoencoder. data: folder with the shards where it is not the run's own.
     """
 
     preset: str
@@ -29,6 +29,7 @@ class RunSettings:
     fold: tuple[int, int] | None = None
     data: str = ""
     spacing_mm: float | None = None
+    pretraining: bool = True
     notes: dict[str, Any] = field(default_factory=dict)
 
 
@@ -63,7 +64,7 @@ class Run:
         folder = local_folder(folder)
         if (folder / "run.json").is_file():
             there = cls.open(folder)
-            for name in ("preset", "seed", "contract", "sources", "fold", "data", "spacing_mm"):
+            for name in ("preset", "seed", "contract", "sources", "fold", "data", "spacing_mm", "pretraining"):
                 if getattr(there.settings, name) != getattr(settings, name):
                     raise BadConfig(
                         f"{folder}: holds a run with another {name} ({getattr(there.settings, name)}, now {getattr(settings, name)}); take another --run"

@@ -14,9 +14,9 @@ from mammolibs.models.weights import read_card
 from mammolibs.pipeline.options import StageOptions
 from mammolibs.pipeline.parents import norm_of, parent_weights, starter
 from mammolibs.pipeline.patches import SHARDS, make_patches, unet_hash
+from mammolibs.pipeline.provenance import versions
 from mammolibs.pipeline.run import Run
 from mammolibs.pipeline.splits import check_split
-from mammolibs.pipeline.versions import versions
 from mammolibs.records import RunCard
 from mammolibs.runtime import Runtime, get_runtime
 from mammolibs.stages import AutoencoderStage, EncoderStage, PatchStage, UNetStage

@@ -20,6 +20,7 @@ def make_findings(
     threshold: float,
     models: dict[str, str],
     contract_hash: str,
+    split_hash: str,
     spacing_mm: float | None,
     frame: str = "",
 ) -> Findings:
@@ -57,6 +58,7 @@ def make_findings(
         view=sample.view,
         original=sample.placement.original,
         contract_hash=contract_hash,
+        split_hash=split_hash,
         models=models,
         threshold=threshold,
         notes=tuple(n for n in (frame, "" if spacing_mm else "unknown spacing: sizes in mm are not given; --spacing-mm sets it") if n),

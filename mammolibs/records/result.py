@@ -71,7 +71,11 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """All that the pipeline says of one image. No findings is an outcome with its own score."""
+    """All that the pipeline says of one image. No findings is an outcome with its own score.
+
+    models: stage -> sha256 of its weights. contract_hash, split_hash: how its images were
+    prepared, and which patients it was trained, tuned and tested on.
+    """
 
     image_id: str
     source_file: str
@@ -83,6 +87,7 @@ class Findings:
     view: str
     original: tuple[int, int]
     contract_hash: str
+    split_hash: str
     models: dict[str, str] = field(default_factory=dict)
     threshold: float | None = None
     notes: tuple[str, ...] = ()

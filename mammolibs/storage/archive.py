@@ -8,6 +8,9 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+from tqdm import tqdm
+from tqdm.utils import CallbackIOWrapper
+
 from mammolibs.errors import BadFile
 
 ARCHIVE_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".zip")
@@ -51,11 +54,21 @@ def unpack(archive: str | Path, folder: str | Path) -> Path:
 def _extract(archive: Path, folder: Path) -> None:
     if archive.name.lower().endswith(".zip"):
         with zipfile.ZipFile(archive) as opened:
-            _check_room(archive, folder, sum(m.file_size for m in opened.infolist()))
-            opened.extractall(folder)
+            members = opened.infolist()
+            _check_room(archive, folder, sum(m.file_size for m in members))
+            with _bar(archive, sum(m.compress_size for m in members)) as bar:
+                for member in members:
+                    opened.extract(member, folder)
+                    bar.update(member.compress_size)
     else:
-        with tarfile.open(archive) as opened:
-            opened.extractall(folder, filter="data")
+        # The bar follows what is read of the archive: a compressed tar does not say how much it unpacks to.
+        with open(archive, "rb") as file, _bar(archive, archive.stat().st_size) as bar:
+            with tarfile.open(fileobj=CallbackIOWrapper(bar.update, file, "read")) as opened:
+                opened.extractall(folder, filter="data")
+
+
+def _bar(archive: Path, size: int) -> tqdm:
+    return tqdm(total=size, desc=f"unpack {archive.name}", unit="B", unit_scale=True, delay=2.0, leave=False)
 
 
 def _check_room(archive: Path, folder: Path, needed_bytes: int) -> None:

@@ -101,10 +101,11 @@ class Stream:
 
     @property
     def data_hash(self) -> str:
-        """sha256 of what this stream can show: the shard set's own, with the limit where one is set."""
-        if self.rows == len(self.index):
+        """sha256 of what this stream can show: the shard set's own where each row comes once, else with how often each does."""
+        counts = np.arange(len(self.index)) < self.rows if self._maker.order is None else self._maker.order.repeats
+        if (counts == 1).all():
             return self.index.data_hash
-        return hashlib.sha256(f"{self.index.data_hash} {self.rows} rows".encode()).hexdigest()
+        return hashlib.sha256(self.index.data_hash.encode() + counts.astype("<i8").tobytes()).hexdigest()
 
     def position(self, step: int) -> Position:
         """What a checkpoint keeps of this stream."""

@@ -13,7 +13,7 @@ from benches.baseline_blobs import as_regions, find_candidates, score_regions
 from benches.baseline_measures import measures, out_of_fold_scores, with_differences
 from tqdm import tqdm
 
-from mammolibs.errors import BadConfig, BadData
+from mammolibs.errors import BadConfig, BadData, BadFile
 from mammolibs.evaluate import Prediction, measure, paired_difference, read_predictions, write_predictions
 from mammolibs.evaluate.detection import is_located
 from mammolibs.evaluate.flow import held_out_rows
@@ -42,11 +42,13 @@ def compare_run(run: Path) -> dict[str, Any]:
     theirs = baseline_predictions(read_samples(folder / "data" / "shards"), ours)
     known = {p.image_id for p in theirs}
     ours = [p for p in ours if p.image_id in known]
-    split_hash = _split_hash(run)
+    made_by = read_provenance(run)
+    split_hash = made_by["split_hash"]
     result = {
         "pipeline": block({name: measure(ours, name) for name in COMPARED}, split_hash),
         "baseline": block({name: measure(theirs, name) for name in COMPARED}, split_hash),
         "difference": block({name: paired_difference(ours, theirs, name) for name in COMPARED}, split_hash),
+        "provenance": made_by,
     }
     write_json(run / "report" / "baselines.json", result)
     write_predictions(run / "report" / "baselines.parquet", theirs)
@@ -59,11 +61,13 @@ def compare_runs(run: Path, other: Path) -> dict[str, Any]:
     Raises BadConfig where one has no predictions, BadData where they hold other images.
     """
     ours, theirs = (held_out_rows(read_run_predictions(folder)) for folder in (run, other))
-    names, split_hash = (*COMPARED, "dice"), _split_hash(run)
+    made_by = read_provenance(run)
+    names, split_hash = (*COMPARED, "dice"), made_by["split_hash"]
     result = {
         "pipeline": block({name: measure(ours, name) for name in names}, split_hash),
         "baseline": block({name: measure(theirs, name) for name in names}, split_hash),
         "difference": block({name: paired_difference(ours, theirs, name) for name in names}, split_hash),
+        "provenance": {"pipeline": made_by, "baseline": read_provenance(other)},
     }
     write_json(run / "report" / "against.json", result)
     return result
@@ -135,9 +139,17 @@ def _refuse_shared_patients(samples: Sequence[Sample], folds: np.ndarray) -> Non
             raise BadData(f"patient {sample.patient_id} stands in two folds; make the folds again")
 
 
-def _split_hash(run: Path) -> str | None:
-    report = run / "report" / "report.json"
-    return json.loads(report.read_text())["data"]["split_hash"] if report.is_file() else None
+def read_provenance(run: Path) -> dict[str, Any]:
+    """What the run's figures stand on, as its report has it, with its split_hash.
+
+    Raises BadFile where there is no report, or a damaged one.
+    """
+    path = run / "report" / "report.json"
+    try:
+        report = json.loads(path.read_text())
+        return {**report["provenance"], "split_hash": report["data"]["split_hash"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadFile(path, f"cannot be read ({type(error).__name__})", f"make it again: bash train/train.sh --run {run}") from error
 
 
 def table(result: dict[str, Any]) -> str:

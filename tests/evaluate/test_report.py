@@ -162,7 +162,7 @@ def test_impossible_predictions_are_refused(change, make_predictions):
 
 def test_a_stage_prints_the_table_of_its_json(tmp_path):
     figures = {"dice": Estimate(value=0.18, low=0.11, high=0.28, n=38, events=38), "iou": Estimate(value=None, reason="no mask")}
-    table = stage_report(tmp_path, "unet", figures, split_hash="x", samples=[example(str(i), "example") for i in range(5)])
+    table = stage_report(tmp_path, "unet", figures, provenance={"split_hash": "x"}, samples=[example(str(i), "example") for i in range(5)])
     assert "0.18 [0.11, 0.28]" in table and "not known (no mask)" in table
     stored = json.loads((tmp_path / "evaluation.json").read_text())["unet"]
     assert stored["dice"]["n"] == 38 and stored["split_hash"] == "x"

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import cv2
@@ -131,9 +132,9 @@ def test_a_folder_that_cannot_be_written(tmp_path, here):
     good.parent.mkdir()
     good.write_bytes(dicom_bytes(texture(12), bits=12))
     blocked.write_text("in the way")
-    for source in (good, good.parent):
+    for source, out in product((good, good.parent), (blocked, blocked / "out")):
         with pytest.raises(BadFile, match="cannot be written") as error:
-            extract(source, blocked / "out")
+            extract(source, out)
         assert str(blocked) in str(error.value)
 
 

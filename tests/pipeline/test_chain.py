@@ -11,8 +11,10 @@ import torch
 from mammolibs.errors import BadConfig, BadFile, BadWeights
 from mammolibs.evaluate import read_predictions
 from mammolibs.models import from_run, load_weights
+from mammolibs.models.runs import find_weights
 from mammolibs.pipeline.chain import run_chain
-from mammolibs.pipeline.options import AutoencoderOptions, EncoderOptions, EvalOptions, ResNetOptions, TrainOptions, UNetOptions
+from mammolibs.pipeline.options import AutoencoderOptions, EncoderOptions, EvalOptions, PipelineEvalOptions, ResNetOptions, TrainOptions, UNetOptions
+from mammolibs.pipeline.evaluate_run import evaluate_run
 from mammolibs.pipeline.evaluate_stage import evaluate_stage
 from mammolibs.pipeline.run import Run
 from mammolibs.pipeline.train_stage import train_stage
@@ -46,6 +48,40 @@ def test_report_figures_stand_on_held_out_patients_alone(whole_run):
     for block in ("pipeline", "unet", "resnet", "encoder", "autoencoder"):
         assert result[block]["split_hash"] == result["data"]["split_hash"]
     assert "<img" in (whole_run / "report" / "report.html").read_text()
+
+
+def test_every_result_says_what_it_stands_on(whole_run):
+    best = {stage: load_weights(find_weights(whole_run / stage))[1] for stage in STAGES}
+    report = json.loads((whole_run / "report" / "report.json").read_text())
+    assert report["provenance"]["weights_sha256"] == {stage: best[stage].weights_sha256 for stage in ("unet", "resnet")}
+    assert report["provenance"]["thresholds"] == {t["name"]: t["value"] for t in report["thresholds"]}
+    for stage in STAGES:
+        evaluation = json.loads((whole_run / stage / "evaluation.json").read_text())
+        assert evaluation[stage] == report[stage] and (whole_run / stage / "plot.png").read_bytes()[:4] == b"\x89PNG"
+        made_by = evaluation["provenance"]
+        assert made_by["weights_sha256"][stage] == best[stage].weights_sha256
+        assert (made_by["contract_hash"], made_by["split_hash"]) == (best[stage].contract_hash, best[stage].split_hash)
+
+
+def test_what_was_left_out_stands_in_the_report(run_copy):
+    (run_copy / "data" / "skipped.csv").write_text("source,item,reason,on_purpose\nmine,a.dcm,has no pixels,no\nmine,b.dcm,no mammogram,yes\n")
+    result = evaluate_run(PipelineEvalOptions(run=str(run_copy), workers=0))
+    assert result["data"]["skipped"] == [{"item": "a.dcm", "reason": "has no pixels"}]
+    assert result["data"]["left_out_on_purpose"] == [{"item": "b.dcm", "reason": "no mammogram"}]
+
+
+def test_a_finished_stage_of_older_parents_is_told(run_copy, capsys):
+    train_stage("unet", UNetOptions(run=str(run_copy), pretrain="no", from_scratch=True, it=1, workers=0))
+    capsys.readouterr()
+    run_chain(TrainOptions(run=str(run_copy), workers=0))
+    printed = capsys.readouterr().out
+    assert "resnet: finished before (2 iterations), skipped; note: the best unet is another one now" in printed
+    assert "unet: finished before (1 iterations), skipped\n" in printed
+
+
+def test_a_run_without_pretraining_stays_one(whole_run, tmp_path):
+    with pytest.raises(BadConfig, match="another pretraining"):
+        run_chain(TrainOptions(run=str(whole_run), no_pretraining=True, workers=0))
 
 
 def test_a_second_call_skips_what_is_finished(whole_run, capsys):
@@ -135,7 +171,7 @@ def test_networks_come_back_from_the_run(whole_run):
 
 
 def test_a_dry_run_writes_nothing_and_says_what_it_costs(tmp_path, capsys):
-    run_chain(TrainOptions(run=str(tmp_path / "dry"), preset="cpu", exams=2, rows=512, dry_run=True))
+    run_chain(TrainOptions(run=str(tmp_path / "dry"), preset="cpu", dry_run=True))
     printed = capsys.readouterr().out
     assert re.search(r"time +about \d+ minutes", printed) and re.search(r"disk +about [\d.]+ GB", printed) and "memory" in printed
     assert not (tmp_path / "dry").exists()
@@ -153,3 +189,11 @@ def test_folds_give_one_report_over_all_patients(tmp_path, whole_run):
     patients = [set(json.loads((folder / "folds" / str(k) / "data" / "split.json").read_text())["patients"]) for k in range(3)]
     assert patients[0] == patients[1] == patients[2]
     assert np.isfinite(result["pipeline"]["image_auc"]["value"])
+    single = [json.loads((folder / "folds" / str(k) / "report" / "report.json").read_text()) for k in range(3)]
+    assert result["provenance"] == {f"fold {k}": report["provenance"] for k, report in enumerate(single)}
+    assert len(result["thresholds"]) == sum(len(report["thresholds"]) for report in single)
+    for stage, name in (("encoder", "retrieval_top1"), ("encoder", "linear_probe_auc"), ("autoencoder", "masked_error")):
+        assert result[stage][name]["n"] == sum(report[stage][name]["n"] for report in single)
+    top1 = [(report["encoder"]["retrieval_top1"]["value"], report["encoder"]["retrieval_top1"]["n"]) for report in single]
+    assert result["encoder"]["retrieval_top1"]["value"] == pytest.approx(sum(v * n for v, n in top1) / sum(n for _, n in top1))
+    assert "figures/miss_1.png" in (folder / "report" / "report.md").read_text()

@@ -207,6 +207,8 @@ def test_the_hashes_name_what_is_shown(shards):
     plain, limited = Stream(shards, global_batch=4), Stream(shards, global_batch=4, limit=5)
     assert (plain.contract_hash, plain.data_hash) == ("c0ffee", index.data_hash)
     assert limited.data_hash not in (plain.data_hash, Stream(shards, global_batch=4, limit=6).data_hash)
+    repeated = Stream(shards, global_batch=4, repeats={"lesion": 3})
+    assert repeated.data_hash not in (plain.data_hash, Stream(shards, global_batch=4, repeats={"lesion": 2}).data_hash)
 
 
 def test_training_goes_on_for_ever_and_batches_may_be_left_half_way(shards):

@@ -1,0 +1,66 @@
+"""One report over the held-out patients of all folds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Sequence
+
+from mammolibs.catalog import read_catalog
+from mammolibs.errors import BadFile
+from mammolibs.evaluate import Threshold, read_predictions, write_predictions, write_report
+from mammolibs.pipeline.examples import report_examples
+from mammolibs.pipeline.facts import command_line, data_facts, runtime_facts
+from mammolibs.pipeline.judge import OPERATING_NAME, Judge, Operating
+from mammolibs.pipeline.run import Run
+from mammolibs.pipeline.stage_figures import VALUES_NAME, pooled_values, pretraining_figures, read_values
+from mammolibs.runtime import Runtime
+
+
+def write_fold_report(folder: Path, runs: Sequence[Run], runtime: Runtime, workers: int) -> dict[str, Any]:
+    """Pool the folds' predictions into `<folder>/report`; returns report.json.
+
+    Raises BadFile where a fold's own report is damaged.
+    """
+    predictions = [row for run in runs for row in read_predictions(run.report / "predictions.parquet")]
+    reports = [read_report(run) for run in runs]
+    judges = {k: (Judge.open(run, runtime, workers=workers), Operating.load(run.folder / OPERATING_NAME)) for k, run in enumerate(runs)}
+    data = data_facts(
+        read_catalog(folder / "data" / "catalog.parquet"),
+        [folder / "data" / "skipped.csv", *(run.data / "skipped.csv" for run in runs)],
+        [(s["item"], s["reason"]) for report in reports for s in report["data"]["skipped"]],
+    )
+    data["splits"] = {f"fold {k}": report["data"]["splits"] for k, report in enumerate(reports)}
+    split_hash = hashlib.sha256(" ".join(report["provenance"]["split_hash"] for report in reports).encode()).hexdigest()[:16]
+    write_predictions(folder / "report" / "predictions.parquet", predictions)
+    return write_report(
+        folder / "report",
+        predictions=predictions,
+        stages=pretraining_figures(pooled_values([read_values(run.report / VALUES_NAME) for run in runs])),
+        data=data,
+        runtime=runtime_facts(runtime),
+        split_hash=split_hash,
+        provenance={f"fold {k}": report["provenance"] for k, report in enumerate(reports)},
+        history={f"U-Net, fold {k}": run.stage("unet") / "history.csv" for k, run in enumerate(runs)},
+        examples=report_examples(judges, predictions),
+        thresholds=[fold_threshold(k, t) for k, (_, operating) in judges.items() for t in operating.thresholds.values()],
+        command=command_line(),
+    )
+
+
+def read_report(run: Run) -> dict[str, Any]:
+    """A fold's report.json. Raises BadFile where it is damaged."""
+    path = run.report / "report.json"
+    try:
+        report = json.loads(path.read_text())
+        report["provenance"]["split_hash"], report["data"]["skipped"]
+        return report
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadFile(path, f"is damaged ({error})", f"make it again: python eval/pipeline_eval.py --run {run.folder}") from error
+
+
+def fold_threshold(fold: int, threshold: Threshold) -> Threshold:
+    """The threshold under a name that says which fold chose it."""
+    return replace(threshold, name=f"{threshold.name}, fold {fold}")
