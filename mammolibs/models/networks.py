@@ -13,7 +13,7 @@ class Autoencoder(nn.Module):
     """Encoder and decoder without skips: the image must pass through the deepest features.
 
     forward: (B, in_channels, H, W) -> logits (B, out_channels, H, W); the picture is their
-    sigmoid. H and W are divisible by 2^(depth-1), else BadConfig.
+    sigmoid. H and W are divisible by shuffle x 2^(depth-1), else BadConfig. shuffle: as in `Encoder`.
     """
 
     SKIPS = False
@@ -26,6 +26,7 @@ class Autoencoder(nn.Module):
         depth: int = 5,
         norm: str = "group",
         head: str = "narrow",
+        shuffle: int = 1,
     ):
         super().__init__()
         self.architecture: dict[str, Any] = {
@@ -36,9 +37,10 @@ class Autoencoder(nn.Module):
             "depth": depth,
             "norm": norm,
             "head": head,
+            "shuffle": shuffle,
         }
-        self.encoder = Encoder(in_channels, width, depth, norm)
-        self.decoder = Decoder(out_channels, width, depth, norm, head, skips=self.SKIPS)
+        self.encoder = Encoder(in_channels, width, depth, norm, shuffle)
+        self.decoder = Decoder(out_channels, width, depth, norm, head, skips=self.SKIPS, shuffle=shuffle)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.decoder(self.encoder(images))
@@ -70,7 +72,9 @@ class PretrainEncoder(nn.Module):
     `embed` gives what the linear probe sees: the pooled features, before the head.
     """
 
-    def __init__(self, in_channels: int = 1, width: int = 32, depth: int = 5, norm: str = "group", out_features: int = 128):
+    def __init__(
+        self, in_channels: int = 1, width: int = 32, depth: int = 5, norm: str = "group", out_features: int = 128, shuffle: int = 1
+    ):
         super().__init__()
         check_at_least(out_features=(out_features, 1))
         self.architecture: dict[str, Any] = {
@@ -80,8 +84,9 @@ class PretrainEncoder(nn.Module):
             "depth": depth,
             "norm": norm,
             "out_features": out_features,
+            "shuffle": shuffle,
         }
-        self.encoder = Encoder(in_channels, width, depth, norm)
+        self.encoder = Encoder(in_channels, width, depth, norm, shuffle)
         features = width * 2 ** (depth - 1)
         self.head = nn.Sequential(nn.Linear(features, features), nn.ReLU(inplace=True), nn.Linear(features, out_features))
 

@@ -21,7 +21,7 @@ class StagePreset:
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """canvas: height, width in pixels. patch_px: side of a patch after scaling; patch_mm: before."""
+    """canvas: height, width in pixels. patch_px: side of a patch after scaling; patch_mm: before. shuffle: as in `Encoder`."""
 
     canvas: tuple[int, int]
     width: int
@@ -30,6 +30,7 @@ class Preset:
     patch_px: int
     patch_mm: float
     stages: dict[str, StagePreset]
+    shuffle: int = 1
 
 
 PRESETS = {
@@ -40,10 +41,11 @@ PRESETS = {
         norm="group",
         patch_px=96,
         patch_mm=40.0,
+        shuffle=2,
         stages={
-            "encoder": StagePreset(batch=16, learning_rate=3e-4, steps_per_it=2),
-            "autoencoder": StagePreset(batch=8, learning_rate=1e-3, steps_per_it=3),
-            "unet": StagePreset(batch=8, learning_rate=2e-3, steps_per_it=14),
+            "encoder": StagePreset(batch=16, learning_rate=3e-4, steps_per_it=5),
+            "autoencoder": StagePreset(batch=8, learning_rate=1e-3, steps_per_it=6),
+            "unet": StagePreset(batch=8, learning_rate=2e-3, steps_per_it=35),
             "patches": StagePreset(batch=16, learning_rate=5e-4, steps_per_it=5),
             "resnet": StagePreset(batch=16, learning_rate=3e-4, steps_per_it=5),
         },

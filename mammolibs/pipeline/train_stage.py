@@ -72,7 +72,7 @@ def note_start(run: Run, name: str, weights: Path | None, options: StageOptions)
 
 def make_stage(name: str, run: Run) -> Any:
     """The stage with the sizes of the run's preset, or with the norm that its first weights wanted."""
-    sizes = {"width": run.preset.width, "depth": run.preset.depth, "norm": run.preset.norm}
+    sizes = {"width": run.preset.width, "depth": run.preset.depth, "norm": run.preset.norm, "shuffle": run.preset.shuffle}
     if name == "encoder":
         return EncoderStage(**sizes)
     if name == "autoencoder":

@@ -20,13 +20,14 @@ class AutoencoderStage:
     width: int
     depth: int
     norm: str
+    shuffle: int = 1
     name = "autoencoder"
     views = "masked"
     monitor = "masked_error"
     higher_is_better = False
 
     def build(self) -> nn.Module:
-        return Autoencoder(width=self.width, depth=self.depth, norm=self.norm, head="wide")
+        return Autoencoder(width=self.width, depth=self.depth, norm=self.norm, head="wide", shuffle=self.shuffle)
 
     def loss(self, model: nn.Module, batch: Batch, runtime: Any) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]:
         """Mean squared error over hidden breast pixels of the global batch."""

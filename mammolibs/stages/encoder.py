@@ -25,6 +25,7 @@ class EncoderStage:
     width: int
     depth: int
     norm: str
+    shuffle: int = 1
     temperature: float = 0.05
     name = "encoder"
     views = "two"
@@ -32,7 +33,7 @@ class EncoderStage:
     higher_is_better = False
 
     def build(self) -> nn.Module:
-        return PretrainEncoder(width=self.width, depth=self.depth, norm=self.norm)
+        return PretrainEncoder(width=self.width, depth=self.depth, norm=self.norm, shuffle=self.shuffle)
 
     def loss(self, model: nn.Module, batch: Batch, runtime: Any) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]:
         """NT-Xent of the global batch."""

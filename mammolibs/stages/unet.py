@@ -23,6 +23,7 @@ class UNetStage:
     width: int
     depth: int
     norm: str
+    shuffle: int = 1
     rule: RegionRule = field(default_factory=RegionRule)
     name = "unet"
     views = "one"
@@ -33,7 +34,7 @@ class UNetStage:
     def build(self) -> nn.Module:
         # The published narrow head ends in one normalised channel: every image then has the same
         # spread, and a sure find on one cannot outrank a guess on another.
-        return UNet(width=self.width, depth=self.depth, norm=self.norm, head="wide")
+        return UNet(width=self.width, depth=self.depth, norm=self.norm, head="wide", shuffle=self.shuffle)
 
     def loss(self, model: nn.Module, batch: Batch, runtime: Any) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]:
         """Of the global batch; images whose lesions nobody drew or excluded have no part in it."""

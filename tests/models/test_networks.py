@@ -21,6 +21,8 @@ SMALL_NETWORKS = [
     UNet(**SMALL, head="wide"),
     UNet(in_channels=3, out_channels=2, norm="batch", **SMALL),
     PretrainEncoder(out_features=7, **SMALL),
+    UNet(**SMALL, head="wide", shuffle=2),
+    PretrainEncoder(out_features=7, shuffle=2, **SMALL),
     ResNet(width=4),
     ResNet(in_channels=3, width=4, norm="frozen"),
 ]
@@ -173,6 +175,17 @@ def test_a_size_that_does_not_fit_names_the_nearest(size, nearest):
     for model in (UNet(width=1), Autoencoder(width=1), PretrainEncoder(width=1)):
         with pytest.raises(BadConfig, match=f"divisible by 16; the nearest size is {nearest}"):
             model(torch.rand(1, 1, *size))
+
+
+def test_shuffled_networks_are_plain_ones_between_space_and_depth():
+    model, images = UNet(in_channels=2, out_channels=3, head="wide", shuffle=2, **SMALL).eval(), torch.rand(2, 2, 32, 48)
+    inner = UNet(in_channels=8, out_channels=12, head="wide", **SMALL).eval()
+    inner.load_state_dict(model.state_dict())
+    with torch.no_grad():
+        expected = nn.functional.pixel_shuffle(inner(nn.functional.pixel_unshuffle(images, 2)), 2)
+        assert torch.equal(model(images), expected) and expected.shape == (2, 3, 32, 48)
+    with pytest.raises(BadConfig, match="divisible by 8; the nearest size is 32 x 40"):
+        model(torch.rand(1, 2, 32, 42))
 
 
 def test_bad_arguments_say_what_is_allowed():

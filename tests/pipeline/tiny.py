@@ -4,7 +4,7 @@ from mammolibs.pipeline.presets import PRESETS, Preset, StagePreset
 
 STAGES = ("encoder", "autoencoder", "unet", "patches", "resnet")
 TINY = Preset(
-    canvas=(64, 48), width=4, depth=3, norm="group", patch_px=32, patch_mm=40.0,
+    canvas=(64, 48), width=4, depth=3, norm="group", shuffle=2, patch_px=32, patch_mm=40.0,
     stages={name: StagePreset(batch=8, learning_rate=1e-3, steps_per_it=2) for name in STAGES},
 )  # fmt: skip
 
