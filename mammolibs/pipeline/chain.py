@@ -20,7 +20,7 @@ from mammolibs.pipeline.presets import STAGES
 from mammolibs.pipeline.run import Run, local_folder, read_settings
 from mammolibs.pipeline.summary import print_summary
 from mammolibs.pipeline.train_stage import train_stage
-from mammolibs.runtime import get_runtime
+from mammolibs.runtime import Runtime, get_runtime
 
 OPTIONS = {"encoder": EncoderOptions, "autoencoder": AutoencoderOptions, "unet": UNetOptions, "resnet": ResNetOptions}
 
@@ -37,12 +37,10 @@ def run_chain(options: TrainOptions) -> None:
     if options.dry_run:
         print_estimate(folder, options, sources)
         return
-    runtime = get_runtime(precision=options.precision, seed=options.seed or 0)
-    if runtime.hosts > 1:
-        raise BadConfig("train.sh runs in one process; under torchrun start the stage scripts one after another")
+    runtime = get_runtime(precision=options.precision, seed=options.seed or 0, one_process=True)
     with claim(folder):
         sources = sources or [("phantom", str(make_default_phantoms(folder, options)))]
-        result = run_folds(folder, options, sources) if options.folds else run_once(folder, options, sources)
+        result = run_folds(folder, options, sources, runtime) if options.folds else run_once(folder, options, sources)
     print_summary(result, folder, folder / "folds" / "0" if options.folds else folder, time.monotonic() - began)
 
 
@@ -104,7 +102,7 @@ def run_once(folder: Path, options: TrainOptions, sources: list[tuple[str, str]]
     return evaluate_run(PipelineEvalOptions(run=str(folder), precision=options.precision, workers=options.workers))
 
 
-def run_folds(folder: Path, options: TrainOptions, sources: list[tuple[str, str]]) -> dict[str, Any]:
+def run_folds(folder: Path, options: TrainOptions, sources: list[tuple[str, str]], runtime: Runtime) -> dict[str, Any]:
     """One run per fold under `<folder>/folds/<k>`, one report over all patients in `<folder>/report`; returns report.json."""
     runs = []
     for fold in range(options.folds):
@@ -117,7 +115,7 @@ def run_folds(folder: Path, options: TrainOptions, sources: list[tuple[str, str]
         make_fold_data(run, options, sources, folder / "data")
         train_stages(run, options)
         evaluate_run(PipelineEvalOptions(run=str(run.folder), precision=options.precision, workers=options.workers))
-    return write_fold_report(folder, runs, get_runtime(precision=options.precision, seed=options.seed or 0, announce=False), options.workers)
+    return write_fold_report(folder, runs, runtime, options.workers)
 
 
 def train_stages(run: Run, options: TrainOptions) -> None:

@@ -13,12 +13,11 @@ from mammolibs.pipeline.examples import report_examples
 from mammolibs.pipeline.facts import command_line, data_facts, runtime_facts
 from mammolibs.pipeline.judge import OPERATING_NAME, Judge, Operating
 from mammolibs.pipeline.options import PipelineEvalOptions
+from mammolibs.pipeline.presets import STAGES
 from mammolibs.pipeline.provenance import provenance
 from mammolibs.pipeline.run import Run
 from mammolibs.pipeline.stage_figures import VALUES_NAME, pretraining_figures, pretraining_values, save_values
 from mammolibs.runtime import Runtime, get_runtime
-
-STAGES_WITH_HISTORY = ("encoder", "autoencoder", "unet", "patches", "resnet")
 
 
 def evaluate_run(options: PipelineEvalOptions) -> dict[str, Any]:
@@ -27,7 +26,7 @@ def evaluate_run(options: PipelineEvalOptions) -> dict[str, Any]:
     Raises BadConfig where a stage is not trained.
     """
     run = Run.open(options.run, preset_name=options.preset, seed=options.seed)
-    runtime = get_runtime(precision=options.precision, seed=run.settings.seed)
+    runtime = get_runtime(precision=options.precision, seed=run.settings.seed, one_process=True)
     judge, operating, predictions = judge_run(run, runtime, options.workers, {"unet": options.unet, "resnet": options.resnet})
     values = pretraining_values(run, runtime)
     save_values(run.report / VALUES_NAME, values)
@@ -56,16 +55,15 @@ def judge_run(run: Run, runtime: Runtime, workers: int, iterations: dict[str, in
     judge = Judge.open(run, runtime, unet=iterations.get("unet"), resnet=iterations.get("resnet"), workers=workers)
     operating = judge.choose_operating_points()
     predictions = judge.predictions("test", operating)
-    if runtime.is_main:
-        operating.save(run.folder / OPERATING_NAME)
-        write_predictions(run.report / "predictions.parquet", predictions)
+    operating.save(run.folder / OPERATING_NAME)
+    write_predictions(run.report / "predictions.parquet", predictions)
     return judge, operating, predictions
 
 
 def histories(run: Run) -> dict[str, Any]:
     """history.csv of each stage that was trained; for the U-Net with and without pretraining, where both were run."""
     paths: dict[str, Any] = {}
-    for name in STAGES_WITH_HISTORY:
+    for name in STAGES:
         folder = run.stage(name)
         if (folder / "history.csv").is_file():
             paths[name] = unet_histories(folder) if name == "unet" else folder / "history.csv"

@@ -78,7 +78,7 @@ def predict_files(options: PredictOptions) -> list[Findings]:
 def open_finder(options: PredictOptions) -> tuple[Finder, Operating, Contract]:
     """The run's networks and what was chosen for them. Raises BadConfig where they do not belong together."""
     run = Run.open(options.run)
-    runtime = get_runtime(precision=options.precision, seed=run.settings.seed, announce=False)
+    runtime = get_runtime(precision=options.precision, seed=run.settings.seed, announce=False, one_process=True)
     judge = Judge.open(run, runtime)
     operating = Operating.load(run.folder / OPERATING_NAME)
     if operating.models != judge.models or operating.contract_hash != run.contract.hash():

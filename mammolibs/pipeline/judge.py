@@ -30,7 +30,6 @@ from mammolibs.records import ImageRow
 from mammolibs.runtime import Runtime
 from mammolibs.storage import write_json
 
-IMAGES_AT_ONCE = 8
 OPERATING_NAME = "operating.json"
 
 
@@ -101,7 +100,7 @@ class Judge:
                 hashes[stage] = weights_hash(run.stage(stage), which)
             except MammolibsError as error:
                 raise BadConfig(f"{run.folder}: no trained {stage} ({error}); train it with: bash train/train.sh --run {run.folder}") from error
-        finder = Finder(runtime, networks["unet"], networks.get("resnet"), run.contract, batch=IMAGES_AT_ONCE)
+        finder = Finder(runtime, networks["unet"], networks.get("resnet"), run.contract)
         fold = run.settings.fold[0] if run.settings.fold else -1
         return cls(run, finder, hashes, workers, fold, chosen)
 
@@ -117,7 +116,7 @@ class Judge:
                 self.skipped.append((row.path, str(result)))
                 continue
             waiting.append(result)
-            if len(waiting) == IMAGES_AT_ONCE:
+            if len(waiting) == self.finder.batch:
                 yield from zip(waiting, self.finder.analyse(waiting))
                 waiting = []
         yield from zip(waiting, self.finder.analyse(waiting))

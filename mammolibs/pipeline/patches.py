@@ -24,7 +24,6 @@ SPLITS = ("train", "validation")
 SHARDS = {"patches": "lesion_patches", "resnet": "patches"}
 NORMAL_PER_IMAGE = 2
 FOUND_PER_IMAGE = 3
-IMAGES_AT_ONCE = 8
 
 
 def make_patches(run: Run, stage: str, runtime: Runtime, *, unet: int | None = None, workers: int = 1) -> None:
@@ -66,8 +65,8 @@ def found_requests(run: Run, rows: list[ImageRow], runtime: Runtime, unet: int |
     for split in SPLITS:
         store = open_store(run.shards(split))
         index = open_index(store)
-        for start in progress(range(0, len(index), IMAGES_AT_ONCE), f"U-Net on {split} images"):
-            samples = [read_sample(store, index, row) for row in range(start, min(start + IMAGES_AT_ONCE, len(index)))]
+        for start in progress(range(0, len(index), finder.batch), f"U-Net on {split} images"):
+            samples = [read_sample(store, index, row) for row in range(start, min(start + finder.batch, len(index)))]
             for analysis in finder.find(samples):
                 sample, truths = analysis.sample, lesion_truths(analysis.sample)
                 side_px = patch_side_px(run.contract, sample.extra["spacing_mm"], sample.extra["breast_height_px"])

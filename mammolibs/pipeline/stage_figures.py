@@ -16,13 +16,12 @@ from mammolibs.evaluate import auc_statistic, estimate, mean_statistic
 from mammolibs.evaluate.probe import linear_probe
 from mammolibs.models import from_run
 from mammolibs.pipeline.run import Run
-from mammolibs.pipeline.train_stage import augmentation, make_stage
+from mammolibs.pipeline.train_stage import VALIDATION_BATCH, augmentation, make_stage
 from mammolibs.records import Estimate
 from mammolibs.runtime import Runtime
 from mammolibs.storage import write_json
 from mammolibs.stream import Stream
 
-BATCH = 8
 VALUES_NAME = "pretraining.json"
 
 
@@ -108,7 +107,7 @@ def stage_values(run: Run, name: str, runtime: Runtime, iteration: int | str = "
 def split_stream(run: Run, split: str, runtime: Runtime, views: str = "one", augment: Any = None) -> Stream:
     """All images of a split, once, in the order of its index."""
     return Stream(
-        run.shards(split), global_batch=BATCH * runtime.world, mode="evaluate", seed=run.settings.seed, views=views,
+        run.shards(split), global_batch=VALIDATION_BATCH * runtime.world, mode="evaluate", seed=run.settings.seed, views=views,
         augment=augment, hosts=runtime.hosts, host=runtime.host,
     )
 

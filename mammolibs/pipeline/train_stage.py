@@ -129,7 +129,7 @@ def open_streams(run: Run, stage: Any, options: StageOptions, runtime: Runtime) 
     )
     validation = Stream(
         run.shards("validation", kind),
-        global_batch=VALIDATION_BATCH * runtime.world if runtime.world > 1 else VALIDATION_BATCH,
+        global_batch=VALIDATION_BATCH * runtime.world,
         mode="evaluate",
         augment=augmentation(stage.name) if stage.views == "two" else None,
         **common,

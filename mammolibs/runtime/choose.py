@@ -5,20 +5,20 @@ from __future__ import annotations
 import difflib
 import os
 
-from mammolibs.errors import RuntimeUnavailable
+from mammolibs.errors import BadConfig, RuntimeUnavailable
 from mammolibs.runtime.protocol import Runtime
 from mammolibs.runtime.tpu_chips import require_tpu
 
 DEVICE_KINDS = ("CPU", "TPU", "CUDA")
 
 
-def get_runtime(precision: str = "auto", seed: int = 0, *, announce: bool = True) -> Runtime:
+def get_runtime(precision: str = "auto", seed: int = 0, *, announce: bool = True, one_process: bool = False) -> Runtime:
     """The runtime for this process: `xla` where PJRT_DEVICE is set, `ddp` under torchrun, else `single`.
 
     The main host prints one line with the choice and its reasons; all generators are seeded.
 
     Raises RuntimeUnavailable where the device that is asked for is not there, BadConfig for
-    an unknown precision.
+    an unknown precision, and with `one_process` where several work together.
     """
     if asked := os.environ.get("PJRT_DEVICE"):
         _check_device_kind(asked)
@@ -33,6 +33,8 @@ def get_runtime(precision: str = "auto", seed: int = 0, *, announce: bool = True
         from mammolibs.runtime.single import SingleRuntime
 
         runtime = SingleRuntime(precision)
+    if one_process and runtime.hosts > 1:
+        raise BadConfig(f"this script runs in one process, {runtime.hosts} were started; start it by itself, and only the stage scripts with torchrun")
     runtime.seed(seed)
     if announce and runtime.is_main:
         print(describe(runtime), flush=True)

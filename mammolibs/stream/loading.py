@@ -72,7 +72,8 @@ def _guarded(batches: Iterator[Any], workers: int) -> Iterator[Any]:
             if "DataLoader worker" not in str(error):
                 raise
             raise RuntimeUnavailable(
-                f"one of {workers} loader workers died, most likely for want of (shared) memory; use fewer --workers or a smaller --batch"
+                f"one of {workers} loader workers died, most likely for want of (shared) memory: use fewer --workers or a smaller --batch; "
+                'a program of your own must start under if __name__ == "__main__"'
             ) from error
         yield made
 

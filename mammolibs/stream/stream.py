@@ -5,16 +5,14 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
 
 from mammolibs.augment import Augment
 from mammolibs.errors import BadConfig, BadData
-from mammolibs.records import Batch, Position
+from mammolibs.records import Batch
 from mammolibs.shards import IndexEntry, Order, ShardIndex, check_hosts, open_index
 from mammolibs.storage import Store, open_store
 from mammolibs.stream.loading import load_in_thread, load_in_workers
@@ -39,8 +37,6 @@ class Stream:
     hosts, host: this process takes 1/hosts of each global batch. workers: processes that
     make batches, 0 for a thread. limit: in training only so many rows, evenly spread over the index; in evaluation the first. cache_bytes: decoded
     samples kept in memory, over all workers. Padding carries a real image, weight 0, row -1.
-
-    `wait_seconds` adds up how long callers have waited for batches.
 
     Raises BadFile for a missing or damaged index; BadConfig for options that do not go
     together; BadData where the samples differ in size or nothing is left to train on.
@@ -71,7 +67,6 @@ class Stream:
         self.shape = _common_shape(store, self.index)
         self.rows = len(self.index) if limit is None else min(limit, len(self.index))
         self.mode, self.seed, self.global_batch, self.workers = mode, seed, global_batch, workers
-        self.wait_seconds = 0.0
         self._limit = limit
         self._maker = BatchMaker(
             store=store,
@@ -107,10 +102,6 @@ class Stream:
             return self.index.data_hash
         return hashlib.sha256(self.index.data_hash.encode() + counts.astype("<i8").tobytes()).hexdigest()
 
-    def position(self, step: int) -> Position:
-        """What a checkpoint keeps of this stream."""
-        return Position(seed=self.seed, step=step, global_batch=self.global_batch)
-
     def batches(self, start_step: int = 0, stop_step: int | None = None) -> Iterator[Batch]:
         """The batches of start_step, start_step + 1, ... before stop_step.
 
@@ -122,19 +113,9 @@ class Stream:
         last = self.steps_per_pass if self.mode == "evaluate" else 2**62
         steps = range(start_step, last if stop_step is None else min(stop_step, last))
         if not self.workers:
-            return self._timed(load_in_thread(self._maker, steps))
+            return load_in_thread(self._maker, steps)
         share = SampleCache(limit_bytes=self._maker.cache.limit_bytes // self.workers)
-        return self._timed(load_in_workers(replace(self._maker, cache=share), steps, self.workers))
-
-    def _timed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        with closing(batches):
-            while True:
-                start = time.perf_counter()
-                batch = next(batches, None)
-                self.wait_seconds += time.perf_counter() - start
-                if batch is None:
-                    return
-                yield batch
+        return load_in_workers(replace(self._maker, cache=share), steps, self.workers)
 
     def _order(self, repeats: Repeats) -> Order:
         counts = _count_repeats(self.index, repeats)

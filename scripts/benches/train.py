@@ -50,11 +50,11 @@ class RandomBatches:
         return (self.batch for _ in range(start, stop))
 
 
-def make_stage(name: str, width: int, depth: int, norm: str) -> Any:
+def make_stage(name: str, width: int, depth: int, norm: str, shuffle: int) -> Any:
     if name == "resnet":
         return PatchStage(name="resnet", norm=norm)
     kinds = {"unet": UNetStage, "encoder": EncoderStage, "autoencoder": AutoencoderStage}
-    return kinds[name](width=width, depth=depth, norm=norm)
+    return kinds[name](width=width, depth=depth, norm=norm, shuffle=shuffle)
 
 
 class PlainLoop:
@@ -104,6 +104,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--stage", choices=STAGES, default="unet")
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--depth", type=int, default=5)
+    parser.add_argument("--shuffle", type=int, default=2, help="squares of that many pixels become channels first")
     parser.add_argument("--norm", choices=("group", "batch"), default="group")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--size", type=int, nargs=2, default=(256, 160), metavar=("ROWS", "COLUMNS"))
@@ -112,7 +113,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--rounds", type=int, default=5)
     flags = parser.parse_args(arguments)
     runtime = get_runtime(flags.precision)
-    stage = make_stage(flags.stage, flags.width, flags.depth, flags.norm)
+    stage = make_stage(flags.stage, flags.width, flags.depth, flags.norm, flags.shuffle)
     batches = RandomBatches(flags.batch, tuple(flags.size), runtime.hosts)
     ours, plain, waiting = measure(stage, runtime, batches, flags.steps, flags.rounds)
     parameters = sum(p.numel() for p in stage.build().parameters())

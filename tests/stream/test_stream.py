@@ -216,8 +216,6 @@ def test_training_goes_on_for_ever_and_batches_may_be_left_half_way(shards):
     batches = stream.batches()
     assert len(list(itertools.islice(batches, 50))) == 50
     batches.close()
-    assert stream.wait_seconds > 0
-    assert stream.position(50).step == 50
 
 
 def test_the_global_random_state_stays_untouched(shards):
