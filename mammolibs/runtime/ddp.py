@@ -12,6 +12,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from mammolibs.errors import RuntimeUnavailable
+from mammolibs.runtime.norms import join_norms
 from mammolibs.runtime.single import SingleRuntime
 
 _PATIENCE = timedelta(minutes=30)
@@ -54,7 +55,7 @@ class DdpRuntime(SingleRuntime):
         model = super().prepare(model)
         for tensor in [*model.parameters(), *model.buffers()]:
             dist.broadcast(tensor.detach(), src=0)
-        return model
+        return join_norms(model, _GlobalSum.apply)
 
     def global_sum(self, tensor: Tensor) -> Tensor:
         return _GlobalSum.apply(tensor)
