@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -63,6 +63,35 @@ class Draws:
         """The statistic in every round, float64 (rounds,), NaN where undefined."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.concatenate([statistic.evaluate(block) for block in self.blocks(statistic.patients)])
+
+
+def mean_over_folds(parts: Sequence[Statistic]) -> Statistic:
+    """The mean of a figure over folds, each computed inside its own fold, so that scores of different models never meet.
+
+    Folds where it cannot be computed are left out, and counted in `method`. The folds hold different patients.
+    """
+    usable = [part for part in parts if not part.problem]
+    patients = np.unique(np.concatenate([part.patients for part in parts]))
+    columns = [np.searchsorted(patients, part.patients) for part in usable]
+
+    def evaluate(weights: np.ndarray) -> np.ndarray:
+        values = np.stack([part.evaluate(weights[:, c]) for part, c in zip(usable, columns, strict=True)])
+        known = np.isfinite(values)
+        return np.where(known, values, 0).sum(axis=0) / known.sum(axis=0)
+
+    methods = "; ".join(dict.fromkeys(part.method for part in usable or parts))
+    note = "" if len(usable) == len(parts) else f", {len(parts) - len(usable)} folds without a figure left out"
+    return replace(
+        parts[0],
+        n=sum(part.n for part in usable),
+        events=sum(part.events for part in usable),
+        patients=patients,
+        independent=sum(part.independent for part in usable),
+        steps=sum(part.steps for part in usable),
+        evaluate=evaluate,
+        method=f"mean over {len(usable)} folds of: {methods}{note}",
+        problem="" if usable else parts[0].problem,
+    )
 
 
 def point(statistic: Statistic) -> float:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from mammolibs.errors import BadConfig, BadData
-from mammolibs.evaluate.bootstrap import ROUNDS, Draws, Statistic, difference, estimate
+from mammolibs.evaluate.bootstrap import ROUNDS, Draws, Statistic, difference, estimate, mean_over_folds
 from mammolibs.evaluate.detection import collect, lesion_sensitivity_statistic
 from mammolibs.evaluate.predictions import Prediction
 from mammolibs.evaluate.ranking import auc_statistic, sensitivity_statistic
@@ -153,22 +153,4 @@ def within_folds(predictions: Sequence[Prediction], metric: str) -> Statistic:
     """Mean of a figure over the folds, each computed inside its own fold: what pooling scores may hide or add."""
     build = metric_builder(metric)
     folds = sorted({p.fold for p in predictions})
-    parts = [build([p for p in predictions if p.fold == fold]) for fold in folds]
-    usable = [part for part in parts if not part.problem]
-    patients = np.unique(np.concatenate([part.patients for part in parts]))
-    columns = [np.searchsorted(patients, part.patients) for part in usable]
-    whole = build(predictions)
-
-    def evaluate(weights: np.ndarray) -> np.ndarray:
-        values = np.stack([part.evaluate(weights[:, c]) for part, c in zip(usable, columns, strict=True)])
-        known = np.isfinite(values)
-        return np.where(known, values, 0).sum(axis=0) / known.sum(axis=0)
-
-    note = "" if len(usable) == len(parts) else f", {len(parts) - len(usable)} folds without a figure left out"
-    return replace(
-        whole,
-        patients=patients,
-        evaluate=evaluate,
-        method=f"mean over {len(usable)} folds of: {whole.method}{note}",
-        problem="" if usable else parts[0].problem,
-    )
+    return mean_over_folds([build([p for p in predictions if p.fold == fold]) for fold in folds])

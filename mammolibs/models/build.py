@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -46,6 +47,7 @@ def describe(architecture: Mapping[str, Any] | None) -> str:
 def infer(state: Mapping[str, Tensor]) -> dict[str, Any] | None:
     """The description of the network that bare tensors belong to, from their names and shapes; None if unknown.
 
+    Where a square number of channels, above one, goes in and out, it is taken for one channel that is shuffled.
     A pretraining head of another make than ours leaves `out_features` out, and a ResNet of
     many classes has `classes`: such a description names the network but cannot be built.
     """
@@ -69,6 +71,11 @@ def _infer_encoder_family(state: Mapping[str, Tensor]) -> dict[str, Any]:
         joined = state[f"decoder.conv{depth - 1}.0.weight"].shape[1] == width * 2 ** (depth - 1)
         out_channels, last = state["decoder.conv.weight"].shape[:2]
         shared["head"] = "narrow" if last == out_channels else "wide"
+        side = math.isqrt(in_channels)
+        if in_channels == out_channels > 1 and side**2 == in_channels:
+            # As many channels in as out: one grey channel each, shuffled.
+            shared |= {"in_channels": 1, "shuffle": side}
+            out_channels = 1
         return {"name": "UNet" if joined else "Autoencoder", "out_channels": out_channels, **shared}
     if "head.2.weight" in state:
         shared["out_features"] = state["head.2.weight"].shape[0]

@@ -15,8 +15,8 @@ from mammolibs.models.parts import check_at_least, check_images
 class ResNet(nn.Module):
     """ResNet-18 (He et al. 2016) on patches; tensor names, and at width 64 shapes, are torchvision's.
 
-    norm "group" is for random weights, "batch" for weights that were trained with batch
-    norm, "frozen" the same with their statistics left as they are.
+    norm "group" or "batch" for random weights; for weights that were trained with batch norm
+    "batch", or "frozen" where their statistics are to stay as they are.
     forward: (B, in_channels, H, W), any size -> logits (B, 1).
     """
 

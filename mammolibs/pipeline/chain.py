@@ -14,7 +14,7 @@ from mammolibs.models.runs import weights_hash
 from mammolibs.pipeline.data import EXAMS, ROWS, make_data, make_fold_data, named_sources, open_run
 from mammolibs.pipeline.estimate import print_estimate
 from mammolibs.pipeline.evaluate_run import evaluate_run
-from mammolibs.pipeline.fold_report import write_fold_report
+from mammolibs.pipeline.fold_report import is_judged, write_fold_report
 from mammolibs.pipeline.options import AutoencoderOptions, EncoderOptions, PipelineEvalOptions, ResNetOptions, StageOptions, TrainOptions, UNetOptions
 from mammolibs.pipeline.presets import STAGES
 from mammolibs.pipeline.run import Run, local_folder, read_settings
@@ -22,6 +22,12 @@ from mammolibs.pipeline.summary import print_summary
 from mammolibs.pipeline.train_stage import train_stage
 from mammolibs.runtime import Runtime, get_runtime
 
+SCRIPTS = {
+    "encoder": "train/unet/encoder/train_encoder.py",
+    "autoencoder": "train/unet/autoencoder/train_autoencoder.py",
+    "unet": "train/unet/finetune.py",
+    "resnet": "train/resnet/train_resnet.py",
+}
 OPTIONS = {"encoder": EncoderOptions, "autoencoder": AutoencoderOptions, "unet": UNetOptions, "resnet": ResNetOptions}
 
 
@@ -108,7 +114,7 @@ def run_folds(folder: Path, options: TrainOptions, sources: list[tuple[str, str]
     for fold in range(options.folds):
         run = open_run(folder / "folds" / str(fold), options, sources, fold=fold)
         runs.append(run)
-        if (run.report / "report.json").is_file():
+        if is_judged(run):
             print(f"fold {fold + 1} of {options.folds}: finished before, skipped", flush=True)
             continue
         print(f"fold {fold + 1} of {options.folds}", flush=True)
@@ -131,10 +137,12 @@ def train_stages(run: Run, options: TrainOptions) -> None:
 
 
 def stale_parents(run: Run, name: str) -> str:
-    """A warning where a finished stage was made from other weights than the earlier stages' best of today, else ""."""
+    """A note where a finished stage was made from other weights than the earlier stages' best of today, else ""."""
     noted = run.settings.notes.get(name, {}).get("parents", {})
-    changed = [parent for parent, sha256 in noted.items() if (run.stage(parent) / "best.json").is_file() and weights_hash(run.stage(parent), "best") != sha256]
-    return f"; note: the best {' and '.join(changed)} is another one now, start this stage again with --pretrain no to use it" if changed else ""
+    own = [parent for parent in noted if parent != name and (run.stage(parent) / "best.json").is_file()]
+    changed = [parent for parent in own if weights_hash(run.stage(parent), "best") != noted[parent]]
+    again = f"python {SCRIPTS[name]} --run {run.folder} --pretrain no"
+    return f"; note: it was made from another {' and '.join(changed)} than the best one now; to make it anew: {again}" if changed else ""
 
 
 def stage_options(run: Run, name: str, options: TrainOptions) -> StageOptions:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mammolibs.catalog import (
-    Catalog, Skipped, fold_rows, format_tree, make_catalog, parse_source, read_catalog, write_catalog, write_skipped, write_split,
+    Catalog, Skipped, fold_rows, format_tree, make_catalog, parse_source, read_catalog, read_skipped, write_catalog, write_skipped, write_split,
 )
 from mammolibs.catalog.split import FRACTIONS
 from mammolibs.errors import BadConfig
@@ -52,7 +52,7 @@ def make_fold_data(run: Run, options: TrainOptions, sources: list[tuple[str, str
     rows = fold_rows(read_catalog(whole / "catalog.parquet"), folds=folds, fold=fold, seed=run.settings.seed)
     write_catalog(run.data / "catalog.parquet", rows)
     write_split(run.data / "split.json", rows, seed=run.settings.seed)
-    write_shards_of(run, options, Catalog(rows=rows))
+    write_shards_of(run, options, Catalog(rows=rows, skipped=read_skipped(whole / "skipped.csv")))
 
 
 def write_shards_of(run: Run, options: TrainOptions, catalog: Catalog) -> None:

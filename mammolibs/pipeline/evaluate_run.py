@@ -11,12 +11,13 @@ from mammolibs.models.weights import read_card
 from mammolibs.pipeline.evaluate_stage import write_stage_reports
 from mammolibs.pipeline.examples import report_examples
 from mammolibs.pipeline.facts import command_line, data_facts, runtime_facts
+from mammolibs.pipeline.image_values import VALUES_NAME, save_values, single_figures
 from mammolibs.pipeline.judge import OPERATING_NAME, Judge, Operating
 from mammolibs.pipeline.options import PipelineEvalOptions
 from mammolibs.pipeline.presets import STAGES
 from mammolibs.pipeline.provenance import provenance
 from mammolibs.pipeline.run import Run
-from mammolibs.pipeline.stage_figures import VALUES_NAME, pretraining_figures, pretraining_values, save_values
+from mammolibs.pipeline.stage_figures import pretraining_values
 from mammolibs.runtime import Runtime, get_runtime
 
 
@@ -27,15 +28,16 @@ def evaluate_run(options: PipelineEvalOptions) -> dict[str, Any]:
     """
     run = Run.open(options.run, preset_name=options.preset, seed=options.seed)
     runtime = get_runtime(precision=options.precision, seed=run.settings.seed, one_process=True)
-    judge, operating, predictions = judge_run(run, runtime, options.workers, {"unet": options.unet, "resnet": options.resnet})
+    iterations = {name: options.iter if own is None else own for name, own in (("unet", options.unet), ("resnet", options.resnet))}
+    judge, operating, predictions = judge_run(run, runtime, options.workers, iterations)
     values = pretraining_values(run, runtime)
     save_values(run.report / VALUES_NAME, values)
     examples = report_examples({judge.fold: (judge, operating)}, predictions)
-    made_by = provenance(run, judge.models, operating.thresholds)
+    made_by = provenance(run, judge.iterations, operating.thresholds)
     result = write_report(
         run.report,
         predictions=predictions,
-        stages=pretraining_figures(values),
+        stages=single_figures(values),
         data=data_facts(read_catalog(run.catalog), [run.data / "skipped.csv"], judge.skipped),
         runtime=runtime_facts(runtime),
         split_hash=made_by["split_hash"],

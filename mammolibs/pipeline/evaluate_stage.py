@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any, Mapping, Sequence
 
 from mammolibs.errors import BadConfig
-from mammolibs.evaluate import Draws
-from mammolibs.evaluate.bootstrap import estimate
+from mammolibs.evaluate import Draws, estimate
 from mammolibs.evaluate.examples import Example
 from mammolibs.evaluate.metrics import METRICS
 from mammolibs.evaluate.stage_report import stage_report, write_stage
-from mammolibs.models.runs import find_weights, weights_hash
+from mammolibs.models.runs import find_weights
 from mammolibs.pipeline.examples import report_examples
 from mammolibs.pipeline.judge import Judge
 from mammolibs.pipeline.options import EvalOptions
@@ -42,9 +41,9 @@ def pretraining_stage(run: Run, name: str, runtime: Runtime, options: EvalOption
     """Figures and plot of the encoder or the autoencoder."""
     iteration = "best" if options.iter is None else options.iter
     return {
-        "figures": {figure: values.estimate() for figure, values in stage_values(run, name, runtime, iteration).items()},
+        "figures": {figure: estimate(values.statistic()) for figure, values in stage_values(run, name, runtime, iteration).items()},
         "plot": pretraining_plot(run, name, runtime, iteration, SAMPLES),
-        "provenance": provenance(run, {name: weights_hash(run.stage(name), iteration)}),
+        "provenance": provenance(run, {name: options.iter}),
     }
 
 
@@ -58,16 +57,15 @@ def judged_stage(run: Run, name: str, runtime: Runtime, options: EvalOptions) ->
     return {
         "figures": {figure: estimate(build(predictions), draws) for figure, build in METRICS[name].items()},
         "samples": report_examples({judge.fold: (judge, operating)}, predictions, kinds=("example",)),
-        "provenance": provenance(run, judge.models, operating.thresholds),
+        "provenance": provenance(run, judge.iterations, operating.thresholds),
     }
 
 
 def write_stage_reports(run: Run, runtime: Runtime, report: Mapping[str, Any], examples: Sequence[Example]) -> None:
-    """evaluation.json and plot.png of every stage, from what the pipeline's evaluation found with the best weights of each."""
+    """evaluation.json and plot.png of every stage, from what the pipeline's evaluation found."""
     samples = [example for example in examples if example.kind == "example"]
     for name in ("unet", "resnet"):
         write_stage(run.stage(name), name, report[name], provenance=report["provenance"], samples=samples)
     for name in ("encoder", "autoencoder"):
         if report[name].keys() - {"split_hash"}:
-            made_by = provenance(run, {name: weights_hash(run.stage(name), "best")})
-            write_stage(run.stage(name), name, report[name], provenance=made_by, plot=pretraining_plot(run, name, runtime, "best", SAMPLES))
+            write_stage(run.stage(name), name, report[name], provenance=provenance(run, {name: None}), plot=pretraining_plot(run, name, runtime, "best", SAMPLES))

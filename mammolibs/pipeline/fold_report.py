@@ -11,11 +11,12 @@ from typing import Any, Sequence
 from mammolibs.catalog import read_catalog
 from mammolibs.errors import BadFile
 from mammolibs.evaluate import Threshold, read_predictions, write_predictions, write_report
+from mammolibs.models.runs import weights_hash
 from mammolibs.pipeline.examples import report_examples
 from mammolibs.pipeline.facts import command_line, data_facts, runtime_facts
+from mammolibs.pipeline.image_values import VALUES_NAME, fold_figures, read_values
 from mammolibs.pipeline.judge import OPERATING_NAME, Judge, Operating
 from mammolibs.pipeline.run import Run
-from mammolibs.pipeline.stage_figures import VALUES_NAME, pooled_values, pretraining_figures, read_values
 from mammolibs.runtime import Runtime
 
 
@@ -38,7 +39,7 @@ def write_fold_report(folder: Path, runs: Sequence[Run], runtime: Runtime, worke
     return write_report(
         folder / "report",
         predictions=predictions,
-        stages=pretraining_figures(pooled_values([read_values(run.report / VALUES_NAME) for run in runs])),
+        stages=fold_figures([read_values(run.report / VALUES_NAME) for run in runs]),
         data=data,
         runtime=runtime_facts(runtime),
         split_hash=split_hash,
@@ -55,10 +56,19 @@ def read_report(run: Run) -> dict[str, Any]:
     path = run.report / "report.json"
     try:
         report = json.loads(path.read_text())
-        report["provenance"]["split_hash"], report["data"]["skipped"]
+        report["provenance"]["split_hash"], report["provenance"]["weights_sha256"], report["data"]["skipped"]
         return report
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadFile(path, f"is damaged ({error})", f"make it again: python eval/pipeline_eval.py --run {run.folder}") from error
+
+
+def is_judged(run: Run) -> bool:
+    """True where the run was evaluated to the end, with the weights that are its best now: else its report says nothing of them."""
+    trained = [name for name in ("encoder", "autoencoder", "unet", "resnet") if (run.stage(name) / "best.json").is_file()]
+    if not (run.report / "report.json").is_file() or not all((run.stage(name) / "evaluation.json").is_file() for name in trained):
+        return False
+    best = {name: weights_hash(run.stage(name), "best") for name in ("unet", "resnet")}
+    return best == read_report(run)["provenance"]["weights_sha256"] == Operating.load(run.folder / OPERATING_NAME).models
 
 
 def fold_threshold(fold: int, threshold: Threshold) -> Threshold:

@@ -95,8 +95,9 @@ class EvalOptions(RunOptions):
 class PipelineEvalOptions(RunOptions):
     """eval/pipeline_eval.py"""
 
-    unet: int | None = option(None, "iteration of the U-Net (default its best)", parse=int, metavar="N")
-    resnet: int | None = option(None, "iteration of the ResNet (default its best)", parse=int, metavar="N")
+    iter: int | None = option(None, "iteration of both stages (default the best of each)", parse=int, metavar="N")
+    unet: int | None = option(None, "iteration of the U-Net (default --iter)", parse=int, metavar="N")
+    resnet: int | None = option(None, "iteration of the ResNet (default --iter)", parse=int, metavar="N")
 
 
 @dataclass(frozen=True, kw_only=True)

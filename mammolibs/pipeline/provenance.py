@@ -8,19 +8,25 @@ from typing import Any, Mapping
 
 from mammolibs.catalog import read_catalog, split_hash
 from mammolibs.evaluate import Threshold
+from mammolibs.models.runs import find_weights, weights_hash
 from mammolibs.pipeline.run import Run
 
 PACKAGES = ("mammolibs", "torch", "torch_xla", "torchvision", "numpy", "opencv-python-headless", "pydicom", "imagecodecs")
 
 
-def provenance(run: Run, weights_sha256: Mapping[str, str], thresholds: Mapping[str, Threshold] | None = None) -> dict[str, Any]:
-    """Contract, split, seed, weights by stage, thresholds by name and versions behind figures of this run."""
+def provenance(run: Run, iterations: Mapping[str, int | None], thresholds: Mapping[str, Threshold] | None = None) -> dict[str, Any]:
+    """Contract, split, seed, weights by stage, thresholds by name and versions behind figures of this run.
+
+    iterations: stage -> the iteration that was judged, None for the best.
+    """
+    which = {stage: "best" if iteration is None else iteration for stage, iteration in iterations.items()}
     return {
         "preset": run.settings.preset,
         "seed": run.settings.seed,
         "contract_hash": run.contract.hash(),
         "split_hash": split_hash(read_catalog(run.catalog)),
-        "weights_sha256": dict(weights_sha256),
+        "weights": {stage: find_weights(run.stage(stage), chosen).stem for stage, chosen in which.items()},
+        "weights_sha256": {stage: weights_hash(run.stage(stage), chosen) for stage, chosen in which.items()},
         "thresholds": {threshold.name: threshold.value for threshold in (thresholds or {}).values()},
         "versions": versions(),
     }

@@ -34,7 +34,7 @@ def get_runtime(precision: str = "auto", seed: int = 0, *, announce: bool = True
 
         runtime = SingleRuntime(precision)
     if one_process and runtime.hosts > 1:
-        raise BadConfig(f"this script runs in one process, {runtime.hosts} were started; start it by itself, and only the stage scripts with torchrun")
+        raise BadConfig(f"this script works in one process, {runtime.hosts} were started: start it on one host, without torchrun; the stage scripts run on several")
     runtime.seed(seed)
     if announce and runtime.is_main:
         print(describe(runtime), flush=True)

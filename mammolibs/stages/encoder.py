@@ -46,7 +46,7 @@ class EncoderStage:
         first, second, weights = self._embed(model, batches, runtime)
         spread = float(embedding_spread(first, weights))
         if spread < COLLAPSED and runtime.is_main:
-            print(f"encoder: all images have the same embedding (spread {spread:.1g}): it has collapsed; start again with a lower --lr", file=sys.stderr, flush=True)
+            print(f"encoder: all images have the same embedding (spread {spread:.1g}): it has collapsed; start again: train/unet/encoder/train_encoder.py --pretrain no with a lower --lr", file=sys.stderr, flush=True)
         return {
             "contrastive_loss": float(nt_xent(first, second, weights, temperature=self.temperature)),
             "retrieval_top1": float(retrieval_top1(first, second, weights)),

@@ -37,12 +37,11 @@ def compare_run(run: Path) -> dict[str, Any]:
 
     Raises BadConfig where the run has no predictions or no shards.
     """
-    ours = held_out_rows(read_run_predictions(run))
+    ours, made_by = held_out_rows(read_run_predictions(run)), read_provenance(run)
     folder = run / "folds" / "0" if (run / "folds" / "0").is_dir() else run
     theirs = baseline_predictions(read_samples(folder / "data" / "shards"), ours)
     known = {p.image_id for p in theirs}
     ours = [p for p in ours if p.image_id in known]
-    made_by = read_provenance(run)
     split_hash = made_by["split_hash"]
     result = {
         "pipeline": block({name: measure(ours, name) for name in COMPARED}, split_hash),
@@ -74,12 +73,11 @@ def compare_runs(run: Path, other: Path) -> dict[str, Any]:
 
 
 def read_run_predictions(run: Path) -> list[Prediction]:
-    """The run's predictions; those of its folds together where it has folds."""
-    folds = sorted((run / "folds").glob("*/report/predictions.parquet"), key=lambda path: int(path.parts[-3]))
-    whole = run / "report" / "predictions.parquet"
-    if not whole.is_file() and not folds:
-        raise BadConfig(f"{run}: no predictions here; make them: python eval/pipeline_eval.py --run {run}")
-    return read_predictions(whole) if whole.is_file() else [p for path in folds for p in read_predictions(path)]
+    """The run's predictions, those of all its folds where it has folds. Raises BadConfig where there are none."""
+    path = run / "report" / "predictions.parquet"
+    if not path.is_file():
+        raise BadConfig(f"{run}: no predictions here; make them: python eval/pipeline_eval.py --run {run}, or with folds: bash train/train.sh --run {run}")
+    return read_predictions(path)
 
 
 def read_samples(shards: Path) -> list[Sample]:

@@ -105,7 +105,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--depth", type=int, default=5)
     parser.add_argument("--shuffle", type=int, default=2, help="squares of that many pixels become channels first")
-    parser.add_argument("--norm", choices=("group", "batch"), default="group")
+    parser.add_argument("--norm", choices=("group", "batch"), default="batch")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--size", type=int, nargs=2, default=(256, 160), metavar=("ROWS", "COLUMNS"))
     parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")

@@ -13,6 +13,7 @@ from torch import nn
 from mammolibs.errors import BadConfig
 from mammolibs.losses import dice_bce
 from mammolibs.models import Autoencoder, Decoder, Encoder, PretrainEncoder, UNet, build
+from mammolibs.models.build import infer
 from mammolibs.models.resnet import ResNet
 
 SMALL = {"width": 4, "depth": 3}
@@ -184,6 +185,8 @@ def test_shuffled_networks_are_plain_ones_between_space_and_depth():
     with torch.no_grad():
         expected = nn.functional.pixel_shuffle(inner(nn.functional.pixel_unshuffle(images, 2)), 2)
         assert torch.equal(model(images), expected) and expected.shape == (2, 3, 32, 48)
+    grey = UNet(head="wide", shuffle=2, width=8, depth=3)
+    assert infer(grey.state_dict()) == grey.architecture
     with pytest.raises(BadConfig, match="divisible by 8; the nearest size is 32 x 40"):
         model(torch.rand(1, 2, 32, 42))
 

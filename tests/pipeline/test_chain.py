@@ -75,7 +75,7 @@ def test_a_finished_stage_of_older_parents_is_told(run_copy, capsys):
     capsys.readouterr()
     run_chain(TrainOptions(run=str(run_copy), workers=0))
     printed = capsys.readouterr().out
-    assert "resnet: finished before (2 iterations), skipped; note: the best unet is another one now" in printed
+    assert "resnet: finished before (2 iterations), skipped; note: it was made from another unet than the best one now" in printed
     assert "unet: finished before (1 iterations), skipped\n" in printed
 
 
@@ -194,6 +194,16 @@ def test_folds_give_one_report_over_all_patients(tmp_path, whole_run):
     assert len(result["thresholds"]) == sum(len(report["thresholds"]) for report in single)
     for stage, name in (("encoder", "retrieval_top1"), ("encoder", "linear_probe_auc"), ("autoencoder", "masked_error")):
         assert result[stage][name]["n"] == sum(report[stage][name]["n"] for report in single)
-    top1 = [(report["encoder"]["retrieval_top1"]["value"], report["encoder"]["retrieval_top1"]["n"]) for report in single]
-    assert result["encoder"]["retrieval_top1"]["value"] == pytest.approx(sum(v * n for v, n in top1) / sum(n for _, n in top1))
+        # Networks of different folds share no scale: the figure of each fold, then their mean.
+        assert result[stage][name]["value"] == pytest.approx(np.mean([report[stage][name]["value"] for report in single]))
     assert "figures/miss_1.png" in (folder / "report" / "report.md").read_text()
+
+    # A fold whose network was trained again is judged again, the others are not.
+    train_stage("unet", UNetOptions(run=str(folder / "folds" / "1"), pretrain="no", it=2, workers=0))
+    before = [(folder / "folds" / str(k) / "report" / "report.json").stat().st_mtime_ns for k in range(3)]
+    run_chain(TrainOptions(run=str(folder), workers=0))
+    after = [(folder / "folds" / str(k) / "report" / "report.json").stat().st_mtime_ns for k in range(3)]
+    assert [a > b for a, b in zip(after, before)] == [False, True, False]
+    best = load_weights(find_weights(folder / "folds" / "1" / "unet"))[1].weights_sha256
+    again = json.loads((folder / "report" / "report.json").read_text())
+    assert again["provenance"]["fold 1"]["weights_sha256"]["unet"] == best != result["provenance"]["fold 1"]["weights_sha256"]["unet"]
