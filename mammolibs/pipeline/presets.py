@@ -21,7 +21,9 @@ class StagePreset:
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """canvas: height, width in pixels. patch_px: side of a patch after scaling; patch_mm: before. shuffle: as in `Encoder`."""
+    """canvas: height, width in pixels. patch_px: side of a patch after scaling; patch_mm: before. shuffle: as in `Encoder`.
+    norm: of encoder, autoencoder and U-Net; patch_norm: of the ResNet.
+    """
 
     canvas: tuple[int, int]
     width: int
@@ -31,6 +33,7 @@ class Preset:
     patch_mm: float
     stages: dict[str, StagePreset]
     shuffle: int = 1
+    patch_norm: str = "group"
 
 
 PRESETS = {

@@ -79,7 +79,7 @@ def make_stage(name: str, run: Run) -> Any:
         return AutoencoderStage(**sizes)
     if name == "unet":
         return UNetStage(**sizes)
-    return PatchStage(name=name, norm=run.settings.notes.get(name, {}).get("norm", run.preset.norm))
+    return PatchStage(name=name, norm=run.settings.notes.get(name, {}).get("norm", run.preset.patch_norm))
 
 
 def first_weights(run: Run, name: str, options: StageOptions) -> Path | None:
