@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,7 @@ def build_sections(
     curves: list[Picture] = []
     for stage, entry in history.items():
         if runs := as_runs(entry):
-            curves += _picture(f"loss_{stage}.png", loss_figure(stage, runs), f"{stage}, from history.csv")
+            curves += _picture(f"loss_{_slug(stage)}.png", loss_figure(stage, runs), f"{stage}, from history.csv")
     return [
         parts.headline(result),
         parts.reading(result),
@@ -120,6 +121,11 @@ def build_sections(
         *parts.example_sections(examples, held_out),
         *parts.closing_sections(result),
     ]
+
+
+def _slug(name: str) -> str:
+    """The name as part of a file name: a Markdown link ends at a space."""
+    return "_".join(re.findall(r"[a-z0-9]+", name.lower()))
 
 
 def _picture(name: str, png: bytes | None, caption: str) -> list[Picture]:

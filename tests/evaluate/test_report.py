@@ -47,7 +47,7 @@ def written(tmp_path_factory, make_predictions):
         data={"synthetic": True, "splits": {"train": {"images": 5}}},
         runtime={"device": "cpu"},
         split_hash="abc123",
-        history={"unet": {"pretrained": folder / "history.csv", "from scratch": folder / "history.csv"}, "resnet": folder / "gone.csv"},
+        history={"unet": {"pretrained": folder / "history.csv", "from scratch": folder / "history.csv"}, "resnet": folder / "gone.csv", "U-Net, fold 0": folder / "history.csv"},
         examples=shown,
         thresholds=[Threshold(name="image_score", value=0.3, rule="90 % specificity")],
         comparisons={"simple measures": {"image_auc": paired_difference(rows, other, "image_auc", rounds=100)}},
@@ -111,7 +111,8 @@ def test_markdown_links_to_pictures_that_are_there(written):
     links = re.findall(r"\]\((figures/[^)]+)\)", (folder / "report.md").read_text())
     assert {"figures/roc.png", "figures/froc.png", "figures/calibration.png", "figures/loss_unet.png", "figures/miss_1.png"} <= set(links)
     assert all((folder / link).read_bytes().startswith(b"\x89PNG") for link in links)
-    assert "figures/loss_resnet.png" not in links
+    assert "figures/loss_resnet.png" not in links and "figures/loss_u_net_fold_0.png" in links
+    assert not any(" " in link for link in links)
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
