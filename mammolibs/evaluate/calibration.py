@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from mammolibs.evaluate.predictions import Region
+from mammolibs.evaluate.detection import is_located
+from mammolibs.evaluate.predictions import Prediction, Region
 
 FLOOR = 1e-4
+# Regions near certainty keep their order: float32 knows no probability nearer to 1 than this.
+REGION_FLOOR = 1e-7
 MINIMUM_EVENTS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """image score = sigmoid(intercept + sum of slopes x features); with no slopes the raw score passes unchanged.
+    """probability = sigmoid(intercept + sum of slopes x features); with no slopes the raw score passes unchanged.
 
     The slopes are never negative, so that calibration cannot turn a score upside down.
     """
@@ -50,9 +53,9 @@ class Calibration:
         return cls(**{**values, "features": tuple(values["features"]), "slopes": tuple(values["slopes"])})
 
 
-def logit(share: float) -> float:
-    """Log odds, with the share kept within FLOOR of 0 and 1."""
-    share = min(max(share, FLOOR), 1 - FLOOR)
+def logit(share: float, floor: float = FLOOR) -> float:
+    """Log odds, with the share kept within `floor` of 0 and 1."""
+    share = min(max(share, floor), 1 - floor)
     return math.log(share / (1 - share))
 
 
@@ -71,32 +74,64 @@ def region_features(regions: Sequence[Region]) -> tuple[float, float]:
 
 
 def fit_calibration(
-    features: np.ndarray, labels: np.ndarray, names: Sequence[str] = REGION_FEATURES, *, strength: float = 1.0
+    features: np.ndarray,
+    labels: np.ndarray,
+    names: Sequence[str] = REGION_FEATURES,
+    *,
+    strength: float = 1.0,
+    counted: str = "malignant validation images",
 ) -> Calibration:
     """Logistic regression with slopes >= 0 and a ridge of `strength` on standardised features.
 
-    features: float (n, f) of validation images; labels: int (n,), 1 malignant, 0 not, -1
-    passed over. Identity with the reason where either class has fewer than MINIMUM_EVENTS.
+    features: float (n, f) of validation images or regions; labels: int (n,), 1 an event, 0
+    none, -1 passed over. counted: what an event is, in words. Identity with the reason where
+    either class has fewer than MINIMUM_EVENTS.
     """
     features, labels = np.asarray(features, float), np.asarray(labels)
     features, labels = features[labels >= 0], labels[labels >= 0]
     events = int(labels.sum())
     facts = {"n": len(labels), "events": events}
     if min(events, len(labels) - events) < MINIMUM_EVENTS:
-        reason = f"{events} malignant and {len(labels) - events} other validation images, {MINIMUM_EVENTS} of each needed; raw scores kept"
+        reason = f"{events} {counted} and {len(labels) - events} others, {MINIMUM_EVENTS} of each needed; raw scores kept"
         return Calibration(reason=reason, **facts)
     mean, spread = features.mean(axis=0), features.std(axis=0)
     spread = np.where(spread > 1e-9, spread, 1.0)
     weights = _minimise((features - mean) / spread, labels, strength)
     slopes = weights[1:] / spread
     if not np.any(slopes > 1e-9):
-        return Calibration(reason="no feature ranks malignant validation images higher; raw scores kept", **facts)
+        return Calibration(reason=f"no feature ranks {counted} higher; raw scores kept", **facts)
     return Calibration(
         features=tuple(names),
         slopes=tuple(float(s) for s in slopes),
         intercept=float(weights[0] - slopes @ mean),
         **facts,
     )
+
+
+def fit_region_calibration(validation: Sequence[Prediction]) -> Calibration:
+    """From a region's probability to the share of such regions that hit a lesion (Platt 1999).
+
+    Fitted on the regions of validation images whose lesions are all known by place. Rising,
+    so that it leaves the order within a run as it is; runs and folds come onto one scale.
+    """
+    regions = [r for p in validation if is_located(p) for r in p.regions]
+    labels = np.array([int(r.hit >= 0) for r in regions])
+    return fit_calibration(_region_log_odds(regions), labels, ("logit_probability",), counted="validation regions on a lesion")
+
+
+def calibrate_regions(regions: Sequence[Region], calibration: Calibration) -> tuple[Region, ...]:
+    """The regions with calibrated `probability`, and `score` with it."""
+    if not regions:
+        return ()
+    values = calibration.apply(_region_log_odds(regions), np.array([r.probability for r in regions]))
+    return tuple(
+        replace(r, probability=float(p), score=float(p) * (1.0 if r.malignancy is None else r.malignancy))
+        for r, p in zip(regions, values, strict=True)
+    )
+
+
+def _region_log_odds(regions: Sequence[Region]) -> np.ndarray:
+    return np.array([logit(r.probability, REGION_FLOOR) for r in regions], float).reshape(-1, 1)
 
 
 def _minimise(x: np.ndarray, labels: np.ndarray, strength: float) -> np.ndarray:

@@ -28,7 +28,7 @@ def _is_share(value: float) -> bool:
 class Region:
     """One region that the pipeline proposes, in pixels of the original image.
 
-    probability: that it is a lesion; malignancy: that it is malignant, given that it is one,
+    probability: that it is a lesion, calibrated in a table of predictions; malignancy: that it is malignant, given that it is one,
     None where no second stage ran; both in [0, 1]. score: its part in the image score.
     box: x0, y0, x1, y1. hit: index into the image's `lesions`, -1 for a false positive.
     """
@@ -89,7 +89,7 @@ class Prediction:
     """What the pipeline says of one image, beside what is true of it.
 
     label: 1 malignant, 0 not malignant, -1 unknown. has_lesion: 1, 0, or -1 unknown.
-    image_score: calibrated probability of malignancy; raw_score: before calibration. dice,
+    image_score: calibrated probability of malignancy; raw_score: highest score of its regions. dice,
     iou: overlap with the lesion mask on the canvas at the threshold that was chosen on
     validation patients, None where the image has no lesion mask. height, width: of the
     original, in pixels. fold: -1 where there are none.

@@ -113,10 +113,12 @@ def read_source(path: Path, contract: Contract, spacing_mm: float | None) -> Sou
 
 def to_findings(source: Source, analysis: Analysis, operating: Operating, contract: Contract) -> Findings:
     """Findings above the region threshold, and the calibrated image score."""
+    regions = operating.calibrated(found_regions(analysis))
     return make_findings(
         analysis,
+        [region.probability for region in regions],
         source_file=str(source.path),
-        image_score=operating.image_score(found_regions(analysis)),
+        image_score=operating.image_score(regions),
         threshold=operating.thresholds["region"].value or 0.0,
         models=operating.models,
         contract_hash=contract.hash(),

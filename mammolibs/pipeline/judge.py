@@ -6,21 +6,21 @@ import json
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Iterator, Sequence
+from typing import Iterator, Sequence
 
 import numpy as np
 
 from mammolibs.catalog import read_catalog, split_hash
 from mammolibs.errors import BadConfig, BadFile, MammolibsError
 from mammolibs.evaluate import (
-    Calibration, DiceSweep, PatchScore, Prediction, Threshold, choose_mask_threshold, choose_region_threshold, choose_score_threshold,
-    fit_calibration, region_features,
+    Calibration, DiceSweep, PatchScore, Prediction, Region, Threshold, calibrate_regions, choose_mask_threshold, choose_region_threshold,
+    choose_score_threshold, fit_calibration, fit_region_calibration, region_features,
 )
 from mammolibs.imaging.pool import map_files
 from mammolibs.ingest import read_lesions, read_row
 from mammolibs.models import from_run
 from mammolibs.models.runs import weights_hash
-from mammolibs.pipeline.outcomes import PATCH_LABELS, as_prediction, lesion_truths, matched_regions, region_label
+from mammolibs.pipeline.outcomes import PATCH_LABELS, as_prediction, lesion_truths, matched_regions, raw_score, region_label
 from mammolibs.pipeline.progress import progress
 from mammolibs.pipeline.run import Run
 from mammolibs.pipeline.splits import check_cards, check_split
@@ -37,23 +37,31 @@ OPERATING_NAME = "operating.json"
 class Operating:
     """What was chosen on validation patients, and for which weights; `predict` applies it unchanged.
 
+    region_calibration: from the U-Net's word to the share of such regions that are lesions.
+    calibration: from the most suspicious region to the image score, fitted after the other.
     models: stage -> sha256 of its weights.
     """
 
+    region_calibration: Calibration
     calibration: Calibration
     thresholds: dict[str, Threshold]
     models: dict[str, str]
     contract_hash: str
     split_hash: str
 
-    def image_score(self, regions: Sequence[Any]) -> float:
-        """The calibrated probability that the image shows a malignant lesion."""
+    def calibrated(self, regions: Sequence[Region]) -> tuple[Region, ...]:
+        """The regions with probabilities that can be compared between runs and folds."""
+        return calibrate_regions(regions, self.region_calibration)
+
+    def image_score(self, regions: Sequence[Region]) -> float:
+        """The probability that the image shows a malignant lesion, of calibrated regions."""
         return float(self.calibration.apply(np.array([region_features(regions)]), raw_score(regions))[0])
 
     def save(self, path: Path) -> None:
         write_json(
             path,
             {
+                "region_calibration": self.region_calibration.to_dict(),
                 "calibration": self.calibration.to_dict(),
                 "thresholds": {name: t.to_dict() for name, t in self.thresholds.items()},
                 "models": self.models,
@@ -69,7 +77,8 @@ class Operating:
             raise BadConfig(f"{path.parent}: no operating points yet (trained, never evaluated); run: python eval/pipeline_eval.py --run {path.parent}")
         try:
             values = json.loads(path.read_text())
-            values["calibration"] = Calibration.from_dict(values["calibration"])
+            for name in ("region_calibration", "calibration"):
+                values[name] = Calibration.from_dict(values[name])
             values["thresholds"] = {name: Threshold(**t) for name, t in values["thresholds"].items()}
             return cls(**values)
         except (ValueError, TypeError, KeyError) as error:
@@ -122,7 +131,7 @@ class Judge:
         yield from zip(waiting, self.finder.analyse(waiting))
 
     def choose_operating_points(self) -> Operating:
-        """Mask, region and score thresholds and the calibration, on validation patients only.
+        """Mask, region and score thresholds and both calibrations, on validation patients only.
 
         Raises BadData or BadWeights where shards or weights were made under another split.
         """
@@ -132,11 +141,13 @@ class Judge:
         for _, analysis in self.analyses(self.rows("validation"), "validation patients"):
             if analysis.sample.mask is not None:
                 sweep.add(analysis.probability, analysis.sample.mask)
-            regions = matched_regions(analysis)
-            rows.append(as_prediction(analysis, image_score=raw_score(regions), raw_score=raw_score(regions), mask_threshold=0.5))
+            rows.append(as_prediction(analysis, matched_regions(analysis), mask_threshold=0.5))
+        region_calibration = fit_region_calibration(rows)
+        rows = [replace(r, regions=calibrate_regions(r.regions, region_calibration)) for r in rows]
         calibration = fit_calibration(np.array([region_features(r.regions) for r in rows]), np.array([r.label for r in rows]))
         operating = Operating(
-            calibration=calibration, thresholds={"mask": choose_mask_threshold(sweep), "region": choose_region_threshold(rows)},
+            region_calibration=region_calibration, calibration=calibration,
+            thresholds={"mask": choose_mask_threshold(sweep), "region": choose_region_threshold(rows)},
             models=self.models, contract_hash=self.run.contract.hash(), split_hash=split_hash(read_catalog(self.run.catalog)),
         )
         scored = [replace(r, image_score=operating.image_score(r.regions)) for r in rows]
@@ -146,16 +157,16 @@ class Judge:
         """One row per image of the split, sorted by image."""
         rows = []
         for prepared, analysis in self.analyses(self.rows(split), f"{split} patients"):
-            regions = matched_regions(analysis)
+            regions = operating.calibrated(matched_regions(analysis))
             rows.append(
                 as_prediction(
-                    analysis, image_score=operating.image_score(regions), raw_score=raw_score(regions), fold=self.fold,
+                    analysis, regions, image_score=operating.image_score(regions), fold=self.fold,
                     mask_threshold=operating.thresholds["mask"].value, patches=self._patches(prepared, analysis, regions),
                 )
             )
         return sorted(rows, key=lambda r: r.image_id)
 
-    def _patches(self, prepared: Prepared, analysis: Analysis, regions: Sequence[Any]) -> tuple[PatchScore, ...]:
+    def _patches(self, prepared: Prepared, analysis: Analysis, regions: Sequence[Region]) -> tuple[PatchScore, ...]:
         """What the second stage says of patches round true lesions and round the regions found."""
         if self.finder.resnet is None:
             return ()
@@ -175,11 +186,6 @@ def prepare_row(row: ImageRow, contract: Contract) -> Prepared:
     mammogram = read_row(row)
     raster = read_lesions(row, mammogram.pixels.shape)
     return prepare_both(mammogram, contract, mask=raster.mask, lesions=raster.lesions, row=row)
-
-
-def raw_score(regions: Sequence[Any]) -> float:
-    """Highest probability x malignancy; 0 where nothing was found."""
-    return max((r.score for r in regions), default=0.0)
 
 
 def _path(row: ImageRow) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Sequence
+
 from mammolibs.evaluate import LesionTruth, PatchScore, Prediction, Region, dice_iou, match_regions
 from mammolibs.evaluate.matching import lesion_box
 from mammolibs.predict import Analysis
@@ -70,10 +72,21 @@ def _touches(region: Region, side_px: float, truth: LesionTruth) -> bool:
     return abs(region.centre_x - (x0 + x1) / 2) < (side_px + x1 - x0) / 2 and abs(region.centre_y - (y0 + y1) / 2) < (side_px + y1 - y0) / 2
 
 
+def raw_score(regions: Sequence[Region]) -> float:
+    """Highest probability x malignancy; 0 where nothing was found."""
+    return max((r.score for r in regions), default=0.0)
+
+
 def as_prediction(
-    analysis: Analysis, *, image_score: float, raw_score: float, mask_threshold: float, fold: int = -1, patches: tuple[PatchScore, ...] = ()
+    analysis: Analysis,
+    regions: tuple[Region, ...],
+    *,
+    mask_threshold: float,
+    image_score: float | None = None,
+    fold: int = -1,
+    patches: tuple[PatchScore, ...] = (),
 ) -> Prediction:
-    """The row of the predictions table."""
+    """The row of the predictions table; the image score is the raw one where none is given."""
     sample = analysis.sample
     dice = iou = None
     if sample.mask is not None and sample.mask.any():
@@ -81,8 +94,8 @@ def as_prediction(
     return Prediction(
         image_id=sample.image_id, patient_id=sample.patient_id, exam_id=sample.exam_id, source=sample.source,
         laterality=sample.laterality, view=sample.view, split=sample.split, fold=fold, pathology=sample.pathology,
-        label=sample.label, has_lesion=sample.has_lesion, image_score=image_score, raw_score=raw_score,
-        regions=matched_regions(analysis), lesions=lesion_truths(sample), dice=dice, iou=iou,
+        label=sample.label, has_lesion=sample.has_lesion, raw_score=raw_score(regions),
+        image_score=raw_score(regions) if image_score is None else image_score, regions=regions, lesions=lesion_truths(sample), dice=dice, iou=iou,
         spacing_mm=sample.extra["spacing_mm"], height=sample.placement.original[0], width=sample.placement.original[1],
         patches=patches,
     )

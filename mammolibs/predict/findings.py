@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Sequence
+
 import cv2
 import numpy as np
 
@@ -14,6 +16,7 @@ FOUND, NOTHING = "regions found", "nothing found"
 
 def make_findings(
     analysis: Analysis,
+    probabilities: Sequence[float],
     *,
     source_file: str,
     image_score: float,
@@ -26,12 +29,13 @@ def make_findings(
 ) -> Findings:
     """All regions whose probability lies above `threshold`, strongest first. None of them is an outcome too.
 
+    probabilities: of each region of the analysis, calibrated.
     frame: which frame of a multi-frame file this is, in words; empty for a file of one.
     """
     sample = analysis.sample
     findings = []
-    for region, malignancy in zip(analysis.regions, analysis.malignancies, strict=True):
-        if region.probability <= threshold:
+    for region, probability, malignancy in zip(analysis.regions, probabilities, analysis.malignancies, strict=True):
+        if probability <= threshold:
             continue
         height, width = sample.placement.original
         outline = np.clip(to_original(np.array(region.outline), sample.placement), 0, (width - 1, height - 1))
@@ -42,9 +46,9 @@ def make_findings(
                 box=original_box(region.box, sample.placement),
                 centre=(float(centre[0]), float(centre[1])),
                 size_mm=None if spacing_mm is None else longest_side_px(outline, 1 / sample.placement.scale) * spacing_mm,
-                probability=min(region.probability, 1.0),
+                probability=probability,
                 malignancy=malignancy,
-                score=region.probability * malignancy,
+                score=probability * malignancy,
             )
         )
     return Findings(

@@ -15,7 +15,10 @@ from mammolibs.evaluate import (
     choose_mask_threshold,
     choose_region_threshold,
     choose_score_threshold,
+    calibrate_regions,
     fit_calibration,
+    fit_region_calibration,
+    measure,
     region_features,
 )
 from mammolibs.evaluate.calibration import brier_score, calibration_error, reliability
@@ -67,6 +70,55 @@ def test_nothing_found_has_the_lowest_features():
     strong = replace(weak, probability=0.9, score=0.6)
     assert region_features([]) < region_features([weak]) < region_features([weak, strong])
     assert region_features([weak, strong])[0] == pytest.approx(np.log(9))
+
+
+def boastful(rows, slope, shift):
+    """The same regions with other log odds of being a lesion, in the same order: a network too sure, or too shy."""
+
+    def said(p):
+        return float(1 / (1 + np.exp(-slope * np.log(p / (1 - p)) - shift)))
+
+    return [replace(r, regions=tuple(replace(x, probability=said(x.probability)) for x in r.regions)) for r in rows]
+
+
+def calibrated(rows, fitted):
+    return [replace(r, regions=calibrate_regions(r.regions, fitted)) for r in rows]
+
+
+def test_regions_of_two_folds_come_onto_one_scale(make_predictions):
+    validation = make_predictions(200, seed=1, split="validation")
+    rows = make_predictions(200, seed=2)
+    half = len(rows) // 2
+    honest = measure(rows, "lesion_sensitivity_at_1_fp").value
+    folds = [boastful(rows[:half], 4.0, 5.0), boastful(rows[half:], 0.5, -3.0)]
+    mixed = folds[0] + folds[1]
+    assert measure(mixed, "lesion_sensitivity_at_1_fp").value < honest - 0.1
+    fitted = [fit_region_calibration(boastful(validation, 4.0, 5.0)), fit_region_calibration(boastful(validation, 0.5, -3.0))]
+    mended = calibrated(folds[0], fitted[0]) + calibrated(folds[1], fitted[1])
+    assert measure(mended, "lesion_sensitivity_at_1_fp").value == pytest.approx(honest, abs=0.02)
+    regions = [x for r in mended for x in r.regions]
+    said, true = np.array([x.probability for x in regions]), np.array([x.hit >= 0 for x in regions])
+    assert calibration_error(said, true) < 0.04 < 0.1 < calibration_error(np.array([x.probability for r in mixed for x in r.regions]), true)
+
+
+def test_calibrated_regions_keep_their_order_and_carry_their_score(make_predictions):
+    rows = make_predictions(100, split="validation")
+    fitted = fit_region_calibration(rows)
+    box = (0, 0, 1, 1)
+    raw = tuple(Region(probability=p, malignancy=0.5, score=p / 2, centre_x=0, centre_y=0, box=box, area_px=1) for p in (1 - 1e-6, 1 - 1e-5, 0.6, 0.02))
+    after = calibrate_regions(raw, fitted)
+    assert [r.probability for r in after] == sorted({r.probability for r in after}, reverse=True)
+    assert all(r.score == r.probability * 0.5 for r in after)
+    assert calibrate_regions((), fitted) == ()
+
+
+def test_regions_of_unmarked_images_teach_nothing(make_predictions):
+    rows = make_predictions(100, split="validation")
+    unmarked = [replace(r, has_lesion=-1, lesions=(), regions=tuple(replace(x, hit=-1) for x in r.regions)) for r in make_predictions(50, seed=9, split="validation")]
+    assert fit_region_calibration(rows + unmarked) == fit_region_calibration(rows)
+    too_few = fit_region_calibration(unmarked)
+    assert too_few.is_identity and "0 validation regions on a lesion" in too_few.reason
+    assert calibrate_regions(rows[0].regions, too_few) == rows[0].regions
 
 
 def test_reliability_bins_hold_every_image_once():
