@@ -115,7 +115,7 @@ def begin(
             _load(averaged, state["averaged"], folder)
     model.train()
     run = Run(
-        runtime=runtime, folder=folder, facts=facts, leg=_leg(train, options, start, state, at), step=at[1], why="",
+        runtime=runtime, folder=folder, facts=facts, leg=_leg(runtime, train, options, start, state, at), step=at[1], why="",
         model=model, averaged=averaged, optimizer=optimizer, pending={},
     )  # fmt: skip
     if start.mode == "resume":
@@ -149,10 +149,8 @@ def _source(folder: Path, facts: dict, start: Start) -> tuple[dict | None, dict 
     return None, weights, (start.iteration, card.steps)
 
 
-def _leg(train: TrainStream, options: FitOptions, start: Start, state: dict | None, at: tuple[int, int]) -> Leg:
-    if start.mode == "resume":
-        return Leg(**state["leg"])
-    return Leg(
+def _leg(runtime: Runtime, train: TrainStream, options: FitOptions, start: Start, state: dict | None, at: tuple[int, int]) -> Leg:
+    asked = Leg(
         start_iteration=at[0],
         start_step=at[1],
         iterations=options.iterations,
@@ -160,6 +158,15 @@ def _leg(train: TrainStream, options: FitOptions, start: Start, state: dict | No
         learning_rate=options.learning_rate,
         warmup_steps=options.warmup_steps,
     )
+    return _planned(runtime, Leg(**state["leg"]), asked) if start.mode == "resume" else asked
+
+
+def _planned(runtime: Runtime, leg: Leg, asked: Leg) -> Leg:
+    """The interrupted leg as it was planned: another length or rate half way would make another schedule of it. Says so."""
+    plans = [f"{x.iterations} iterations of {x.steps_per_iteration} steps at {x.learning_rate:g}" for x in (leg, asked)]
+    if plans[0] != plans[1]:
+        _say(runtime, f"Goes on with the interrupted plan, {plans[0]}, not {plans[1]}; --pretrain no or --pretrain N makes a new one")
+    return leg
 
 
 def _load(model: nn.Module, tensors: dict[str, Any], where: Path) -> None:

@@ -27,21 +27,20 @@ def ingest_images(
     codec: str = "blosc2",
     skip_share: float = DEFAULT_SKIP_SHARE,
     progress: bool = True,
-    again: bool = False,
 ) -> IngestReport:
     """Write `<folder>/<split>/` for every split that has rows; returns what was written and what was skipped.
 
     Each image is read, prepared and written once, in a pool that outlives a dead or hung
-    worker; memory holds a few images, and the samples that wait for a slow one. Same rows, files and contract, same bytes; where they
-    are there already nothing is done, unless `again`. An image that cannot be used is
-    skipped with its reason.
+    worker; memory holds a few images, and the samples that wait for a slow one. Same rows,
+    files and contract, same bytes; where they are there already nothing is done. An image
+    that cannot be used is skipped with its reason.
 
     Raises BadData for rows without a split, with two of one id, and where more than
     `skip_share` of them had to be skipped.
     """
     check_rows(rows)
     key = fingerprint(rows, contract, lanes, codec)
-    earlier = None if again else earlier_report(folder, key)
+    earlier = earlier_report(folder, key)
     if earlier:
         return earlier
     return write_splits(

@@ -84,7 +84,6 @@ def ingest_patches(
     codec: str = "blosc2",
     skip_share: float = DEFAULT_SKIP_SHARE,
     progress: bool = True,
-    again: bool = False,
 ) -> IngestReport:
     """Write `<folder>/<split>/` with one sample per request; as `ingest_images`, which see.
 
@@ -96,7 +95,7 @@ def ingest_patches(
     jobs = _jobs(requests)
     check_rows([job.row for job in jobs])
     key = fingerprint([job.row for job in jobs], contract, lanes, codec, _requests_hash(jobs))
-    earlier = None if again else earlier_report(folder, key)
+    earlier = earlier_report(folder, key)
     if earlier:
         return earlier
     return write_splits(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from mammolibs.augment import Augment
 from mammolibs.evaluate.panels import panel_plot
 from mammolibs.models import from_run
 from mammolibs.pipeline.run import Run
-from mammolibs.pipeline.train_stage import augmentation, make_stage
+from mammolibs.pipeline.train_stage import make_stage
 from mammolibs.runtime import Runtime
 from mammolibs.stream import Stream
 
@@ -20,7 +21,7 @@ def pretraining_plot(run: Run, name: str, runtime: Runtime, iteration: int | str
     model = runtime.prepare(from_run(run.stage(name), iteration)).eval()
     stream = Stream(
         run.shards("test"), global_batch=count * runtime.world, mode="evaluate", seed=run.settings.seed, views=stage.views,
-        augment=augmentation(name) if stage.views == "two" else None,
+        augment=Augment() if stage.views == "two" else None,
     )
     batch = next(iter(runtime.feed(stream.batches(0, 1))))
     with torch.no_grad(), runtime.autocast():

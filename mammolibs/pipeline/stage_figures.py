@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from mammolibs.augment import Augment
 from mammolibs.evaluate.probe import linear_probe
 from mammolibs.models import from_run
 from mammolibs.pipeline.image_values import ImageValues, Values
 from mammolibs.pipeline.run import Run
-from mammolibs.pipeline.train_stage import VALIDATION_BATCH, augmentation, make_stage
+from mammolibs.pipeline.train_stage import VALIDATION_BATCH, make_stage
 from mammolibs.runtime import Runtime
 from mammolibs.stream import Stream
 
@@ -26,7 +27,7 @@ def stage_values(run: Run, name: str, runtime: Runtime, iteration: int | str = "
     """One self-supervised stage: a value per held-out image of each of its figures; for the encoder those of a linear probe too."""
     stage = make_stage(name, run)
     model = runtime.prepare(from_run(run.stage(name), iteration)).eval()
-    stream = split_stream(run, "test", runtime, stage.views, augmentation(name) if stage.views == "two" else None)
+    stream = split_stream(run, "test", runtime, stage.views, Augment() if stage.views == "two" else None)
     with torch.no_grad(), runtime.autocast():
         values = stage.per_image(model, stream.batches(), runtime)
     patients = tuple(stream.index.text["patient_id"])

@@ -122,7 +122,7 @@ def open_streams(run: Run, stage: Any, options: StageOptions, runtime: Runtime) 
         run.shards("train", kind),
         global_batch=global_batch(run, stage.name, options),
         repeats=REPEATS.get(stage.name),
-        augment=augmentation(stage.name),
+        augment=Augment(),
         workers=options.workers,
         limit=options.limit,
         **common,
@@ -131,7 +131,7 @@ def open_streams(run: Run, stage: Any, options: StageOptions, runtime: Runtime) 
         run.shards("validation", kind),
         global_batch=VALIDATION_BATCH * runtime.world,
         mode="evaluate",
-        augment=augmentation(stage.name) if stage.views == "two" else None,
+        augment=Augment() if stage.views == "two" else None,
         **common,
     )
     for stream in (train, validation):
@@ -143,11 +143,6 @@ def open_streams(run: Run, stage: Any, options: StageOptions, runtime: Runtime) 
 def global_batch(run: Run, name: str, options: StageOptions) -> int:
     """The flag's, else the preset's."""
     return options.batch or run.preset.stages[name].batch
-
-
-def augmentation(name: str) -> Augment:
-    """What the training rows of a stage go through."""
-    return Augment()
 
 
 def fit_options(run: Run, name: str, options: StageOptions) -> FitOptions:

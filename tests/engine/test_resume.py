@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+from dataclasses import replace
 
 import pytest
 import torch
@@ -69,18 +70,27 @@ def test_a_stopped_run_goes_on_to_the_same_bits(tmp_path, whole, number):
     assert progress(tmp_path).why == "planned"
 
 
+def test_another_plan_half_way_is_told_and_not_taken(tmp_path, whole, capsys):
+    with pytest.raises(RunInterrupted):
+        train(tmp_path, stream=StopAt(4, signal.SIGTERM))
+    capsys.readouterr()
+    result = train(tmp_path, Start.resume(), options=replace(OPTIONS, iterations=7))
+    assert "interrupted plan, 4 iterations of 2 steps at 0.01, not 7 iterations" in capsys.readouterr().out
+    assert digest(result) == whole[0]
+
+
 @pytest.mark.parametrize("save", [2, 4, 7])
 def test_a_run_killed_inside_a_save_goes_on_to_the_same_bits(tmp_path, whole, save):
     child = os.fork()
     if not child:
         saves = iter(range(1000))
 
-        def replace(source, target, really=os.replace):
+        def renamed(source, target, really=os.replace):
             if str(target).endswith(".pt") and next(saves) == save:
                 os.kill(os.getpid(), signal.SIGKILL)
             really(source, target)
 
-        store.os.replace = replace
+        store.os.replace = renamed
         train(tmp_path)
         os._exit(1)
     assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
