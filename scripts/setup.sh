@@ -14,7 +14,11 @@ mammolibs_setup() {
         python="$root/.venv/bin/python"
         stamp="$root/.venv/.mammolibs-setup"
     else
-        python="$(command -v python || command -v python3)"
+        python="$(command -v python || command -v python3 || true)"
+        if [ -z "$python" ] || ! mammolibs_fits "$python"; then
+            echo "--no-venv: the active Python (${python:-none}) is not 3.11 or 3.12; activate an environment that has one, or leave the flag out" >&2
+            return 2
+        fi
         stamp="$("$python" -c 'import sys; print(sys.prefix)')/.mammolibs-setup"
     fi
     export MAMMOLIBS_PYTHON="$python"
@@ -49,10 +53,14 @@ mammolibs_setup() {
     echo "Set up. To use the scripts by hand: source .venv/bin/activate"
 }
 
+mammolibs_fits() {
+    "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null
+}
+
 mammolibs_base_python() {
     local candidate
     for candidate in python3.11 python3.12 python3 python; do
-        if command -v "$candidate" >/dev/null && "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; then
+        if command -v "$candidate" >/dev/null && mammolibs_fits "$candidate"; then
             command -v "$candidate"
             return 0
         fi
