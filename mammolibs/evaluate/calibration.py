@@ -13,18 +13,22 @@ from mammolibs.evaluate.detection import is_located
 from mammolibs.evaluate.predictions import Prediction, Region
 
 FLOOR = 1e-4
-# Regions near certainty keep their order: float32 knows no probability nearer to 1 than this.
-REGION_FLOOR = 1e-7
+# Raw values near certainty keep their order: float32 knows no probability nearer to 1 than this.
+RAW_FLOOR = 1e-7
 MINIMUM_EVENTS = 3
+RAW = ("logit_raw",)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """probability = sigmoid(intercept + sum of slopes x features); with no slopes the raw score passes unchanged.
+    """probability = sigmoid(intercept + sum of slopes x features); with no slopes the raw value passes unchanged.
 
     The slopes are never negative, so that calibration cannot turn a score upside down.
+    Where features is RAW, the one feature is the log odds of the raw value. name: what is
+    calibrated. n, events: what it was fitted on. reason: why it is less than a full fit.
     """
 
+    name: str = ""
     features: tuple[str, ...] = ()
     slopes: tuple[float, ...] = ()
     intercept: float = 0.0
@@ -36,17 +40,15 @@ class Calibration:
     def is_identity(self) -> bool:
         return not self.slopes
 
-    def apply(self, features: np.ndarray, raw: np.ndarray | float | None = None) -> np.ndarray:
-        """Probabilities float (n,) for features float (n, f); `raw` (n,) is what the identity gives back."""
+    def apply(self, features: np.ndarray, raw: np.ndarray) -> np.ndarray:
+        """Probabilities float (n,) of what has these features, float (n, f), and raw values in [0, 1], float (n,)."""
         if self.is_identity:
-            if raw is None:
-                raise ValueError("an identity calibration needs the raw scores")
-            return np.clip(np.atleast_1d(np.asarray(raw, float)), 0.0, 1.0)
-        z = self.intercept + np.atleast_2d(features) @ np.asarray(self.slopes)
-        return 1 / (1 + np.exp(-z))
+            return np.clip(np.asarray(raw, float), 0.0, 1.0)
+        columns = _raw_log_odds(raw)[:, None] if self.features == RAW else np.asarray(features, float)
+        return 1 / (1 + np.exp(-self.intercept - columns @ np.asarray(self.slopes)))
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return asdict(self) | {"features": list(self.features), "slopes": list(self.slopes)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Calibration:
@@ -75,37 +77,55 @@ def region_features(regions: Sequence[Region]) -> tuple[float, float]:
 
 def fit_calibration(
     features: np.ndarray,
+    raw: np.ndarray,
     labels: np.ndarray,
     names: Sequence[str] = REGION_FEATURES,
     *,
     strength: float = 1.0,
+    name: str = "image score",
     counted: str = "malignant validation images",
 ) -> Calibration:
     """Logistic regression with slopes >= 0 and a ridge of `strength` on standardised features.
 
-    features: float (n, f) of validation images or regions; labels: int (n,), 1 an event, 0
-    none, -1 passed over. counted: what an event is, in words. Identity with the reason where
-    either class has fewer than MINIMUM_EVENTS.
+    features: float (n, f) of validation images or regions; raw: their raw values, float (n,)
+    in [0, 1]; labels: int (n,), 1 an event, 0 none, -1 passed over. counted: what an event
+    is, in words. Where either class has fewer than MINIMUM_EVENTS, or no feature ranks the
+    events higher, the raw values keep their order and are shifted to the share of events;
+    where nothing is labelled they pass as they are. The reason says so.
     """
-    features, labels = np.asarray(features, float), np.asarray(labels)
-    features, labels = features[labels >= 0], labels[labels >= 0]
+    known = np.asarray(labels) >= 0
+    features, raw, labels = np.asarray(features, float)[known], np.asarray(raw, float)[known], np.asarray(labels)[known]
     events = int(labels.sum())
-    facts = {"n": len(labels), "events": events}
+    facts = {"name": name, "n": len(labels), "events": events}
     if min(events, len(labels) - events) < MINIMUM_EVENTS:
-        reason = f"{events} {counted} and {len(labels) - events} others, {MINIMUM_EVENTS} of each needed; raw scores kept"
-        return Calibration(reason=reason, **facts)
+        return _shifted(raw, f"{events} {counted} and {len(labels) - events} others, {MINIMUM_EVENTS} of each needed", facts)
     mean, spread = features.mean(axis=0), features.std(axis=0)
     spread = np.where(spread > 1e-9, spread, 1.0)
     weights = _minimise((features - mean) / spread, labels, strength)
     slopes = weights[1:] / spread
     if not np.any(slopes > 1e-9):
-        return Calibration(reason=f"no feature ranks {counted} higher; raw scores kept", **facts)
+        return _shifted(raw, f"no feature ranks {counted} higher", facts)
     return Calibration(
         features=tuple(names),
         slopes=tuple(float(s) for s in slopes),
         intercept=float(weights[0] - slopes @ mean),
         **facts,
     )
+
+
+def _shifted(raw: np.ndarray, reason: str, facts: dict[str, Any]) -> Calibration:
+    """Calibration in the large (Steyerberg 2019): one step in log odds, so that the mean is the share of events.
+
+    Half an event and half a non-event are added, so that the step is finite.
+    """
+    from scipy.optimize import brentq
+
+    if not len(raw):
+        return Calibration(reason=f"{reason}; raw scores kept", **facts)
+    odds = _raw_log_odds(raw)
+    share = (facts["events"] + 0.5) / (len(raw) + 1)
+    step = brentq(lambda b: float(np.mean(1 / (1 + np.exp(-b - odds)))) - share, -40, 40)
+    return Calibration(features=RAW, slopes=(1.0,), intercept=float(step), reason=f"{reason}; raw scores shifted to the share of events", **facts)
 
 
 def fit_region_calibration(validation: Sequence[Prediction]) -> Calibration:
@@ -115,23 +135,24 @@ def fit_region_calibration(validation: Sequence[Prediction]) -> Calibration:
     so that it leaves the order within a run as it is; runs and folds come onto one scale.
     """
     regions = [r for p in validation if is_located(p) for r in p.regions]
-    labels = np.array([int(r.hit >= 0) for r in regions])
-    return fit_calibration(_region_log_odds(regions), labels, ("logit_probability",), counted="validation regions on a lesion")
+    raw, labels = np.array([r.probability for r in regions]), np.array([int(r.hit >= 0) for r in regions])
+    return fit_calibration(_raw_log_odds(raw)[:, None], raw, labels, RAW, name="region probability", counted="validation regions on a lesion")
 
 
 def calibrate_regions(regions: Sequence[Region], calibration: Calibration) -> tuple[Region, ...]:
     """The regions with calibrated `probability`, and `score` with it."""
     if not regions:
         return ()
-    values = calibration.apply(_region_log_odds(regions), np.array([r.probability for r in regions]))
+    raw = np.array([r.probability for r in regions])
+    values = calibration.apply(_raw_log_odds(raw)[:, None], raw)
     return tuple(
         replace(r, probability=float(p), score=float(p) * (1.0 if r.malignancy is None else r.malignancy))
         for r, p in zip(regions, values, strict=True)
     )
 
 
-def _region_log_odds(regions: Sequence[Region]) -> np.ndarray:
-    return np.array([logit(r.probability, REGION_FLOOR) for r in regions], float).reshape(-1, 1)
+def _raw_log_odds(raw: np.ndarray) -> np.ndarray:
+    return np.array([logit(float(value), RAW_FLOOR) for value in raw], float)
 
 
 def _minimise(x: np.ndarray, labels: np.ndarray, strength: float) -> np.ndarray:

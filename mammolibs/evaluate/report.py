@@ -10,6 +10,7 @@ from typing import Any
 from mammolibs.evaluate import figures as plots
 from mammolibs.evaluate import sections as parts
 from mammolibs.evaluate.bootstrap import ROUNDS, Draws, estimate
+from mammolibs.evaluate.calibration import Calibration
 from mammolibs.evaluate.curves import HistoryFiles, as_runs, loss_figure
 from mammolibs.evaluate.document import Picture, pictures_of, to_html, to_markdown
 from mammolibs.evaluate.examples import Example
@@ -36,6 +37,7 @@ def write_report(
     history: HistoryFiles | None = None,
     examples: Sequence[Example] = (),
     thresholds: Sequence[Threshold] = (),
+    calibrations: Sequence[Calibration] = (),
     comparisons: Mapping[str, Figures] | None = None,
     command: str = "",
     title: str = "Mammography pipeline: evaluation",
@@ -46,8 +48,9 @@ def write_report(
 
     predictions: all rows; the figures use those of split "test". stages: further figures of
     each stage by name. data, runtime: facts, JSON types; data["synthetic"] true, or "synthetic"
-    among data["truth"], where any of it is. provenance: what made the figures (weights, contract, thresholds, versions). history: stage -> history.csv, or name of the run -> history.csv. comparisons:
-    what was compared with -> figure -> paired difference (`paired_difference`).
+    among data["truth"], where any of it is. provenance: what made the figures (weights, contract,
+    thresholds, versions). history: stage -> history.csv, or name of the run -> history.csv.
+    comparisons: what was compared with -> figure -> paired difference (`paired_difference`).
 
     Raises BadData where a patient is held out and not held out in one fold.
     """
@@ -58,7 +61,8 @@ def write_report(
     if comparisons:
         result["comparisons"] = {name: block(values, split_hash) for name, values in comparisons.items()}
     result["data"] = {**data, "held_out": held_out_counts(predictions, held_out), "split_hash": split_hash}
-    result |= {"runtime": dict(runtime), "provenance": dict(provenance or {}), "thresholds": [t.to_dict() for t in thresholds], "command": command, "disclaimer": DISCLAIMER}
+    result |= {"runtime": dict(runtime), "provenance": dict(provenance or {}), "command": command, "disclaimer": DISCLAIMER}
+    result |= {"thresholds": [t.to_dict() for t in thresholds], "calibrations": [c.to_dict() for c in calibrations]}
     sections = build_sections(result, held_out, draws, history or {}, examples)
     lead = f"Intervals: 95 %, {rounds} bootstrap rounds over whole patients, seed {seed}. Split {split_hash or 'not ours'}."
     for picture in pictures_of(sections):

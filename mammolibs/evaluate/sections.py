@@ -167,12 +167,18 @@ def closing_sections(result: Mapping[str, Any]) -> list[Section]:
     )  # fmt: skip
     head = ("threshold", "value", "rule", "reached on validation", "n (events)", "note")
     chosen: tuple[Item, ...] = (Table(head, rows),) if rows else (Text("None was chosen.", "note"),)
+    fits = tuple(
+        (c["name"], ", ".join(f"{slope:.2f} x {name.replace('_', ' ')}" for name, slope in zip(c["features"], c["slopes"])) or "none",
+         f"{c['n']} ({c['events']})", c["reason"])
+        for c in result["calibrations"]
+    )  # fmt: skip
+    scales: tuple[Item, ...] = (Table(("calibrated", "by", "n (events)", "note"), fits),) if fits else ()
     made_by = [Table((name, ""), tuple(flatten(result[name]))) for name in ("runtime", "provenance") if result[name]]
     methods = dict.fromkeys(f"{name_of(n)}: {v['method']}" for b in ("pipeline", "unet", "resnet") for n, v in result[b].items() if is_figure(v))
     again: list[Item] = [Text(result["command"] or "command not recorded", "command")]
     again.append(Text("Every figure is computed from predictions.parquet, which lies beside this report; report.json holds the same figures.", "note"))
     return [
-        Section("Thresholds", chosen),
+        Section("Chosen on validation patients", (*chosen, *scales)),
         Section("How each figure is computed", tuple(Text(m, "note") for m in methods)),
         Section("How to make it again", (*again, *made_by)),
         Section("Not a medical device", (Text(f"{DISCLAIMER} It must not be used to decide about anybody's care."),)),

@@ -45,6 +45,7 @@ def evaluate_run(options: PipelineEvalOptions) -> dict[str, Any]:
         history=histories(run),
         examples=examples,
         thresholds=list(operating.thresholds.values()),
+        calibrations=[operating.region_calibration, operating.calibration],
         command=command_line(),
     )
     write_stage_reports(run, runtime, result, examples)

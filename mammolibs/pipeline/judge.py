@@ -55,7 +55,7 @@ class Operating:
 
     def image_score(self, regions: Sequence[Region]) -> float:
         """The probability that the image shows a malignant lesion, of calibrated regions."""
-        return float(self.calibration.apply(np.array([region_features(regions)]), raw_score(regions))[0])
+        return float(self.calibration.apply(np.array([region_features(regions)]), np.array([raw_score(regions)]))[0])
 
     def save(self, path: Path) -> None:
         write_json(
@@ -144,7 +144,9 @@ class Judge:
             rows.append(as_prediction(analysis, matched_regions(analysis), mask_threshold=0.5))
         region_calibration = fit_region_calibration(rows)
         rows = [replace(r, regions=calibrate_regions(r.regions, region_calibration)) for r in rows]
-        calibration = fit_calibration(np.array([region_features(r.regions) for r in rows]), np.array([r.label for r in rows]))
+        calibration = fit_calibration(
+            np.array([region_features(r.regions) for r in rows]), np.array([raw_score(r.regions) for r in rows]), np.array([r.label for r in rows])
+        )
         operating = Operating(
             region_calibration=region_calibration, calibration=calibration,
             thresholds={"mask": choose_mask_threshold(sweep), "region": choose_region_threshold(rows)},

@@ -24,6 +24,9 @@ from mammolibs.evaluate import (
 from mammolibs.evaluate.calibration import brier_score, calibration_error, reliability
 
 
+RAW = np.full(400, 0.5)
+
+
 def made(n=400, seed=0):
     rng = np.random.default_rng(seed)
     features = rng.normal(size=(n, 2)) * [2.0, 0.5]
@@ -35,16 +38,16 @@ def test_calibration_equals_sklearn_where_slopes_are_positive():
     features, labels = made()
     spread = features.std(axis=0)
     theirs = LogisticRegression(C=1.0, tol=1e-8).fit(features / spread, labels)
-    ours = fit_calibration(features, labels)
-    np.testing.assert_allclose(ours.apply(features), theirs.predict_proba(features / spread)[:, 1], atol=1e-3)
+    ours = fit_calibration(features, RAW, labels)
+    np.testing.assert_allclose(ours.apply(features, RAW), theirs.predict_proba(features / spread)[:, 1], atol=1e-3)
 
 
 def test_calibration_survives_json_and_is_calibrated():
     features, labels = made(4000)
-    fitted = fit_calibration(features, labels)
+    fitted = fit_calibration(features, np.full(4000, 0.5), labels)
     again = Calibration.from_dict(json.loads(json.dumps(fitted.to_dict())))
     assert again == fitted
-    scores = again.apply(features)
+    scores = again.apply(features, np.full(4000, 0.5))
     assert abs(scores.mean() - labels.mean()) < 0.005
     assert calibration_error(scores, labels) < 0.03
     assert brier_score(scores, labels) < labels.mean() * (1 - labels.mean())
@@ -52,16 +55,33 @@ def test_calibration_survives_json_and_is_calibrated():
 
 def test_calibration_never_turns_a_score_upside_down():
     features, labels = made()
-    fitted = fit_calibration(features * [1, -5], labels)
+    fitted = fit_calibration(features * [1, -5], RAW, labels)
     assert fitted.slopes[0] > 0 and fitted.slopes[1] == 0.0
-    assert "no feature" in fit_calibration(-features, labels).reason
+    assert "no feature" in fit_calibration(-features, RAW, labels).reason
 
 
-@pytest.mark.parametrize("labels", [np.zeros(50, int), np.ones(50, int), np.full(50, -1), np.array([1, 1] + [0] * 48)])
-def test_without_both_classes_raw_scores_pass(labels):
-    fitted = fit_calibration(np.zeros((50, 2)), labels)
+@pytest.mark.parametrize("labels", [np.zeros(50, int), np.ones(50, int), np.array([1, 1] + [0] * 48)])
+def test_without_both_classes_raw_scores_are_shifted_to_the_share_of_events(labels):
+    raw = np.linspace(0, 1, 50)
+    fitted = fit_calibration(np.zeros((50, 2)), raw, labels)
+    assert "raw scores shifted" in fitted.reason
+    after = fitted.apply(np.zeros((50, 2)), raw)
+    assert after.mean() == pytest.approx((labels.sum() + 0.5) / 51)
+    assert (np.diff(after) > 0).all()
+
+
+def test_where_no_feature_ranks_events_higher_folds_still_share_a_scale():
+    features, labels = made()
+    raw = np.linspace(0.9, 1.0, 400)
+    fitted = fit_calibration(-features, raw, labels)
+    assert "no feature" in fitted.reason
+    assert fitted.apply(-features, raw).mean() == pytest.approx(labels.mean(), abs=0.01)
+
+
+def test_without_any_label_raw_scores_pass():
+    fitted = fit_calibration(np.zeros((50, 2)), np.zeros(50), np.full(50, -1))
     assert fitted.is_identity and "raw scores kept" in fitted.reason
-    assert fitted.apply(np.zeros((2, 2)), raw=np.array([0.2, 0.7])).tolist() == [0.2, 0.7]
+    assert fitted.apply(np.zeros((2, 2)), np.array([0.2, 0.7])).tolist() == [0.2, 0.7]
 
 
 def test_nothing_found_has_the_lowest_features():

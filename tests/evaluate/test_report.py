@@ -11,6 +11,7 @@ import pytest
 
 from mammolibs.errors import BadData, BadFile
 from mammolibs.evaluate import (
+    Calibration,
     Example,
     Threshold,
     measure,
@@ -50,6 +51,7 @@ def written(tmp_path_factory, make_predictions):
         history={"unet": {"pretrained": folder / "history.csv", "from scratch": folder / "history.csv"}, "resnet": folder / "gone.csv", "U-Net, fold 0": folder / "history.csv"},
         examples=shown,
         thresholds=[Threshold(name="image_score", value=0.3, rule="90 % specificity")],
+        calibrations=[Calibration(name="image score", features=("logit_raw",), slopes=(1.0,), n=9, events=1, reason="1 malignant and 8 others, 3 needed")],
         comparisons={"simple measures": {"image_auc": paired_difference(rows, other, "image_auc", rounds=100)}},
         command="bash train/train.sh",
         rounds=200,
@@ -109,6 +111,7 @@ def test_the_page_refers_to_nothing_outside_itself(written):
 def test_markdown_links_to_pictures_that_are_there(written):
     folder, _, _ = written
     links = re.findall(r"\]\((figures/[^)]+)\)", (folder / "report.md").read_text())
+    assert "1.00 x logit raw | 9 (1) | 1 malignant and 8 others, 3 needed" in (folder / "report.md").read_text()
     assert {"figures/roc.png", "figures/froc.png", "figures/calibration.png", "figures/loss_unet.png", "figures/miss_1.png"} <= set(links)
     assert all((folder / link).read_bytes().startswith(b"\x89PNG") for link in links)
     assert "figures/loss_resnet.png" not in links and "figures/loss_u_net_fold_0.png" in links
