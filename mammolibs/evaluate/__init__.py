@@ -8,6 +8,7 @@
 
 from mammolibs.evaluate.bootstrap import Draws, Statistic, difference, estimate, mean_over_folds
 from mammolibs.evaluate.calibration import Calibration, calibrate_regions, fit_calibration, fit_region_calibration, region_features
+from mammolibs.evaluate.chosen import Chosen
 from mammolibs.evaluate.examples import Example, select_examples
 from mammolibs.evaluate.matching import match_regions
 from mammolibs.evaluate.metrics import METRICS, mean_statistic, measure, measure_all, paired_difference
@@ -19,7 +20,7 @@ from mammolibs.evaluate.stage_report import print_table, stage_report
 from mammolibs.evaluate.thresholds import Threshold, choose_mask_threshold, choose_region_threshold, choose_score_threshold
 
 __all__ = [
-    "METRICS", "Calibration", "DiceSweep", "Draws", "Example", "LesionTruth", "PatchScore", "Prediction", "Region", "Statistic",
+    "METRICS", "Calibration", "Chosen", "DiceSweep", "Draws", "Example", "LesionTruth", "PatchScore", "Prediction", "Region", "Statistic",
     "Threshold", "auc_statistic", "calibrate_regions", "choose_mask_threshold", "choose_region_threshold", "choose_score_threshold",
     "dice_iou", "difference", "estimate", "fit_calibration", "fit_region_calibration", "match_regions", "mean_over_folds",
     "mean_statistic", "measure", "measure_all", "paired_difference", "print_table", "read_predictions", "region_features",

@@ -65,10 +65,10 @@ class Draws:
             return np.concatenate([statistic.evaluate(block) for block in self.blocks(statistic.patients)])
 
 
-def mean_over_folds(parts: Sequence[Statistic]) -> Statistic:
-    """The mean of a figure over folds, each computed inside its own fold, so that scores of different models never meet.
+def mean_over_folds(parts: Sequence[Statistic], groups: str = "folds") -> Statistic:
+    """The mean of a figure over folds (or sources), each computed inside its own, so that scores of different models never meet.
 
-    Folds where it cannot be computed are left out, and counted in `method`. The folds hold different patients.
+    Those where it cannot be computed are left out, and counted in `method`.
     """
     usable = [part for part in parts if not part.problem]
     patients = np.unique(np.concatenate([part.patients for part in parts]))
@@ -80,7 +80,7 @@ def mean_over_folds(parts: Sequence[Statistic]) -> Statistic:
         return np.where(known, values, 0).sum(axis=0) / known.sum(axis=0)
 
     methods = "; ".join(dict.fromkeys(part.method for part in usable or parts))
-    note = "" if len(usable) == len(parts) else f", {len(parts) - len(usable)} folds without a figure left out"
+    note = "" if len(usable) == len(parts) else f", {len(parts) - len(usable)} {groups} without a figure left out"
     return replace(
         parts[0],
         n=sum(part.n for part in usable),
@@ -89,7 +89,7 @@ def mean_over_folds(parts: Sequence[Statistic]) -> Statistic:
         independent=sum(part.independent for part in usable),
         steps=sum(part.steps for part in usable),
         evaluate=evaluate,
-        method=f"mean over {len(usable)} folds of: {methods}{note}",
+        method=f"mean over {len(usable)} {groups} of: {methods}{note}",
         problem="" if usable else parts[0].problem,
     )
 
@@ -119,6 +119,17 @@ def estimate(statistic: Statistic, draws: Draws | None = None) -> Estimate:
     value = point(statistic)
     low, high, reason = logit_interval(value, draws.values(statistic), statistic)
     return Estimate(value=value, low=low, high=high, method=_describe(statistic, draws), reason=reason, **facts)
+
+
+def mean_with_interval(statistic: Statistic, draws: Draws) -> Estimate:
+    """A mean that is no proportion, with its 95 % interval (normal, bootstrap standard error), from 0 up."""
+    facts = {"n": statistic.n, "events": statistic.events, "unit": statistic.unit}
+    reason = problem_of(statistic)
+    if reason:
+        return Estimate(value=None, method=statistic.method, reason=reason, **facts)
+    value, rounds = point(statistic), draws.values(statistic)
+    half = _quantile(statistic.independent) * float(np.nanstd(rounds, ddof=1))
+    return Estimate(value=value, low=max(0.0, value - half), high=value + half, method=_describe(statistic, draws, scale="plain scale"), **facts)
 
 
 def difference(a: Statistic, b: Statistic, draws: Draws | None = None) -> Estimate:

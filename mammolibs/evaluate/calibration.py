@@ -17,6 +17,8 @@ FLOOR = 1e-4
 RAW_FLOOR = 1e-7
 MINIMUM_EVENTS = 3
 RAW = ("logit_raw",)
+# Where nothing tells events from the rest: enough to keep the order, too little to say anything by it.
+FLAT_SLOPE = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,21 +92,22 @@ def fit_calibration(
     features: float (n, f) of validation images or regions; raw: their raw values, float (n,)
     in [0, 1]; labels: int (n,), 1 an event, 0 none, -1 passed over. counted: what an event
     is, in words. Where either class has fewer than MINIMUM_EVENTS, or no feature ranks the
-    events higher, the raw values keep their order and are shifted to the share of events;
-    where nothing is labelled they pass as they are. The reason says so.
+    events higher, all values lie round the share of events, in the order of the raw ones:
+    what has no evidence must not spread wider than what has, when folds are pooled. Where
+    nothing is labelled raw values pass. The reason says so.
     """
     known = np.asarray(labels) >= 0
     features, raw, labels = np.asarray(features, float)[known], np.asarray(raw, float)[known], np.asarray(labels)[known]
     events = int(labels.sum())
     facts = {"name": name, "n": len(labels), "events": events}
     if min(events, len(labels) - events) < MINIMUM_EVENTS:
-        return _shifted(raw, f"{events} {counted} and {len(labels) - events} others, {MINIMUM_EVENTS} of each needed", facts)
+        return _flat(raw, f"{events} {counted} and {len(labels) - events} others, {MINIMUM_EVENTS} of each needed", facts)
     mean, spread = features.mean(axis=0), features.std(axis=0)
     spread = np.where(spread > 1e-9, spread, 1.0)
     weights = _minimise((features - mean) / spread, labels, strength)
     slopes = weights[1:] / spread
     if not np.any(slopes > 1e-9):
-        return _shifted(raw, f"no feature ranks {counted} higher", facts)
+        return _flat(raw, f"no feature ranks {counted} higher", facts)
     return Calibration(
         features=tuple(names),
         slopes=tuple(float(s) for s in slopes),
@@ -113,19 +116,16 @@ def fit_calibration(
     )
 
 
-def _shifted(raw: np.ndarray, reason: str, facts: dict[str, Any]) -> Calibration:
-    """Calibration in the large (Steyerberg 2019): one step in log odds, so that the mean is the share of events.
-
-    Half an event and half a non-event are added, so that the step is finite.
-    """
+def _flat(raw: np.ndarray, reason: str, facts: dict[str, Any]) -> Calibration:
+    """The share of events for all, with half an event and half a non-event added, in the order of the raw values."""
     from scipy.optimize import brentq
 
     if not len(raw):
         return Calibration(reason=f"{reason}; raw scores kept", **facts)
-    odds = _raw_log_odds(raw)
+    odds = FLAT_SLOPE * _raw_log_odds(raw)
     share = (facts["events"] + 0.5) / (len(raw) + 1)
     step = brentq(lambda b: float(np.mean(1 / (1 + np.exp(-b - odds)))) - share, -40, 40)
-    return Calibration(features=RAW, slopes=(1.0,), intercept=float(step), reason=f"{reason}; raw scores shifted to the share of events", **facts)
+    return Calibration(features=RAW, slopes=(FLAT_SLOPE,), intercept=float(step), reason=f"{reason}; all near the share of events", **facts)
 
 
 def fit_region_calibration(validation: Sequence[Prediction]) -> Calibration:

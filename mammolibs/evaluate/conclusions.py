@@ -14,7 +14,13 @@ def conclusions(result: Mapping[str, Any]) -> list[str]:
     """Sentences for the report, each from one stated rule over the figures."""
     pipeline = result["pipeline"]
     auc = pipeline["image_auc"]
-    sentences = [_against_chance(auc), *_power(auc), *_detection(result["unet"])]
+    inside = {groups: pipeline[name] for groups in ("folds", "sources") if (name := f"image_auc_within_{groups[:-1]}") in pipeline}
+    sentences = [_against_chance(auc, inside), *_power(auc), *_detection(result["unet"]), *_outside(result.get("provenance", {}))]
+    if "folds" in result:
+        sentences.append(
+            "The intervals hold the folds' networks as they were trained. Training again would move the figures further than they say: "
+            "the folds share most of their training patients."
+        )
     for level in ("image_auc", "patient_auc"):
         fields = pipeline[level]
         if fields["value"] is not None and fields["value"] > SUSPICIOUS_AUC:
@@ -32,12 +38,20 @@ def conclusions(result: Mapping[str, Any]) -> list[str]:
     return [s for s in sentences if s]
 
 
-def _against_chance(auc: Mapping[str, Any]) -> str:
+def _against_chance(auc: Mapping[str, Any], inside: Mapping[str, Mapping[str, Any]]) -> str:
+    """inside: "folds" or "sources" -> the mean of the AUC within them, which pooling may flatter."""
     if auc["value"] is None:
         return f"The image AUC cannot be computed: {auc['reason']}."
     if auc["low"] is None:
         return f"The image AUC has no interval ({auc['reason']}): nothing can be concluded from it."
     interval = f"[{auc['low']:.2f}, {auc['high']:.2f}]"
+    for groups, mean in inside.items():
+        if auc["low"] > 0.5 and (mean["low"] is None or mean["low"] <= 0.5):
+            held = mean["reason"] if mean["low"] is None else f"[{mean['low']:.2f}, {mean['high']:.2f}], holds it"
+            return (
+                f"It is not shown that the image score tells malignant images from the rest: the pooled interval {interval} lies above 0.5, "
+                f"but that of the mean within {groups}, {held}."
+            )
     if auc["low"] > 0.5:
         return f"Images with a malignant lesion score higher than the rest: the interval of the image AUC, {interval}, lies above 0.5."
     if auc["high"] < 0.5:
@@ -50,7 +64,7 @@ def _power(auc: Mapping[str, Any]) -> list[str]:
     if auc["value"] is not None and auc["low"] is not None and auc["high"] - auc["low"] > WIDE:
         half = (auc["high"] - auc["low"]) / 2
         sentences.append(
-            f"The image AUC is known to about +-{half:.2f} ({auc['n']} images, {auc['events']} malignant): "
+            f"The image AUC of these networks is known to about +-{half:.2f} ({auc['n']} images, {auc['events']} malignant): "
             "two models that differ by less can hardly be told apart on this set."
         )
     if auc["events"] is not None and 0 < auc["events"] < FEW_EVENTS:
@@ -59,6 +73,15 @@ def _power(auc: Mapping[str, Any]) -> list[str]:
             "and no subgroup can be judged."
         )
     return sentences
+
+
+def _outside(provenance: Mapping[str, Any]) -> list[str]:
+    """provenance: of one run, or fold -> that of its run."""
+    runs = [provenance, *(v for v in provenance.values() if isinstance(v, Mapping))]
+    files = sorted({name for run in runs for name in run.get("weights_from_elsewhere", {}).values()})
+    return [
+        f"Training began with {name}, made elsewhere: whether it has seen any of these patients is not known." for name in files
+    ]
 
 
 def _detection(unet: Mapping[str, Any]) -> list[str]:

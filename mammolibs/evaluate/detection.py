@@ -106,7 +106,7 @@ def lesion_sensitivity_statistic(found: Detections, *, false_per_image: float, n
         independent=len(np.unique(found.lesion_patients)),
         steps=len(np.unique(found.lesion_patients)),
         is_count=True,
-        method=f"{name} sensitivity at {false_per_image:g} false positives per image over {len(found.image_patients)} images",
+        method=f"{name} sensitivity at {false_per_image:g} false positives per image over {len(found.image_patients)} images, the cut read off their own curve",
         evaluate=evaluate,
         problem="" if len(lesions) else f"no {name} with a known place on {len(found.image_patients)} images",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -84,8 +85,8 @@ def _overlap(name: str) -> Builder:
 def _patch_auc(predictions: Sequence[Prediction]) -> Statistic:
     rows = [(q.score, q.label, p.patient_id) for p in predictions for q in p.patches if q.label >= 0]
     scores, labels, patients = zip(*rows, strict=True) if rows else ((), (), ())
-    method = "patch AUC, malignant against the rest (patches round true lesions and round proposed regions)"
-    statistic = auc_statistic(np.asarray(scores), np.asarray(labels, int), np.asarray(patients, str), "lesion", method=method)
+    method = "patch AUC, malignant against the rest (patches round true lesions and round proposed regions, so a lesion may count several times)"
+    statistic = auc_statistic(np.asarray(scores), np.asarray(labels, int), np.asarray(patients, str), "patch", method=method)
     return statistic if rows else replace(statistic, problem="no judged patch with a known label")
 
 
@@ -149,8 +150,11 @@ def paired_difference(
     return difference(build(a), build(b), draws)
 
 
-def within_folds(predictions: Sequence[Prediction], metric: str) -> Statistic:
-    """Mean of a figure over the folds, each computed inside its own fold: what pooling scores may hide or add."""
+def within(groups: str, predictions: Sequence[Prediction], metric: str) -> Statistic:
+    """Mean of a figure over "folds" or "sources", each computed inside its own: what pooling scores may hide or add."""
     build = metric_builder(metric)
-    folds = sorted({p.fold for p in predictions})
-    return mean_over_folds([build([p for p in predictions if p.fold == fold]) for fold in folds])
+    group_of = {"folds": lambda p: p.fold, "sources": lambda p: p.source}[groups]
+    members: dict[Any, list[Prediction]] = {}
+    for p in predictions:
+        members.setdefault(group_of(p), []).append(p)
+    return mean_over_folds([build(members[name]) for name in sorted(members)], groups)

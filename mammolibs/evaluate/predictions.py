@@ -28,8 +28,9 @@ def _is_share(value: float) -> bool:
 class Region:
     """One region that the pipeline proposes, in pixels of the original image.
 
-    probability: that it is a lesion, calibrated in a table of predictions; malignancy: that it is malignant, given that it is one,
-    None where no second stage ran; both in [0, 1]. score: its part in the image score.
+    probability: that it is a lesion, calibrated in a table of predictions; malignancy: how malignant
+    its patch looks, against benign lesions and false alarms alike, None where no second stage
+    ran; both in [0, 1]. score: their product, which ranks the regions of an image.
     box: x0, y0, x1, y1. hit: index into the image's `lesions`, -1 for a false positive.
     """
 

@@ -77,7 +77,7 @@ def sensitivity_statistic(
         return np.where(passed[:, -1] > 0, share, np.nan)
 
     facts |= {"steps": facts["independent"], "is_count": True}
-    return Statistic(evaluate=evaluate, method=f"sensitivity at {specificity * 100:g} % specificity", **facts)
+    return Statistic(evaluate=evaluate, method=f"sensitivity at {specificity * 100:g} % specificity, the cut read off these images' own curve", **facts)
 
 
 def running_weights(weights: np.ndarray) -> np.ndarray:

@@ -10,15 +10,14 @@ from typing import Any
 from mammolibs.evaluate import figures as plots
 from mammolibs.evaluate import sections as parts
 from mammolibs.evaluate.bootstrap import ROUNDS, Draws, estimate
-from mammolibs.evaluate.calibration import Calibration
+from mammolibs.evaluate.chosen import Chosen, at_thresholds
 from mammolibs.evaluate.curves import HistoryFiles, as_runs, loss_figure
 from mammolibs.evaluate.document import Picture, pictures_of, to_html, to_markdown
 from mammolibs.evaluate.examples import Example
 from mammolibs.evaluate.flow import held_out_counts, held_out_rows
-from mammolibs.evaluate.metrics import METRICS, measure_all, within_folds
+from mammolibs.evaluate.metrics import METRICS, measure_all, within
 from mammolibs.evaluate.predictions import Prediction
 from mammolibs.evaluate.result import DISCLAIMER, Figures, block
-from mammolibs.evaluate.thresholds import Threshold
 from mammolibs.storage import write_atomic, write_json
 
 FOLD_FIGURES = ("image_auc", "patient_auc", "dice", "lesion_sensitivity_at_1_fp")
@@ -36,8 +35,7 @@ def write_report(
     provenance: Mapping[str, Any] | None = None,
     history: HistoryFiles | None = None,
     examples: Sequence[Example] = (),
-    thresholds: Sequence[Threshold] = (),
-    calibrations: Sequence[Calibration] = (),
+    chosen: Mapping[int, Chosen] | None = None,
     comparisons: Mapping[str, Figures] | None = None,
     command: str = "",
     title: str = "Mammography pipeline: evaluation",
@@ -50,6 +48,7 @@ def write_report(
     each stage by name. data, runtime: facts, JSON types; data["synthetic"] true, or "synthetic"
     among data["truth"], where any of it is. provenance: what made the figures (weights, contract,
     thresholds, versions). history: stage -> history.csv, or name of the run -> history.csv.
+    chosen: fold (-1 where there are none) -> what was chosen on its validation patients.
     comparisons: what was compared with -> figure -> paired difference (`paired_difference`).
 
     Raises BadData where a patient is held out and not held out in one fold.
@@ -62,7 +61,9 @@ def write_report(
         result["comparisons"] = {name: block(values, split_hash) for name, values in comparisons.items()}
     result["data"] = {**data, "held_out": held_out_counts(predictions, held_out), "split_hash": split_hash}
     result |= {"runtime": dict(runtime), "provenance": dict(provenance or {}), "command": command, "disclaimer": DISCLAIMER}
-    result |= {"thresholds": [t.to_dict() for t in thresholds], "calibrations": [c.to_dict() for c in calibrations]}
+    result |= told_chosen(chosen or {})
+    if chosen:
+        result["at_the_chosen_thresholds"] = block(at_thresholds(held_out, chosen, draws), split_hash)
     sections = build_sections(result, held_out, draws, history or {}, examples)
     lead = f"Intervals: 95 %, {rounds} bootstrap rounds over whole patients, seed {seed}. Split {split_hash or 'not ours'}."
     for picture in pictures_of(sections):
@@ -83,10 +84,10 @@ def build_result(
     for name in stages:
         found.setdefault(name, dict(stages[name]))
     folds = sorted({p.fold for p in held_out})
-    if len(folds) > 1:
-        for name, builders in METRICS.items():
-            for metric in (m for m in FOLD_FIGURES if m in builders):
-                found[name][f"{metric}_within_fold"] = estimate(within_folds(held_out, metric), draws)
+    for groups, several in (("folds", len(folds) > 1), ("sources", len({p.source for p in held_out}) > 1)):
+        for metric in FOLD_FIGURES if several else ():
+            name = next(name for name, builders in METRICS.items() if metric in builders)
+            found[name][f"{metric}_within_{groups[:-1]}"] = estimate(within(groups, held_out, metric), draws)
     result: dict[str, Any] = {name: block(values, split_hash) for name, values in found.items()}
     if len(folds) > 1:
         result["folds"] = {str(fold): _fold_block([p for p in held_out if p.fold == fold], split_hash, draws) for fold in folds}
@@ -97,6 +98,19 @@ def _fold_block(rows: Sequence[Prediction], split_hash: str | None, draws: Draws
     builders = {name: build for group in METRICS.values() for name, build in group.items() if name in FOLD_FIGURES}
     own = Draws([p.patient_id for p in rows], rounds=draws.rounds, seed=draws.seed)
     return block({name: estimate(build(rows), own) for name, build in builders.items()}, split_hash)
+
+
+def told_chosen(chosen: Mapping[int, Chosen]) -> dict[str, Any]:
+    """All thresholds and calibrations as JSON; of several folds, under names that say which fold chose them."""
+
+    def named(kind: str) -> list[dict[str, Any]]:
+        return [
+            item.to_dict() | {"name": f"{item.name}, fold {fold}" if len(chosen) > 1 else item.name}
+            for fold, of_fold in chosen.items()
+            for item in getattr(of_fold, kind)
+        ]
+
+    return {kind: named(kind) for kind in ("thresholds", "calibrations")}
 
 
 def build_sections(

@@ -32,15 +32,17 @@ STAGES = {
 }
 HEADLINE = (("pipeline", "image_auc"), ("pipeline", "sensitivity_at_90_specificity"), ("unet", "lesion_sensitivity_at_1_fp"), ("unet", "dice"))
 HIT_RULE = (
-    f"A region finds a lesion where its centroid lies inside the annotated outline (or within {FLOOR_MM:g} mm of its centre) or where the "
-    f"two boxes overlap with an IoU above {OVERLAP:g}. Each lesion counts once; false positives are counted over all images."
+    f"A region finds a lesion where its centroid lies inside the disc of the annotation's area round its centre (or within {FLOOR_MM:g} mm of "
+    f"that centre) or where the two boxes overlap with an IoU above {OVERLAP:g}. Each lesion counts once; false positives over all images. "
+    "Sensitivities at so many false positives take their cut from these images' own curve."
 )
 
 
 def name_of(figure: str) -> str:
     """A figure's name for a reader."""
-    if figure.endswith("_within_fold"):
-        return f"{name_of(figure.removesuffix('_within_fold'))}, mean within folds"
+    for groups in ("fold", "source"):
+        if figure.endswith(f"_within_{groups}"):
+            return f"{name_of(figure.removesuffix(f'_within_{groups}'))}, mean within {groups}s"
     if figure in NAMES:
         return NAMES[figure]
     words = figure.replace("_fp", " false positives per image" if "_1_" not in figure else " false positive per image")
@@ -66,7 +68,7 @@ def headline(result: Mapping[str, Any]) -> Section:
         basis = f"{fields['n']} {unit}" + (f", {fields['events']} malignant" if block == "pipeline" else "")
         cards.append((name_of(name), value, interval, basis))
     held = result["data"]["held_out"]
-    unseen = "each scored by the fold that had not seen the patient" if "folds" in result else "whom no weight, threshold or calibration has seen"
+    unseen = "each scored by the fold that had not seen the patient" if "folds" in result else "whom no weight and no calibration has seen"
     text = (
         f"Measured on {held['images']} images of {held['patients']} patients, {held['malignant_patients']} of them with a malignant lesion, "
         f"{unseen}."
@@ -111,7 +113,10 @@ def fold_section(result: Mapping[str, Any]) -> list[Section]:
     blocks = {name: result[b][name] for name in names for b in ("pipeline", "unet") if name in result[b]}
     inside = {name: result[b][f"{name}_within_fold"] for name in names for b in ("pipeline", "unet") if name in result[b]}
     rows += (("mean within folds", *(show(inside[n]) for n in names)), ("pooled", *(show(blocks[n]) for n in names)))
-    note = "Scores are calibrated inside each fold before they are pooled. Where pooled and within-fold figures differ, the folds' scores do not share one scale."
+    note = (
+        "Scores are calibrated inside each fold before they are pooled. Where pooled and within-fold figures differ, the folds' scores do not "
+        "share one scale, and the mean within folds is the one to believe."
+    )
     return [Section("Folds", (Table(("fold", *map(name_of, names)), rows), Text(note, "note")))]
 
 
@@ -174,7 +179,7 @@ def closing_sections(result: Mapping[str, Any]) -> list[Section]:
     )  # fmt: skip
     scales: tuple[Item, ...] = (Table(("calibrated", "by", "n (events)", "note"), fits),) if fits else ()
     made_by = [Table((name, ""), tuple(flatten(result[name]))) for name in ("runtime", "provenance") if result[name]]
-    methods = dict.fromkeys(f"{name_of(n)}: {v['method']}" for b in ("pipeline", "unet", "resnet") for n, v in result[b].items() if is_figure(v))
+    methods = dict.fromkeys(f"{name_of(n)}: {v['method']}" for b in STAGES for n, v in result[b].items() if is_figure(v))
     again: list[Item] = [Text(result["command"] or "command not recorded", "command")]
     again.append(Text("Every figure is computed from predictions.parquet, which lies beside this report; report.json holds the same figures.", "note"))
     return [

@@ -44,8 +44,7 @@ def evaluate_run(options: PipelineEvalOptions) -> dict[str, Any]:
         provenance=made_by,
         history=histories(run),
         examples=examples,
-        thresholds=list(operating.thresholds.values()),
-        calibrations=[operating.region_calibration, operating.calibration],
+        chosen={judge.fold: operating.chosen},
         command=command_line(),
     )
     write_stage_reports(run, runtime, result, examples)

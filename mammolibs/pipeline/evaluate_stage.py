@@ -17,6 +17,7 @@ from mammolibs.pipeline.provenance import provenance
 from mammolibs.pipeline.run import Run
 from mammolibs.pipeline.samples import pretraining_plot
 from mammolibs.pipeline.stage_figures import stage_values
+from mammolibs.pipeline.splits import check_cards
 from mammolibs.runtime import Runtime, get_runtime
 
 SAMPLES = 4
@@ -40,6 +41,7 @@ def evaluate_stage(name: str, options: EvalOptions) -> None:
 def pretraining_stage(run: Run, name: str, runtime: Runtime, options: EvalOptions) -> dict[str, Any]:
     """Figures and plot of the encoder or the autoencoder."""
     iteration = "best" if options.iter is None else options.iter
+    check_cards(run, {name: options.iter})
     return {
         "figures": {figure: estimate(values.statistic()) for figure, values in stage_values(run, name, runtime, iteration).items()},
         "plot": pretraining_plot(run, name, runtime, iteration, SAMPLES),

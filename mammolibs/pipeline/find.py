@@ -124,7 +124,7 @@ def to_findings(source: Source, analysis: Analysis, operating: Operating, contra
         contract_hash=contract.hash(),
         split_hash=operating.split_hash,
         spacing_mm=source.prepared.full.spacing_mm,
-        frame=source.frame,
+        notes=tuple(note for note in (source.frame, *operating.notes) if note),
     )
 
 

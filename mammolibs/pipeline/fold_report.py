@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, Sequence, TypeVar
+from typing import Any, Sequence
 
 from mammolibs.catalog import read_catalog
 from mammolibs.errors import BadFile
-from mammolibs.evaluate import Calibration, Threshold, read_predictions, write_predictions, write_report
+from mammolibs.evaluate import read_predictions, write_predictions, write_report
 from mammolibs.models.runs import weights_hash
 from mammolibs.pipeline.examples import report_examples
 from mammolibs.pipeline.facts import command_line, data_facts, runtime_facts
@@ -18,8 +17,6 @@ from mammolibs.pipeline.image_values import VALUES_NAME, fold_figures, read_valu
 from mammolibs.pipeline.judge import OPERATING_NAME, Judge, Operating
 from mammolibs.pipeline.run import Run
 from mammolibs.runtime import Runtime
-
-Chosen = TypeVar("Chosen", Threshold, Calibration)
 
 
 def write_fold_report(folder: Path, runs: Sequence[Run], runtime: Runtime, workers: int) -> dict[str, Any]:
@@ -48,8 +45,7 @@ def write_fold_report(folder: Path, runs: Sequence[Run], runtime: Runtime, worke
         provenance={f"fold {k}": report["provenance"] for k, report in enumerate(reports)},
         history={f"U-Net, fold {k}": run.stage("unet") / "history.csv" for k, run in enumerate(runs)},
         examples=report_examples(judges, predictions),
-        thresholds=[of_fold(k, t) for k, (_, operating) in judges.items() for t in operating.thresholds.values()],
-        calibrations=[of_fold(k, c) for k, (_, o) in judges.items() for c in (o.region_calibration, o.calibration)],
+        chosen={k: operating.chosen for k, (_, operating) in judges.items()},
         command=command_line(),
     )
 
@@ -72,8 +68,3 @@ def is_judged(run: Run) -> bool:
         return False
     best = {name: weights_hash(run.stage(name), "best") for name in ("unet", "resnet")}
     return best == read_report(run)["provenance"]["weights_sha256"] == Operating.load(run.folder / OPERATING_NAME).models
-
-
-def of_fold(fold: int, chosen: Chosen) -> Chosen:
-    """A threshold or a calibration under a name that says which fold chose it."""
-    return replace(chosen, name=f"{chosen.name}, fold {fold}")

@@ -13,7 +13,7 @@ import numpy as np
 from mammolibs.catalog import read_catalog, split_hash
 from mammolibs.errors import BadConfig, BadFile, MammolibsError
 from mammolibs.evaluate import (
-    Calibration, DiceSweep, PatchScore, Prediction, Region, Threshold, calibrate_regions, choose_mask_threshold, choose_region_threshold,
+    Calibration, Chosen, DiceSweep, PatchScore, Prediction, Region, Threshold, calibrate_regions, choose_mask_threshold, choose_region_threshold,
     choose_score_threshold, fit_calibration, fit_region_calibration, region_features,
 )
 from mammolibs.imaging.pool import map_files
@@ -48,6 +48,16 @@ class Operating:
     models: dict[str, str]
     contract_hash: str
     split_hash: str
+
+    @property
+    def chosen(self) -> Chosen:
+        """As the report takes it."""
+        return Chosen(thresholds=tuple(self.thresholds.values()), calibrations=(self.region_calibration, self.calibration))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of findings should know of them; empty where both calibrations are full fits."""
+        return tuple(f"{c.name} says little: {c.reason}" for c in (self.region_calibration, self.calibration) if c.reason)
 
     def calibrated(self, regions: Sequence[Region]) -> tuple[Region, ...]:
         """The regions with probabilities that can be compared between runs and folds."""

@@ -27,6 +27,7 @@ def provenance(run: Run, iterations: Mapping[str, int | None], thresholds: Mappi
         "split_hash": split_hash(read_catalog(run.catalog)),
         "weights": {stage: find_weights(run.stage(stage), chosen).stem for stage, chosen in which.items()},
         "weights_sha256": {stage: weights_hash(run.stage(stage), chosen) for stage, chosen in which.items()},
+        "weights_from_elsewhere": {stage: notes["elsewhere"] for stage, notes in run.settings.notes.items() if "elsewhere" in notes},
         "thresholds": {threshold.name: threshold.value for threshold in (thresholds or {}).values()},
         "versions": versions(),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from mammolibs.catalog import read_catalog, split_hash
 from mammolibs.errors import BadData, BadWeights
@@ -26,6 +27,20 @@ def check_split(run: Run, rows: Mapping[str, ImageRow]) -> None:
                 f"{run.shards(split)}: {len(strayed)} images that the catalog has in another split, {strayed[0]} first; "
                 "the split was made anew after the shards: make the shards again, and train in a new --run"
             )
+
+
+def from_elsewhere(run: Run, weights: Path) -> bool:
+    """True where a first weight file was not made on this run's split, so that nobody knows whom it has seen.
+
+    Raises BadWeights where it lies in the run itself: the split was made anew after it.
+    """
+    card, wanted = read_card(weights.with_suffix(".json")), split_hash(read_catalog(run.catalog))
+    if card is not None and card.split_hash == wanted:
+        return False
+    if run.folder.resolve() in weights.resolve().parents:
+        found = "has no card that says on which split" if card is None else f"was trained on another split of the data ({card.split_hash}, the catalog has {wanted})"
+        raise BadWeights(f"{weights}: {found}: held-out patients may be among those it has seen; train that stage again")
+    return True
 
 
 def check_cards(run: Run, iterations: Mapping[str, int | None]) -> None:

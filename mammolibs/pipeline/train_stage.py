@@ -16,7 +16,7 @@ from mammolibs.pipeline.parents import norm_of, parent_weights, starter
 from mammolibs.pipeline.patches import SHARDS, make_patches, unet_hash
 from mammolibs.pipeline.provenance import versions
 from mammolibs.pipeline.run import Run
-from mammolibs.pipeline.splits import check_split
+from mammolibs.pipeline.splits import check_split, from_elsewhere
 from mammolibs.records import RunCard
 from mammolibs.runtime import Runtime, get_runtime
 from mammolibs.stages import AutoencoderStage, EncoderStage, PatchStage, UNetStage
@@ -63,11 +63,15 @@ def validated(stage: Any, model: Any, stream: Stream, runtime: Runtime) -> dict[
 def note_start(run: Run, name: str, weights: Path | None, options: StageOptions) -> Run:
     """The run, remembering what a stage starts from: sha256 of its parents, and the norm that their weights want."""
     card = read_card(weights.with_suffix(".json")) if weights else None
+    elsewhere = str(weights) if weights and from_elsewhere(run, weights) else None
+    if elsewhere:
+        print(f"{elsewhere}: not trained on this run's split; whether it has seen held-out patients is not known, and the report will say so", flush=True)
     parents = {card.stage: card.weights_sha256} if card else {}
     if name == "resnet":
         parents["unet"] = unet_hash(run, options.unet)
     norm = norm_of(weights) if weights else None
-    return run.remember(**{name: {"parents": parents} | ({"norm": norm} if norm else {})})
+    notes = {"parents": parents, "norm": norm, "elsewhere": elsewhere}
+    return run.remember(**{name: {key: value for key, value in notes.items() if value is not None}})
 
 
 def make_stage(name: str, run: Run) -> Any:

@@ -25,13 +25,11 @@ def make_findings(
     contract_hash: str,
     split_hash: str,
     spacing_mm: float | None,
-    frame: str = "",
+    notes: tuple[str, ...] = (),
 ) -> Findings:
     """All regions whose probability lies above `threshold`, strongest first. None of them is an outcome too.
 
-    probabilities: of each region of the analysis, calibrated.
-    frame: which frame of a multi-frame file this is, in words; empty for a file of one.
-    """
+    probabilities: of each region of the analysis, calibrated. notes: what else a reader should know.    """
     sample = analysis.sample
     findings = []
     for region, probability, malignancy in zip(analysis.regions, probabilities, analysis.malignancies, strict=True):
@@ -65,7 +63,7 @@ def make_findings(
         split_hash=split_hash,
         models=models,
         threshold=threshold,
-        notes=tuple(n for n in (frame, "" if spacing_mm else "unknown spacing: sizes in mm are not given; --spacing-mm sets it") if n),
+        notes=notes if spacing_mm else (*notes, "unknown spacing: sizes in mm are not given; --spacing-mm sets it"),
     )
 
 

@@ -36,7 +36,7 @@ def draw(image: np.ndarray, findings: Findings) -> np.ndarray:
         corner = (int(points[:, 0].max()) + 4, int(points[:, 1].min()))
         cv2.putText(rgb, str(number), corner, cv2.FONT_HERSHEY_SIMPLEX, 0.6, colour, 2, cv2.LINE_AA)
         size = "unknown size" if finding.size_mm is None else f"{finding.size_mm:.0f} mm"
-        lines.append(f"{number}: lesion {finding.probability:.2f}, malignant {finding.malignancy:.2f}, {size}")
+        lines.append(f"{number}: lesion {finding.probability:.2f}, malignancy {finding.malignancy:.2f}, {size}")
     lines.append("Research only. Not a medical device.")
     panel = np.zeros((rgb.shape[0], 360, 3), np.uint8)
     for number, line in enumerate(lines):

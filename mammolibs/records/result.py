@@ -10,7 +10,7 @@ from typing import Any
 class Estimate:
     """A figure with its uncertainty. `value` is None where it cannot be computed; `reason` says why.
 
-    unit: lesion, image, breast, exam, patient or pixel: what was counted. n: how many of
+    unit: lesion, patch, image, breast, exam, patient or pixel: what was counted. n: how many of
     them, events: how many of those are positive. low, high: the 95 % interval.
     """
 
@@ -56,8 +56,10 @@ class Finding:
     """One region that the pipeline reports, in pixels of the original image.
 
     outline: polygon vertices (x, y). box: x0, y0, x1, y1. size_mm: longest side, None where
-    the spacing is unknown. probability: that it is a lesion; malignancy: that it is
-    malignant, given that it is one; both in [0, 1]. score: the region's part in the image score.
+    the spacing is unknown. probability: that it is a lesion, calibrated on validation
+    patients. malignancy: how malignant its patch looks to the second stage, against benign
+    lesions and false alarms alike; not calibrated. Both in [0, 1]. score: their product,
+    which ranks the regions of an image.
     """
 
     outline: tuple[tuple[float, float], ...]

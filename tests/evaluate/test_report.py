@@ -12,6 +12,7 @@ import pytest
 from mammolibs.errors import BadData, BadFile
 from mammolibs.evaluate import (
     Calibration,
+    Chosen,
     Example,
     Threshold,
     measure,
@@ -25,6 +26,10 @@ from mammolibs.evaluate import (
 from mammolibs.evaluate.result import is_figure
 from mammolibs.records import Estimate
 
+CHOSEN = Chosen(
+    thresholds=(Threshold(name="image_score", value=0.3, rule="90 % specificity"), Threshold(name="region_probability", value=0.5, rule="1 false positive")),
+    calibrations=(Calibration(name="image score", features=("logit_raw",), slopes=(1.0,), n=9, events=1, reason="1 malignant and 8 others, 3 needed"),),
+)
 FIELDS = {"value", "low", "high", "n", "events", "unit", "method", "reason"}
 
 
@@ -50,8 +55,7 @@ def written(tmp_path_factory, make_predictions):
         split_hash="abc123",
         history={"unet": {"pretrained": folder / "history.csv", "from scratch": folder / "history.csv"}, "resnet": folder / "gone.csv", "U-Net, fold 0": folder / "history.csv"},
         examples=shown,
-        thresholds=[Threshold(name="image_score", value=0.3, rule="90 % specificity")],
-        calibrations=[Calibration(name="image score", features=("logit_raw",), slopes=(1.0,), n=9, events=1, reason="1 malignant and 8 others, 3 needed")],
+        chosen={k: CHOSEN for k in range(4)},
         comparisons={"simple measures": {"image_auc": paired_difference(rows, other, "image_auc", rounds=100)}},
         command="bash train/train.sh",
         rounds=200,
@@ -111,7 +115,7 @@ def test_the_page_refers_to_nothing_outside_itself(written):
 def test_markdown_links_to_pictures_that_are_there(written):
     folder, _, _ = written
     links = re.findall(r"\]\((figures/[^)]+)\)", (folder / "report.md").read_text())
-    assert "1.00 x logit raw | 9 (1) | 1 malignant and 8 others, 3 needed" in (folder / "report.md").read_text()
+    assert "image score, fold 3 | 1.00 x logit raw | 9 (1) | 1 malignant and 8 others, 3 needed" in (folder / "report.md").read_text()
     assert {"figures/roc.png", "figures/froc.png", "figures/calibration.png", "figures/loss_unet.png", "figures/miss_1.png"} <= set(links)
     assert all((folder / link).read_bytes().startswith(b"\x89PNG") for link in links)
     assert "figures/loss_resnet.png" not in links and "figures/loss_u_net_fold_0.png" in links

@@ -1,15 +1,18 @@
 """Shards, weights and catalog that mean different splits are refused before anything is called held out."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
 
 from mammolibs.catalog import read_catalog, write_catalog
 from mammolibs.errors import BadConfig, BadData, BadWeights
+from mammolibs.models.runs import find_weights
 from mammolibs.models.weights import read_card
 from mammolibs.pipeline.chain import remembered, run_chain
 from mammolibs.pipeline.evaluate_run import evaluate_run
-from mammolibs.pipeline.options import PipelineEvalOptions, TrainOptions, UNetOptions
+from mammolibs.pipeline.evaluate_stage import evaluate_stage
+from mammolibs.pipeline.options import EvalOptions, PipelineEvalOptions, ResNetOptions, TrainOptions, UNetOptions
 from mammolibs.pipeline.run import Run
 from mammolibs.pipeline.train_stage import train_stage
 from mammolibs.storage import write_json
@@ -31,6 +34,27 @@ def test_weights_of_another_split_are_refused(run_copy):
         write_json(path, vars(replace(read_card(path), split_hash="another", metrics={})))
     with pytest.raises(BadWeights, match="another split"):
         evaluate_run(PipelineEvalOptions(run=str(run_copy), workers=0))
+
+
+def test_a_stage_does_not_start_from_a_parent_of_another_split(run_copy):
+    for path in (run_copy / "autoencoder").glob("model_iter_*.json"):
+        write_json(path, vars(replace(read_card(path), split_hash="another", metrics={})))
+    with pytest.raises(BadWeights, match="another split"):
+        train_stage("unet", UNetOptions(run=str(run_copy), pretrain="no", it=1, workers=0))
+    with pytest.raises(BadWeights, match="another split"):
+        evaluate_stage("autoencoder", EvalOptions(run=str(run_copy)))
+
+
+def test_weights_that_may_have_seen_held_out_patients_are_told(run_copy, tmp_path, capsys):
+    source = find_weights(run_copy / "resnet", "best")
+    for path in source.parent.glob(f"{source.stem}.*"):
+        shutil.copy(path, tmp_path / path.name)
+    card = tmp_path / f"{source.stem}.json"
+    write_json(card, vars(replace(read_card(card), split_hash="another", metrics={})))
+    train_stage("resnet", ResNetOptions(run=str(run_copy), pretrain="no", weights=str(tmp_path / source.name), it=1, workers=0))
+    assert "whether it has seen held-out patients is not known" in capsys.readouterr().out
+    evaluate_run(PipelineEvalOptions(run=str(run_copy), workers=0))
+    assert f"{tmp_path / source.name}, made elsewhere" in (run_copy / "report" / "report.md").read_text()
 
 
 def test_a_run_remembers_what_it_was_made_with(run_copy):
