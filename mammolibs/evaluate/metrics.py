@@ -111,7 +111,10 @@ METRICS: dict[str, dict[str, Builder]] = {
 
 
 def metric_builder(name: str) -> Builder:
-    """The builder of a figure by its name in report.json. Raises BadConfig for a name that is not there."""
+    """The builder of a figure by its name in report.json, those within folds or sources too. Raises BadConfig for a name that is not there."""
+    for groups in ("folds", "sources"):
+        if name.endswith(f"_within_{groups[:-1]}"):
+            return lambda predictions: within(groups, predictions, name.removesuffix(f"_within_{groups[:-1]}"))
     for block in METRICS.values():
         if name in block:
             return block[name]

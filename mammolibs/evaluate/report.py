@@ -15,7 +15,7 @@ from mammolibs.evaluate.curves import HistoryFiles, as_runs, loss_figure
 from mammolibs.evaluate.document import Picture, pictures_of, to_html, to_markdown
 from mammolibs.evaluate.examples import Example
 from mammolibs.evaluate.flow import held_out_counts, held_out_rows
-from mammolibs.evaluate.metrics import METRICS, measure_all, within
+from mammolibs.evaluate.metrics import METRICS, measure_all, metric_builder
 from mammolibs.evaluate.predictions import Prediction
 from mammolibs.evaluate.result import DISCLAIMER, Figures, block
 from mammolibs.storage import write_atomic, write_json
@@ -87,7 +87,8 @@ def build_result(
     for groups, several in (("folds", len(folds) > 1), ("sources", len({p.source for p in held_out}) > 1)):
         for metric in FOLD_FIGURES if several else ():
             name = next(name for name, builders in METRICS.items() if metric in builders)
-            found[name][f"{metric}_within_{groups[:-1]}"] = estimate(within(groups, held_out, metric), draws)
+            inside = f"{metric}_within_{groups[:-1]}"
+            found[name][inside] = estimate(metric_builder(inside)(held_out), draws)
     result: dict[str, Any] = {name: block(values, split_hash) for name, values in found.items()}
     if len(folds) > 1:
         result["folds"] = {str(fold): _fold_block([p for p in held_out if p.fold == fold], split_hash, draws) for fold in folds}

@@ -17,6 +17,7 @@ from mammolibs.errors import BadConfig, BadData, BadFile
 from mammolibs.evaluate import Prediction, measure, paired_difference, read_predictions, write_predictions
 from mammolibs.evaluate.detection import is_located
 from mammolibs.evaluate.flow import held_out_rows
+from mammolibs.evaluate.report import FOLD_FIGURES
 from mammolibs.evaluate.result import block, show
 from mammolibs.records import Sample
 from mammolibs.shards import open_index, read_sample
@@ -43,12 +44,7 @@ def compare_run(run: Path) -> dict[str, Any]:
     known = {p.image_id for p in theirs}
     ours = [p for p in ours if p.image_id in known]
     split_hash = made_by["split_hash"]
-    result = {
-        "pipeline": block({name: measure(ours, name) for name in COMPARED}, split_hash),
-        "baseline": block({name: measure(theirs, name) for name in COMPARED}, split_hash),
-        "difference": block({name: paired_difference(ours, theirs, name) for name in COMPARED}, split_hash),
-        "provenance": made_by,
-    }
+    result = beside(ours, theirs, COMPARED, split_hash) | {"provenance": made_by}
     write_json(run / "report" / "baselines.json", result)
     write_predictions(run / "report" / "baselines.parquet", theirs)
     return result
@@ -61,15 +57,21 @@ def compare_runs(run: Path, other: Path) -> dict[str, Any]:
     """
     ours, theirs = (held_out_rows(read_run_predictions(folder)) for folder in (run, other))
     made_by = read_provenance(run)
-    names, split_hash = (*COMPARED, "dice"), made_by["split_hash"]
-    result = {
+    result = beside(ours, theirs, (*COMPARED, "dice"), made_by["split_hash"])
+    result["provenance"] = {"pipeline": made_by, "baseline": read_provenance(other)}
+    write_json(run / "report" / "against.json", result)
+    return result
+
+
+def beside(ours: Sequence[Prediction], theirs: Sequence[Prediction], names: Sequence[str], split_hash: str) -> dict[str, Any]:
+    """Figures of both and their paired differences; where there are folds also within them, which pooling cannot flatter."""
+    if len({p.fold for p in ours}) > 1:
+        names = (*names, *(f"{name}_within_fold" for name in names if name in FOLD_FIGURES))
+    return {
         "pipeline": block({name: measure(ours, name) for name in names}, split_hash),
         "baseline": block({name: measure(theirs, name) for name in names}, split_hash),
         "difference": block({name: paired_difference(ours, theirs, name) for name in names}, split_hash),
-        "provenance": {"pipeline": made_by, "baseline": read_provenance(other)},
     }
-    write_json(run / "report" / "against.json", result)
-    return result
 
 
 def read_run_predictions(run: Path) -> list[Prediction]:
