@@ -54,6 +54,10 @@ def is_figure(value: Any) -> bool:
     return isinstance(value, dict) and "value" in value and "unit" in value
 
 
+def plural(unit: str) -> str:
+    return unit + ("es" if unit.endswith("h") else "s")
+
+
 def show(fields: dict[str, Any], *, digits: int = 2) -> str:
     """A figure in one line: value [low, high], or that it is not known and why."""
     if fields["value"] is None:

@@ -11,7 +11,7 @@ from mammolibs.evaluate.examples import Example, example_figure, worst_false_ala
 from mammolibs.evaluate.flow import flatten
 from mammolibs.evaluate.matching import FLOOR_MM, OVERLAP
 from mammolibs.evaluate.predictions import Prediction
-from mammolibs.evaluate.result import DISCLAIMER, is_figure, show, table_rows
+from mammolibs.evaluate.result import DISCLAIMER, is_figure, plural, show, table_rows
 
 NAMES = {
     "image_auc": "Image AUC",
@@ -22,6 +22,11 @@ NAMES = {
     "dice": "Dice, lesion images",
     "iou": "IoU, lesion images",
     "patch_auc": "Patch AUC",
+    "retrieval_top1": "The other view is the nearest of all held-out images",
+    "linear_probe_auc": "Linear probe on its features, AUC malignant against the rest",
+    "masked_error": "Error on hidden pixels",
+    "mean_fill_error": "Error of filling them with their mean",
+    "better_than_mean_fill": "Share of images with less error than mean fill",
 }
 STAGES = {
     "pipeline": "Whole pipeline: is there something malignant?",
@@ -64,7 +69,7 @@ def headline(result: Mapping[str, Any]) -> Section:
             interval = fields["reason"]
         else:
             interval = f"95 %: {fields['low']:.2f} to {fields['high']:.2f}"
-        unit = fields["unit"] + ("" if fields["n"] == 1 else "s")
+        unit = fields["unit"] if fields["n"] == 1 else plural(fields["unit"])
         basis = f"{fields['n']} {unit}" + (f", {fields['events']} malignant" if block == "pipeline" else "")
         cards.append((name_of(name), value, interval, basis))
     held = result["data"]["held_out"]

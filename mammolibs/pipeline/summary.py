@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from mammolibs.evaluate.result import plural
+
 SHOWN = (
     ("pipeline", "image_auc", "malignant images against the rest, AUC"),
     ("pipeline", "patient_auc", "malignant patients against the rest, AUC"),
@@ -32,4 +34,4 @@ def figure_text(figure: dict[str, Any] | None) -> str:
     if figure.get("value") is None:
         return f"none ({figure.get('reason', 'no reason given')})"
     interval = f" [{figure['low']:.3f}, {figure['high']:.3f}]" if figure.get("low") is not None else ""
-    return f"{figure['value']:.3f}{interval}  (n {figure['n']} {figure['unit']}s, {figure['events']} events)"
+    return f"{figure['value']:.3f}{interval}  (n {figure['n']} {plural(figure['unit'])}, {figure['events']} events)"
