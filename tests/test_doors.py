@@ -27,6 +27,12 @@ def test_opening_a_door_wakes_nothing_heavy(door):
     assert result.stdout.strip() == "[]"
 
 
+def test_workers_that_read_need_no_torch():
+    """What a pool calls is imported by every worker that it starts; torch would be most of the time to start one."""
+    code = "import sys; import mammolibs.pipeline.source, mammolibs.ingest.reading, mammolibs.ingest.patches; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_reading_a_mammogram_needs_no_torch():
     code = "import sys; from mammolibs.MMdataset import read_mammogram; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -66,8 +66,11 @@ def write_report(
         result["at_the_chosen_thresholds"] = block(at_thresholds(held_out, chosen, draws), split_hash)
     sections = build_sections(result, held_out, draws, history or {}, examples)
     lead = f"Intervals: 95 %, {rounds} bootstrap rounds over whole patients, seed {seed}. Split {split_hash or 'not ours'}."
-    for picture in pictures_of(sections):
-        write_atomic(folder / "figures" / picture.name, picture.png)
+    pictures = {picture.name: picture.png for picture in pictures_of(sections)}
+    for name, png in pictures.items():
+        write_atomic(folder / "figures" / name, png)
+    for left_over in (path for path in (folder / "figures").glob("*.png") if path.name not in pictures):
+        left_over.unlink()  # of an earlier report: a reader of the folder would take it for one of these
     write_atomic(folder / "report.md", to_markdown(title, lead, sections).encode())
     write_atomic(folder / "report.html", to_html(title, lead, sections).encode())
     write_json(folder / "report.json", result)

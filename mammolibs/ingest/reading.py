@@ -9,7 +9,7 @@ import numpy as np
 
 from mammolibs.errors import BadFile
 from mammolibs.imaging import read_mammogram, read_stored
-from mammolibs.prepare import Raster, rasterize
+from mammolibs.prepare import Contract, Prepared, Raster, prepare_both, rasterize
 from mammolibs.records import UNKNOWN, ImageRow, Mammogram
 
 
@@ -41,3 +41,10 @@ def read_lesions(row: ImageRow, shape: tuple[int, int]) -> Raster:
     all_drawn = bool(raster.lesions) and all(lesion.box for lesion in raster.lesions)
     excluded = row.pathology == "normal" and not raster.lesions
     return raster if all_drawn or excluded else replace(raster, mask=None)
+
+
+def prepare_row(row: ImageRow, contract: Contract) -> Prepared:
+    """The row's image with its labels, for both stages. Raises what reading it raises."""
+    mammogram = read_row(row)
+    raster = read_lesions(row, mammogram.pixels.shape)
+    return prepare_both(mammogram, contract, mask=raster.mask, lesions=raster.lesions, row=row)

@@ -4,38 +4,28 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, Iterator, Sequence
 
-import numpy as np
 
 from mammolibs.errors import BadConfig, BadData, BadFile, MammolibsError
-from mammolibs.imaging import iter_image_files, read_facts, read_mammogram
+from mammolibs.imaging import iter_image_files
 from mammolibs.imaging.pool import map_files
 from mammolibs.pipeline.judge import OPERATING_NAME, Judge, Operating
 from mammolibs.pipeline.options import PredictOptions
 from mammolibs.pipeline.outcomes import found_regions
 from mammolibs.pipeline.progress import progress
 from mammolibs.pipeline.run import Run
-from mammolibs.predict import Analysis, Finder, Prepared, draw, make_findings, prepare_both, preview, write_overlay
+from mammolibs.pipeline.source import Source, read_source
+from mammolibs.predict import Analysis, Finder, draw, make_findings, write_overlay
 from mammolibs.prepare import Contract
 from mammolibs.records import Findings
 from mammolibs.runtime import get_runtime
 from mammolibs.storage import write_atomic, write_json
 
 COLUMNS = ("file", "outcome", "image_score", "findings", "highest_probability", "highest_malignancy", "laterality", "view", "json")
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Source:
-    """One file, prepared: for the networks, and small for the eye (uint8 H W)."""
-
-    path: Path
-    frame: str
-    prepared: Prepared
-    picture: np.ndarray
 
 
 def predict_files(options: PredictOptions) -> list[Findings]:
@@ -101,14 +91,6 @@ def analyse_files(
             yield from zip(waiting, finder.analyse([s.prepared for s in waiting]))
             waiting = []
     yield from zip(waiting, finder.analyse([s.prepared for s in waiting]))
-
-
-def read_source(path: Path, contract: Contract, spacing_mm: float | None) -> Source:
-    """One file for the networks and for the eye; of several frames the middle one, as in training. Raises BadFile."""
-    frames = read_facts(path).frames
-    mammogram = read_mammogram(path, frame=frames // 2, spacing_mm=spacing_mm)
-    frame = f"frame {frames // 2 + 1} of {frames}" if frames > 1 else ""
-    return Source(path=path, frame=frame, prepared=prepare_both(mammogram, contract), picture=preview(mammogram.pixels))
 
 
 def to_findings(source: Source, analysis: Analysis, operating: Operating, contract: Contract) -> Findings:

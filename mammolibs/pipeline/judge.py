@@ -17,15 +17,15 @@ from mammolibs.evaluate import (
     choose_score_threshold, fit_calibration, fit_region_calibration, region_features,
 )
 from mammolibs.imaging.pool import map_files
-from mammolibs.ingest import read_lesions, read_row
+from mammolibs.ingest import prepare_row
 from mammolibs.models import from_run
 from mammolibs.models.runs import weights_hash
 from mammolibs.pipeline.outcomes import PATCH_LABELS, as_prediction, lesion_truths, matched_regions, raw_score, region_label
 from mammolibs.pipeline.progress import progress
 from mammolibs.pipeline.run import Run
 from mammolibs.pipeline.splits import check_cards, check_split
-from mammolibs.predict import Analysis, Finder, Prepared, prepare_both
-from mammolibs.prepare import Contract, cut_patch, patch_side_px
+from mammolibs.predict import Analysis, Finder
+from mammolibs.prepare import Prepared, cut_patch, patch_side_px
 from mammolibs.records import ImageRow
 from mammolibs.runtime import Runtime
 from mammolibs.storage import write_json
@@ -191,13 +191,6 @@ class Judge:
             label = region_label(analysis.sample, truths, region, side_px)
             judged.append(PatchScore(label=-1 if label is None else label, score=region.malignancy, origin="region"))
         return tuple(judged)
-
-
-def prepare_row(row: ImageRow, contract: Contract) -> Prepared:
-    """One catalogued image with its labels, for both stages."""
-    mammogram = read_row(row)
-    raster = read_lesions(row, mammogram.pixels.shape)
-    return prepare_both(mammogram, contract, mask=raster.mask, lesions=raster.lesions, row=row)
 
 
 def _path(row: ImageRow) -> str:

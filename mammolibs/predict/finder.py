@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from mammolibs.predict.regions import Region, RegionRule, find_regions
-from mammolibs.prepare import Contract, FullResolution, cut_patch, full_resolution, locate, prepare_image, to_original
-from mammolibs.records import Mammogram, Sample
+from mammolibs.prepare import Contract, Prepared, cut_patch, to_original
+from mammolibs.records import Sample
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -34,24 +34,6 @@ class Analysis:
     def centres(self) -> np.ndarray:
         """Centres of the regions in original pixel coordinates: float64 N 2."""
         return to_original(np.array([r.centre for r in self.regions]), self.sample.placement)
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Prepared:
-    """An image as the two stages need it: on the canvas for the first, at full resolution for the second."""
-
-    sample: Sample
-    full: FullResolution
-
-
-def prepare_both(mammogram: Mammogram, contract: Contract, **known: Any) -> Prepared:
-    """The image on the canvas and at full resolution; `known` is what `prepare_image` takes of labels.
-
-    Raises BadFile where no breast is found.
-    """
-    located = locate(mammogram, contract)
-    sample = prepare_image(mammogram, contract, located=located, **known)
-    return Prepared(sample=sample, full=full_resolution(mammogram, contract, located=located))
 
 
 class Finder:

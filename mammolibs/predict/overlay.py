@@ -10,15 +10,7 @@ import numpy as np
 from mammolibs.records import Findings
 from mammolibs.storage import write_atomic
 
-HEIGHT_PX = 1024
 _CALM, _ALARM = np.array((80, 200, 255), float), np.array((255, 60, 60), float)
-
-
-def preview(pixels: np.ndarray, height_px: int = HEIGHT_PX) -> np.ndarray:
-    """A display image, float32 H W in [0, 1], as uint8 of at most `height_px` rows."""
-    scale = min(1.0, height_px / pixels.shape[0])
-    size = max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale))
-    return (cv2.resize(pixels, size, interpolation=cv2.INTER_AREA) * 255).round().astype(np.uint8)
 
 
 def draw(image: np.ndarray, findings: Findings) -> np.ndarray:

@@ -112,6 +112,13 @@ def test_the_page_refers_to_nothing_outside_itself(written):
     assert "Not a medical device" in page and "bash train/train.sh" in page and "&lt;&amp;&gt;" in page
 
 
+def test_pictures_of_an_earlier_report_do_not_stay(tmp_path, make_predictions):
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "miss_9.png").write_bytes(b"old")
+    write_report(tmp_path, predictions=make_predictions(10), stages={}, data={}, runtime={}, split_hash="x", rounds=50)
+    assert (tmp_path / "figures" / "roc.png").exists() and not (tmp_path / "figures" / "miss_9.png").exists()
+
+
 def test_markdown_links_to_pictures_that_are_there(written):
     folder, _, _ = written
     links = re.findall(r"\]\((figures/[^)]+)\)", (folder / "report.md").read_text())

@@ -3,14 +3,20 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from mammolibs.catalog import read_catalog
 from mammolibs.errors import BadConfig, BadData, BadFile
+from mammolibs.evaluate import read_predictions
 from mammolibs.imaging import read_mammogram
-from mammolibs.pipeline.find import open_finder, predict_files, read_source
+from mammolibs.pipeline.find import open_finder, predict_files
+from mammolibs.pipeline.judge import Operating
 from mammolibs.pipeline.options import PredictOptions
+from mammolibs.pipeline.run import Run
+from mammolibs.pipeline.source import read_source
 
 
 @pytest.fixture
@@ -31,6 +37,33 @@ def test_findings_lie_inside_the_image_and_have_sizes(whole_run, images, tmp_pat
         assert finding["size_mm"] > 0
     assert (tmp_path / f"{images[0].name}.overlay.png").read_bytes()[:4] == b"\x89PNG"
     assert findings.image_score == told["image_score"]
+
+
+def test_findings_are_what_the_evaluation_judged(whole_run, tmp_path):
+    """The same file through predict and through the held-out evaluation: one answer, calibrated the same way."""
+    run = Run.open(whole_run)
+    judged = {p.image_id: p for p in read_predictions(run.report / "predictions.parquet")}
+    operating = Operating.load(whole_run / "operating.json")
+    cut = operating.thresholds["region"].value
+    compared = 0
+    for row in [row for row in read_catalog(run.catalog) if row.split == "test"][:6]:
+        (findings,) = predict_files(PredictOptions(image=row.path, run=str(whole_run), out=str(tmp_path)))
+        expected = judged[row.image_id]
+        assert findings.image_score == pytest.approx(expected.image_score, abs=1e-4)
+        kept = [r for r in expected.regions if r.probability > cut]
+        assert [f.probability for f in findings.findings] == pytest.approx([r.probability for r in kept], abs=1e-4)
+        assert [f.malignancy for f in findings.findings] == pytest.approx([r.malignancy for r in kept], abs=1e-4)
+        assert set(operating.notes) <= set(findings.notes)
+        compared += len(kept)
+    assert compared
+
+
+def test_a_calibration_that_is_no_full_fit_is_told(whole_run):
+    operating = Operating.load(whole_run / "operating.json")
+    weak = replace(operating, calibration=replace(operating.calibration, name="image score", reason="1 malignant"))
+    assert any(note.startswith("image score says little: 1 malignant") for note in weak.notes)
+    full = replace(operating, calibration=replace(operating.calibration, reason=""), region_calibration=replace(operating.region_calibration, reason=""))
+    assert full.notes == ()
 
 
 def test_single_and_batched_answers_agree(whole_run, images):
