@@ -14,7 +14,7 @@ from mammolibs.models.runs import weights_hash
 from mammolibs.pipeline.data import EXAMS, ROWS, make_data, make_fold_data, named_sources, open_run
 from mammolibs.pipeline.estimate import print_estimate
 from mammolibs.pipeline.evaluate_run import evaluate_run
-from mammolibs.pipeline.fold_report import is_judged, write_fold_report
+from mammolibs.pipeline.fold_report import is_judged, read_report, write_fold_report
 from mammolibs.pipeline.options import AutoencoderOptions, EncoderOptions, PipelineEvalOptions, ResNetOptions, StageOptions, TrainOptions, UNetOptions
 from mammolibs.pipeline.presets import STAGES
 from mammolibs.pipeline.run import Run, local_folder, read_settings
@@ -105,6 +105,9 @@ def run_once(folder: Path, options: TrainOptions, sources: list[tuple[str, str]]
             (folder / "run.json").unlink(missing_ok=True)
         raise
     train_stages(run, options)
+    if is_judged(run):
+        print(f"report: made before of these weights, skipped; to make it anew: python eval/pipeline_eval.py --run {folder}", flush=True)
+        return read_report(run)
     return evaluate_run(PipelineEvalOptions(run=str(folder), precision=options.precision, workers=options.workers))
 
 

@@ -89,6 +89,7 @@ def test_a_second_call_skips_what_is_finished(whole_run, capsys):
     run_chain(TrainOptions(run=str(whole_run), preset="cpu", exams=24, rows=512, it=2, workers=0))
     printed = capsys.readouterr().out
     assert all(f"{stage}: finished before" in printed for stage in STAGES)
+    assert "report: made before of these weights, skipped" in printed and "test patients" not in printed
     assert before == {stage: (whole_run / stage / "model_iter_2.safetensors").stat().st_mtime_ns for stage in STAGES}
 
 
