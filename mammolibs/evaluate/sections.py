@@ -165,8 +165,9 @@ def example_sections(examples: Sequence[Example], held_out: Sequence[Prediction]
 
 
 def _case_row(p: Prediction) -> tuple[str, ...]:
-    found = len({r.hit for r in p.regions if r.hit >= 0})
-    return p.image_id, f"{p.image_score:.3f}", p.pathology, str(len(p.regions)), f"{found} of {len(p.lesions)}"
+    found, placed = len({r.hit for r in p.regions if r.hit >= 0}), sum(lesion.placed for lesion in p.lesions)
+    unknown = f", {len(p.lesions) - placed} of unknown place" if placed < len(p.lesions) else ""
+    return p.image_id, f"{p.image_score:.3f}", p.pathology, str(len(p.regions)), f"{found} of {placed}{unknown}"
 
 
 def closing_sections(result: Mapping[str, Any]) -> list[Section]:

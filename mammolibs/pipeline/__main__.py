@@ -1,6 +1,7 @@
 """python -m mammolibs.pipeline: the whole pipeline, data to report. train/train.sh sets up and calls this.
 
 A short run on synthetic mammograms without flags; --source mias=PATH for real data. Research only, not a medical device.
+train.sh itself takes --no-venv: set up and run in the environment that is active now.
 """
 
 from mammolibs.pipeline.cli import run_script

@@ -38,6 +38,8 @@ class _Parser(argparse.ArgumentParser):
         if len(words) == 2:
             wrong = words[1].split()[0]
             known = [name for action in self._actions for name in action.option_strings if name.startswith("--")]
+            if not wrong.startswith("-"):
+                raise BadConfig(f"{wrong}: one too many; give one, or for files the folder that holds them")
             near = difflib.get_close_matches(wrong.split("=")[0], known, n=1, cutoff=0.5)
             message = f"{wrong}: no such flag" + (f"; did you mean {near[0]}" if near else "") + "; --help lists them"
         raise BadConfig(message)
@@ -45,7 +47,8 @@ class _Parser(argparse.ArgumentParser):
 
 def parse_options(options_class: type[Options], arguments: Sequence[str], description: str = "") -> Options:
     """Options from command-line arguments. Raises BadConfig for an unknown flag or a value that is not allowed."""
-    parser = _Parser(description=description, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
+    prog = "train/train.sh" if sys.argv[0].endswith("__main__.py") else None
+    parser = _Parser(prog=prog, description=description, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     hidden = {}
     for field in dataclasses.fields(options_class):

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Sequence
 
 from mammolibs.catalog import (
     Catalog, Skipped, fold_rows, format_tree, make_catalog, parse_source, read_catalog, read_skipped, write_catalog, write_skipped, write_split,
 )
 from mammolibs.catalog.split import FRACTIONS
-from mammolibs.errors import BadConfig
+from mammolibs.errors import BadConfig, BadData
 from mammolibs.ingest import ingest_images
 from mammolibs.pipeline.options import TrainOptions
 from mammolibs.pipeline.presets import contract_of, default_preset
 from mammolibs.pipeline.run import Run, RunSettings
+from mammolibs.records import ImageRow
 
 # Train, validation, test. Synthetic exams cost nothing, so more of the few go where the figures come from.
 SYNTHETIC_FRACTIONS = (0.47, 0.15, 0.38)
@@ -41,7 +43,17 @@ def make_data(run: Run, options: TrainOptions, sources: list[tuple[str, str]]) -
     """Catalog and shards of a whole run. Prints the tree of counts and what was skipped."""
     catalog = make_catalog(sources, run.data, seed=run.settings.seed, fractions=FRACTIONS if options.source else SYNTHETIC_FRACTIONS)
     print(format_tree(catalog), flush=True)
+    check_lesions([row for row in catalog.rows if row.split == "train"])
     write_shards_of(run, options, catalog)
+
+
+def check_lesions(rows: Sequence[ImageRow]) -> None:
+    """Raises BadData where there is nothing that the U-Net could learn from."""
+    if not any(row.lesions for row in rows):
+        raise BadData(
+            "no image to train on has a known lesion, so only encoder and autoencoder could learn: add a --source with lesions "
+            "(or make shards with dataset_enhancement/make_shards.py and train those two by their scripts)"
+        )
 
 
 def make_fold_data(run: Run, options: TrainOptions, sources: list[tuple[str, str]], whole: Path) -> None:
@@ -50,6 +62,7 @@ def make_fold_data(run: Run, options: TrainOptions, sources: list[tuple[str, str
         print(format_tree(make_catalog(sources, whole, seed=run.settings.seed)), flush=True)
     fold, folds = run.settings.fold
     rows = fold_rows(read_catalog(whole / "catalog.parquet"), folds=folds, fold=fold, seed=run.settings.seed)
+    check_lesions([row for row in rows if row.split == "train"])
     write_catalog(run.data / "catalog.parquet", rows)
     write_split(run.data / "split.json", rows, seed=run.settings.seed)
     write_shards_of(run, options, Catalog(rows=rows, skipped=read_skipped(whole / "skipped.csv")))

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from mammolibs.catalog import build_catalog
-from mammolibs.pipeline.data import EXAMS, ROWS
+from mammolibs.pipeline.data import EXAMS, ROWS, check_lesions
 from mammolibs.pipeline.options import TrainOptions
 from mammolibs.pipeline.presets import default_preset
 from mammolibs.pipeline.progress import progress
@@ -57,7 +57,9 @@ def count_images(options: TrainOptions, sources: list[tuple[str, str]]) -> tuple
     """Images to train and test on, and the seconds that making phantoms would take."""
     with tempfile.TemporaryDirectory() as folder:
         if sources:
-            return len(build_catalog(sources, unpack_folder=folder).rows), 0.0
+            rows = build_catalog(sources, unpack_folder=folder).rows
+            check_lesions(rows)
+            return len(rows), 0.0
         from mammolibs.phantom import make_phantoms
 
         exams, start = options.exams or EXAMS, time.perf_counter()

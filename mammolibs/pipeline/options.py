@@ -18,6 +18,10 @@ def parse_pretrain(text: str) -> str | int:
     raise BadConfig(f"{text!r}: allowed are no and the number of an iteration, such as 20")
 
 
+# Detector pixels are 0.02 to 0.1 mm; a picture scaled down for a screen may have some ten times that.
+SPACINGS_MM = (0.01, 2.0)
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """What every script that trains or evaluates takes."""
@@ -111,6 +115,15 @@ class PredictOptions:
     precision: str = option("auto", "arithmetic of the networks", choices=("auto", "float32", "bfloat16"))
     workers: int = option(1, "processes that read")
 
+    def __post_init__(self):
+        check_spacing(self.spacing_mm)
+
+
+def check_spacing(spacing_mm: float | None) -> None:
+    """Raises BadConfig for what no image of a breast has."""
+    if spacing_mm is not None and not SPACINGS_MM[0] <= spacing_mm <= SPACINGS_MM[1]:
+        raise BadConfig(f"--spacing-mm {spacing_mm:g}: millimetres per pixel, between {SPACINGS_MM[0]} and {SPACINGS_MM[1]} (50 micrometres are 0.05)")
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions(RunOptions):
@@ -128,7 +141,8 @@ class TrainOptions(RunOptions):
     dry_run: bool = option(False, "say how long it would take, how much disk and memory; do nothing")
 
     def __post_init__(self):
-        for name in ("it", "steps_per_it", "exams", "rows", "spacing_mm"):
+        check_spacing(self.spacing_mm)
+        for name in ("it", "steps_per_it", "exams", "rows"):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise BadConfig(f"--{name.replace('_', '-')} {value}: must be greater than 0")

@@ -21,6 +21,8 @@ def provenance(run: Run, iterations: Mapping[str, int | None], thresholds: Mappi
     """
     which = {stage: "best" if iteration is None else iteration for stage, iteration in iterations.items()}
     return {
+        "sources": [f"{name}={path}" for name, path in run.settings.sources],
+        "fold": "{} of {}".format(*run.settings.fold) if run.settings.fold else "",
         "preset": run.settings.preset,
         "seed": run.settings.seed,
         "contract_hash": run.contract.hash(),

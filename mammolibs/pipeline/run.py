@@ -123,9 +123,13 @@ def read_settings(path: Path) -> RunSettings:
 def settings_of_shards(folder: Path, data: str | None, preset_name: str | None, seed: int) -> RunSettings:
     """Settings of a new run on shards that were made by hand. Raises BadConfig where there are none, or no preset fits them."""
     place = Path(data) if data else folder / "data"
+    if (folder / "folds" / "0" / "run.json").is_file():
+        raise BadConfig(f"{folder}: was cross-validated, one run per fold; name one of them: --run {folder / 'folds' / '0'}")
     if not (place / "shards" / "train" / "index.json").is_file():
+        others = sorted(path.name for path in folder.parent.glob("*") if (path / "run.json").is_file() or (path / "folds").is_dir())
+        beside = f" (runs in {folder.parent}: {', '.join(others)})" if others and not folder.exists() else ""
         raise BadConfig(
-            f"{folder}: no run and no shards here; type: bash train/train.sh --run {folder} (or make {place}/shards with dataset_enhancement/make_shards.py)"
+            f"{folder}: no run and no shards here{beside}; type: bash train/train.sh --run {folder} (or make {place}/shards with dataset_enhancement/make_shards.py)"
         )
     contract = Contract.from_dict(open_index(open_store(place / "shards" / "train")).contract)
     fitting = [name for name, sizes in PRESETS.items() if sizes.canvas == contract.canvas]

@@ -24,6 +24,7 @@ from mammolibs.evaluate import (
     write_report,
 )
 from mammolibs.evaluate.result import is_figure
+from mammolibs.evaluate.sections import _case_row
 from mammolibs.records import Estimate
 
 CHOSEN = Chosen(
@@ -117,6 +118,13 @@ def test_pictures_of_an_earlier_report_do_not_stay(tmp_path, make_predictions):
     (tmp_path / "figures" / "miss_9.png").write_bytes(b"old")
     write_report(tmp_path, predictions=make_predictions(10), stages={}, data={}, runtime={}, split_hash="x", rounds=50)
     assert (tmp_path / "figures" / "roc.png").exists() and not (tmp_path / "figures" / "miss_9.png").exists()
+
+
+def test_a_lesion_of_unknown_place_is_no_miss(make_predictions):
+    row = next(p for p in make_predictions(40) if p.lesions)
+    lost = replace(row, regions=(), lesions=(replace(row.lesions[0], centre_x=None, centre_y=None),))
+    assert _case_row(lost)[-1] == "0 of 0, 1 of unknown place"
+    assert _case_row(replace(row, regions=()))[-1] == "0 of 1"
 
 
 def test_markdown_links_to_pictures_that_are_there(written):

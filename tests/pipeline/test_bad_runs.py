@@ -126,3 +126,27 @@ def test_skipped_files_of_a_folder_are_listed(run_copy, tmp_path, call):
         listed = {Path(row["file"]).name for row in csv.DictReader(file)}
     assert code == 0 and listed == {"cut.dcm", "text.dcm"}
     assert (tmp_path / "out" / "good.dcm.findings.json").is_file()
+
+
+def test_a_folder_without_known_lesions_is_refused_before_anything_is_trained(whole_run, tmp_path, call):
+    image = next((whole_run / "phantoms" / "images").rglob("*.dcm"))
+    for number in range(12):
+        (tmp_path / "in" / f"patient{number}").mkdir(parents=True)
+        (tmp_path / "in" / f"patient{number}" / f"{number}.dcm").write_bytes(image.read_bytes())
+    for further in ((), ("--dry-run",)):
+        answer = call("mammolibs/pipeline/__main__.py", "--source", f"dicom_folder={tmp_path / 'in'}", "--run", tmp_path / "run", "--workers", 0, *further)
+        said(answer, "no image to train on has a known lesion", "--source with lesions")
+    assert not (tmp_path / "run" / "encoder").exists()
+
+
+def test_a_run_that_is_not_there_names_those_that_are(whole_run, tmp_path, call):
+    said(call("scripts/predict.py", "a.dcm", "--run", whole_run.parent / "defualt"), "defualt: no run", "default)")
+    (tmp_path / "cv" / "folds" / "0").mkdir(parents=True)
+    (tmp_path / "cv" / "folds" / "0" / "run.json").write_text("{}")
+    said(call("scripts/predict.py", "a.dcm", "--run", tmp_path / "cv"), "cross-validated", tmp_path / "cv" / "folds" / "0")
+
+
+def test_nonsense_on_the_command_line_is_named(whole_run, call):
+    said(call("scripts/predict.py", "a.dcm", "b.dcm", "--run", whole_run), "b.dcm: one too many", "folder that holds them")
+    said(call("scripts/predict.py", "a.dcm", "--run", whole_run, "--spacing-mm", "50"), "--spacing-mm 50", "0.05")
+    said(call("scripts/predict.py", "a.dcm", "--rnu", whole_run), "did you mean --run")
