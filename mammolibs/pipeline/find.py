@@ -56,7 +56,7 @@ def predict_files(options: PredictOptions) -> list[Findings]:
         write_json(told, asdict(findings))
         write_overlay(out / name.with_name(f"{name.name}.overlay.png"), draw(item.picture, findings))
         results.append((findings, told))
-        print(f"{findings.source_file}: {findings.outcome}, image score {findings.image_score:.3f}, {len(findings.findings)} findings", flush=True)
+        print(f"{findings.source_file}: {findings.outcome}, image score {findings.image_score:.3f}, {len(findings.findings)} findings{item.warning and f'; {item.warning}'}", flush=True)
     if source.is_dir():
         write_tables(out, results, skipped)
         if not results:
@@ -106,7 +106,7 @@ def to_findings(source: Source, analysis: Analysis, operating: Operating, contra
         contract_hash=contract.hash(),
         split_hash=operating.split_hash,
         spacing_mm=source.prepared.full.spacing_mm,
-        notes=tuple(note for note in (source.frame, *operating.notes) if note),
+        notes=tuple(note for note in (source.warning, source.frame, *operating.notes) if note),
     )
 
 

@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
+import pydicom
 import pytest
 
 from mammolibs.catalog import read_catalog
@@ -109,3 +110,14 @@ def test_untrained_and_unevaluated_runs_say_what_to_type(whole_run, run_copy, im
     (run_copy / "operating.json").unlink()
     with pytest.raises(BadConfig, match="pipeline_eval.py"):
         predict_files(PredictOptions(image=str(images[0]), run=str(run_copy), out=str(tmp_path)))
+
+
+def test_an_image_of_another_modality_is_told(whole_run, images, tmp_path, capsys):
+    dataset = pydicom.dcmread(images[0])
+    dataset.Modality = "CT"
+    dataset.save_as(tmp_path / "ct.dcm")
+    (findings,) = predict_files(PredictOptions(image=str(tmp_path / "ct.dcm"), run=str(whole_run), out=str(tmp_path / "out")))
+    assert findings.notes[0].startswith("not a mammogram: its header says modality CT")
+    assert "not a mammogram" in capsys.readouterr().out
+    (plain,) = predict_files(PredictOptions(image=str(images[0]), run=str(whole_run), out=str(tmp_path / "out")))
+    assert not any("not a mammogram" in note for note in plain.notes)
