@@ -56,8 +56,9 @@ class Operating:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of findings should know of them; empty where both calibrations are full fits."""
-        return tuple(f"{c.name} says little: {c.reason}" for c in (self.region_calibration, self.calibration) if c.reason)
+        """What a reader of findings should know of them; empty where calibrations and thresholds rest on enough."""
+        weak = tuple(f"{c.name} says little: {c.reason}" for c in (self.region_calibration, self.calibration) if c.reason)
+        return weak + tuple(f"no cut for {t.name.replace('_', ' ')}: {t.reason}" for t in self.thresholds.values() if t.value is None)
 
     def calibrated(self, regions: Sequence[Region]) -> tuple[Region, ...]:
         """The regions with probabilities that can be compared between runs and folds."""

@@ -13,7 +13,7 @@ from mammolibs.prepare import Contract, Prepared, prepare_both
 
 
 # CR and DX: plates and detectors that say no more of themselves; OT: pictures that somebody put into DICOM.
-MAMMOGRAPHY = ("MG", "CR", "DX", "OT", "SC")
+MAMMOGRAPHY = ("MG", "CR", "DX", "OT")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
