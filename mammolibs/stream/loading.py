@@ -103,12 +103,17 @@ def _as_it_is(made: Any) -> Any:
 
 
 def _start_worker(_number: int) -> None:
-    """One thread per worker: small operations collapse when threads contend. The main process alone answers Ctrl-C."""
+    """One thread per worker: small operations collapse when threads contend.
+
+    The main process alone answers Ctrl-C and SIGTERM: a machine that goes down tells all processes,
+    and without workers the step could not be finished and saved. They end with the main process.
+    """
     import signal
 
     import cv2
     import torch
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     cv2.setNumThreads(1)
     torch.set_num_threads(1)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import operator
 import os
+import signal
 import threading
 from functools import partial
 
@@ -46,6 +48,14 @@ def test_another_error_in_a_worker_comes_out_too():
 def test_a_killed_worker_is_an_error_and_no_short_pass():
     with pytest.raises(RuntimeUnavailable, match="one of 1 loader workers died"):
         list(load_in_workers(os._exit, range(1, 4), 1))
+
+
+def test_workers_outlive_the_signal_that_a_machine_going_down_sends_to_all():
+    batches = load_in_workers(operator.neg, range(0, 40), 2)
+    assert [next(batches), next(batches)] == [0, -1]  # both have started
+    for worker in multiprocessing.active_children():
+        os.kill(worker.pid, signal.SIGTERM)
+    assert list(batches) == [-step for step in range(2, 40)]
 
 
 def test_the_thread_works_ahead_and_no_further():
