@@ -52,3 +52,7 @@ class RunInterrupted(MammolibsError):
     """The run was told to stop, has finished its step and saved its state."""
 
     exit_code = 75
+
+
+class HostRead(UserWarning):
+    """The host waits for the device inside a training step. A warning in a run, an error in the tests."""

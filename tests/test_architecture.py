@@ -36,6 +36,7 @@ DOORS = {"MMmodels", "MMdataset", "MMutils"}
 CONFINED = {
     "google.cloud": {"storage/gcs.py"},
     "torch_xla": {"runtime/xla.py"},
+    "torch_tpu": {"runtime/tpu.py"},
     "torchvision": {"models/resnet.py"},
     "torch": {"losses", "runtime", "models", "stream", "engine", "predict", "stages", "pipeline"},
     "safetensors": {"models"},
@@ -154,3 +155,14 @@ def test_doors_only_hand_on():
         for node in ast.parse((PACKAGE / f"{door}.py").read_text()).body:
             is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
             assert is_docstring or isinstance(node, (ast.ImportFrom, ast.Assign)), f"{door}.py:{node.lineno}"
+
+
+@pytest.mark.parametrize("path", [p for p in sources() if p.relative_to(PACKAGE).parts[0] != "runtime"], ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_no_other_room_names_an_accelerator(path):
+    accelerators = {"cuda", "xla", "tpu", "nccl", "pjrt"}
+    for node in ast.walk(parsed(path)):
+        named = [getattr(node, field, None) for field in ("id", "attr", "arg", "name")]
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value.split()) == 1 and "torch_" not in node.value:
+            named.append(node.value)
+        for word in (w for name in named if isinstance(name, str) for w in name.lower().replace(":", "_").split("_")):
+            assert word not in accelerators, f"{path.relative_to(ROOT)}:{node.lineno} names {word}"

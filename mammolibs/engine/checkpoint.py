@@ -81,12 +81,12 @@ def check_facts(found: dict[str, Any], expected: dict[str, Any], where: Path | s
     """Refuse a state or weights that were made for something else.
 
     Raises BadWeights for another stage, architecture or contract, BadConfig for other data,
-    another global batch or seed.
+    another global batch, number of micro-batches or seed.
     """
     for name in ("stage", "architecture", "contract_hash"):
         if found.get(name, expected[name]) != expected[name]:
             raise BadWeights(f"{where}: made for {name} {found[name]!r}, this run has {expected[name]!r}; start afresh with --pretrain no")
-    for name in ("data_hash", "split_hash", "global_batch", "seed"):
+    for name in ("data_hash", "split_hash", "global_batch", "accumulate", "seed"):
         if found.get(name, expected[name]) != expected[name]:
             said = f"{name.replace('_', ' ')} was {found[name]!r}, now it is {expected[name]!r}"
             raise BadConfig(f"{where}: {said}; keep what it was, or start afresh with --pretrain no")

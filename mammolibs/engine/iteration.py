@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
 from tqdm import tqdm
 
+from mammolibs.engine.checkpoint import save_state
 from mammolibs.engine.folder import Best, prune_weights, read_best, weights_stem, write_best
-from mammolibs.engine.guards import Watch
 from mammolibs.engine.history import figures, read_history, write_history
 from mammolibs.engine.options import FitOptions, FitResult
 from mammolibs.engine.run import Run
 from mammolibs.engine.schedule import rate_at
 from mammolibs.engine.stage import Stage, Validate
+from mammolibs.engine.watch import Watch
+from mammolibs.errors import MammolibsError
 from mammolibs.records import RunCard
+
+# A share of the time spent waiting for batches above which it is said.
+INPUT_DOMINATES = 0.5
 
 
 class Keeper:
@@ -28,7 +35,8 @@ class Keeper:
         self.history = [row for row in read_history(run.folder) if row["iteration"] <= run.iteration]
         self.best = read_best(run.folder, stage.monitor, stage.higher_is_better, run.iteration)
         self.metrics: dict[str, Any] = {}
-        self.began = time.perf_counter()
+        self.began = self.saved = time.perf_counter()
+        self._writer, self._saving = ThreadPoolExecutor(1, thread_name_prefix="state"), None
         if run.why:
             self._say(f"{stage.name}: finished already, at iteration {run.iteration} of {run.leg.last_iteration}")
         else:
@@ -36,7 +44,16 @@ class Keeper:
                 plan = f"to iteration {run.leg.last_iteration} at a learning rate of {run.leg.learning_rate:g}, as planned"
                 self._say(f"{stage.name}: goes on after step {run.step}, iteration {run.iteration}, {plan}")
             # A plan on disk from the first step on, and a full disk or a closed folder found before hours of work.
-            self.save_if_due(None, at_once=True)
+            self.save(run.pending, wait=True)
+
+    def __enter__(self) -> Keeper:
+        return self
+
+    def __exit__(self, kind: type | None, error: object, _trace: object) -> None:
+        # What is being written is finished; where the run ends with an error of its own, that one is told.
+        with contextlib.suppress(MammolibsError) if error else contextlib.nullcontext():
+            self._finish_saving()
+        self._writer.shutdown()
 
     def end_iteration(self, watch: Watch) -> None:
         """Validate, write down, keep weights where they are best, a tenth or last, and decide whether the leg ends."""
@@ -64,12 +81,32 @@ class Keeper:
         if run.runtime.is_main:
             prune_weights(run.folder, {iteration, self.best.iteration if self.best else iteration}, self.options.keep_every)
         self._say(self._line(row, value))
+        if row["wait_share"] > INPUT_DOMINATES:
+            self._say(f"{self.stage.name}: {row['wait_share']:.0%} of the time went into waiting for input; more --workers, or data on a nearer disk, would help")
 
-    def save_if_due(self, watch: Watch | None, at_once: bool) -> None:
-        """Write a state where one is wanted at once, or the last is older than save_seconds."""
-        if at_once or time.perf_counter() - self.saved >= self.options.save_seconds:
-            self.run.save(watch.pending() if watch else self.run.pending, self.options.keep_states)
-            self.saved = time.perf_counter()
+    def save_is_due(self) -> bool:
+        """Is the last state older than save_seconds? The main host decides. Raises what went wrong with the last save."""
+        if self._saving is not None and self._saving.done():
+            self._finish_saving()
+        return self.run.runtime.is_main and time.perf_counter() - self.saved >= self.options.save_seconds
+
+    def save(self, pending: dict[str, list[float]], *, wait: bool) -> None:
+        """Copy the run's state to the host and write it while training goes on; with `wait`, until it is on disk.
+
+        Raises BadFile where this or the state before it cannot be written.
+        """
+        self._finish_saving()
+        state = self.run.state(pending)
+        self.saved = time.perf_counter()
+        if self.run.runtime.is_main:
+            self._saving = self._writer.submit(save_state, self.run.folder, state, self.options.keep_states)
+        if wait:
+            self._finish_saving()
+
+    def _finish_saving(self) -> None:
+        saving, self._saving = self._saving, None
+        if saving is not None:
+            saving.result()
 
     def result(self) -> FitResult:
         """Where the results are; prints which weights were saved."""
@@ -111,7 +148,7 @@ class Keeper:
         state = {name: tensor.contiguous() for name, tensor in run.runtime.to_host(run.judged.state_dict()).items()}
         if not run.runtime.is_main:
             return
-        options = self.card.options | {"fit": dataclasses.asdict(self.options), "global_batch": run.facts["global_batch"]}
+        options = self.card.options | {"fit": dataclasses.asdict(self.options)} | {name: run.facts[name] for name in ("global_batch", "accumulate")}
         card = dataclasses.replace(
             self.card, iteration=iteration, steps=run.step, seed=self.options.seed, metrics=self.metrics, options=options
         )

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import torch
 
+from mammolibs.engine.compiled import Compiled
 from mammolibs.engine.folder import claim
-from mammolibs.engine.guards import Learning, StopSignal, Watch
+from mammolibs.engine.guards import StopSignal, Weights
 from mammolibs.engine.iteration import Keeper, progress_bar
 from mammolibs.engine.options import FitOptions, FitResult, Start
 from mammolibs.engine.run import begin
-from mammolibs.engine.schedule import rate_at, step_seed
 from mammolibs.engine.stage import Stage, TrainStream, Validate
+from mammolibs.engine.step import micro_batches, take_step
+from mammolibs.engine.watch import Watch
 from mammolibs.errors import RunInterrupted
 from mammolibs.records import RunCard
 from mammolibs.runtime import Runtime, check_batch
@@ -36,46 +38,43 @@ def fit(
     called after each iteration with the network in eval mode and without gradients.
 
     Raises RunInterrupted (state saved) on SIGTERM or SIGINT, BadConfig, BadFile and
-    BadWeights for what does not fit, MammolibsError where a loss is not finite or nothing
-    is learnt, and whatever the input pipeline raises.
+    BadWeights for what does not fit, MammolibsError where a guard (`watch`, `guards`,
+    `compiled`) finds the run broken, and whatever the input pipeline raises.
     """
     options, start = options or FitOptions(), start or Start.fresh()
-    check_batch(train.global_batch, runtime)
+    check_batch(train.global_batch, runtime, options.accumulate)
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(claim(folder)) if runtime.is_main else Path(folder)
         stack.enter_context(torch.random.fork_rng(devices=[]))
         stop = stack.enter_context(StopSignal())
         run = begin(stage, runtime, train, folder, card, options, start)
-        keeper = Keeper(run, stage, card, options, validate)
-        watch, learning = Watch(runtime, folder), Learning(run.model, runtime)
+        watch, compiled = Watch(runtime, folder), Compiled(runtime)
         watch.restore(run.pending)
-        batches = stack.enter_context(contextlib.closing(runtime.feed(train.batches(run.step, run.leg.last_step))))
+        with compiled.during("checksums", run.step):
+            weights = Weights(run.model, runtime, step=run.step, every=options.check_every)
+        keeper = stack.enter_context(Keeper(run, stage, card, options, validate))
+        source = micro_batches(train.batches(run.step, run.leg.last_step), options.accumulate)
+        batches = stack.enter_context(contextlib.closing(runtime.feed(source)))
         bar = stack.enter_context(progress_bar(run, stage.name))
         while not run.why:
-            batch = watch.next(batches, run.step, run.leg.last_step)
-            runtime.seed(step_seed(options.seed, run.step))
-            run.set_rate(rate_at(run.step, run.leg))
-            with runtime.autocast():
-                loss, terms = stage.loss(run.model, batch, runtime)
-            run.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            runtime.average_gradients(run.model)
-            if options.clip_norm:
-                torch.nn.utils.clip_grad_norm_(run.model.parameters(), options.clip_norm)
-            run.optimizer.step()
-            run.average(options.ema)
-            watch.add(loss, terms)
-            runtime.end_step()
-            run.step += 1
+            parts = [watch.next(batches, run.step, run.leg.last_step) for _ in range(options.accumulate)]
+            with compiled.during("step", run.step, parts[0]):
+                take_step(run, stage, parts, options, watch)
             bar.update(1)
             ended = run.leg.ends_iteration(run.step)
             if ended or run.step % options.log_every == 0 or (runtime.hosts == 1 and stop.told):
-                bar.set_postfix(loss=f"{watch.look():.4f}", refresh=False)
-                learning.check(run.model, run.step)
-                if ended:
-                    keeper.end_iteration(watch)
                 interrupted = runtime.agree(stop.told)
-                keeper.save_if_due(watch, at_once=interrupted or bool(run.why))
+                save = runtime.agree(keeper.save_is_due()) or interrupted
+                with compiled.during("log", run.step):
+                    bar.set_postfix(loss=f"{watch.look() if ended or save else watch.post():.4f}", refresh=False)
+                with compiled.during("checksums", run.step):
+                    weights.check(run.step)
+                if ended:
+                    with compiled.during("validation", run.step):
+                        keeper.end_iteration(watch)
+                if save or run.why:
+                    keeper.save(watch.pending(), wait=interrupted or bool(run.why))
+                    weights.saved(run.step)
                 if interrupted:
                     raise RunInterrupted(f"{stage.name}: told to stop after step {run.step}; its state is saved, start it again to go on")
     return keeper.result()

@@ -20,7 +20,10 @@ class FitOptions:
     steps_per_iteration: None for one pass over the training rows. warmup_steps: at most a
     fifth of the leg. clip_norm: largest gradient norm, 0 for none. patience: iterations
     without a better validation figure after which the leg ends, 0 for never. ema: decay of
-    the averaged weights that are then validated and saved, 0 for none.
+    the averaged weights that are then validated and saved, 0 for none. accumulate: parts that
+    a global batch is cut into, one after the other, for devices that hold no more; losses and
+    statistics are then each part's. recompute: activations are computed again in the backward
+    pass instead of kept. check_every: steps between comparisons of the replicas' weights.
     """
 
     iterations: int = 20
@@ -36,9 +39,12 @@ class FitOptions:
     log_every: int = 20
     seed: int = 0
     ema: float = 0.0
+    accumulate: int = 1
+    recompute: bool = False
+    check_every: int = 200
 
     def __post_init__(self):
-        for name in ("iterations", "keep_every", "keep_states", "log_every"):
+        for name in ("iterations", "keep_every", "keep_states", "log_every", "accumulate", "check_every"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         for name in ("weight_decay", "warmup_steps", "clip_norm", "patience", "save_seconds", "seed"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")

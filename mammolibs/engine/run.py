@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from mammolibs.engine.checkpoint import check_facts, newest_state, save_state, state_after
+from mammolibs.engine.checkpoint import check_facts, newest_state, state_after
 from mammolibs.engine.folder import move_aside, saved_iterations, weights_stem
 from mammolibs.engine.options import FitOptions, Start
+from mammolibs.engine.recompute import recompute_blocks
 from mammolibs.engine.schedule import Leg
 from mammolibs.engine.stage import Stage, TrainStream
 from mammolibs.errors import BadConfig, BadFile, BadWeights
@@ -60,8 +61,8 @@ class Run:
             for mean, now in zip(self.averaged.buffers(), self.model.buffers(), strict=True):
                 mean.copy_(now)
 
-    def save(self, pending: dict[str, list[float]], keep: int) -> None:
-        """Write a state; what it takes is copied to the host first."""
+    def state(self, pending: dict[str, list[float]]) -> dict[str, Any]:
+        """A state to go on from, copied to the host."""
         state = {
             "step": self.step,
             "iteration": self.iteration,
@@ -75,9 +76,7 @@ class Run:
             "optimizer": self.optimizer.state_dict(),
             "pending": pending,
         }
-        state = self.runtime.to_host(state)
-        if self.runtime.is_main:
-            save_state(self.folder, state, keep)
+        return self.runtime.to_host(state)
 
 
 def begin(
@@ -96,6 +95,7 @@ def begin(
         "split_hash": card.split_hash,
         "global_batch": train.global_batch,
         "seed": options.seed,
+        "accumulate": options.accumulate,
     }
     state, weights, at = _source(folder, facts, start)
     runtime.seed(options.seed)
@@ -107,12 +107,17 @@ def begin(
     if start.mode != "resume":
         _make_room(runtime, folder, None if start.mode == "fresh" else start.iteration)
     model = runtime.prepare(model)
-    optimizer = torch.optim.AdamW(_groups(model, options.weight_decay), lr=options.learning_rate)
+    optimizer = torch.optim.AdamW(_groups(model, options.weight_decay), lr=options.learning_rate, **runtime.optimizer_options())
     averaged = copy.deepcopy(model).requires_grad_(False).eval() if options.ema else None
     if state:
+        for group in state["optimizer"]["param_groups"]:
+            # A state may come from another kind of device.
+            group |= runtime.optimizer_options()
         optimizer.load_state_dict(state["optimizer"])
         if averaged is not None and state["averaged"] is not None:
             _load(averaged, state["averaged"], folder)
+    if options.recompute:
+        recompute_blocks(model, runtime)
     model.train()
     run = Run(
         runtime=runtime, folder=folder, facts=facts, leg=_leg(runtime, train, options, start, state, at), step=at[1], why="",
@@ -144,7 +149,7 @@ def _source(folder: Path, facts: dict, start: Start) -> tuple[dict | None, dict 
         raise BadFile(path.with_suffix(".json"), "is not there, so nobody knows how many steps the weights have had", "give another iteration")
     found = {name: getattr(card, name) for name in ("stage", "contract_hash", "data_hash", "split_hash", "seed")}
     found["architecture"] = json.dumps(card.architecture, sort_keys=True, default=str)
-    check_facts(found | {"global_batch": card.options.get("global_batch", facts["global_batch"])}, facts, path)
+    check_facts(found | {name: card.options.get(name, facts[name]) for name in ("global_batch", "accumulate")}, facts, path)
     print(f"{path}: its weights with a fresh optimizer, no state holds iteration {start.iteration}", flush=True)
     return None, weights, (start.iteration, card.steps)
 

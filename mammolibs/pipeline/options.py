@@ -48,12 +48,17 @@ class StageOptions(RunOptions):
     data: str | None = option(None, "folder with the shards (default: data in the run's folder)", metavar="FOLDER")
     limit: int | None = option(None, "use only that many training rows", parse=int)
     from_scratch: bool = option(False, "start from random weights, with --pretrain no")
+    accumulate: int = option(1, "parts that the global batch is cut into, one after the other, where memory holds no more")
+    ema: float = option(0.0, "decay of averaged weights, which are then validated and saved; 0 for none")
+    recompute: bool = option(False, "compute activations again in the backward pass: less memory, about a third more time")
 
     def __post_init__(self):
-        for name in ("it", "steps_per_it", "batch", "limit", "lr"):
+        for name in ("it", "steps_per_it", "batch", "limit", "lr", "accumulate"):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise BadConfig(f"--{name.replace('_', '-')} {value}: must be greater than 0")
+        if not 0 <= self.ema < 1:
+            raise BadConfig(f"--ema {self.ema:g}: from 0 (none) up to but not 1, such as 0.999")
         if self.from_scratch and self.pretrain != "no":
             raise BadConfig("--from-scratch goes with --pretrain no")
 

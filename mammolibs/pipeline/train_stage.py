@@ -11,6 +11,7 @@ from mammolibs.catalog import read_catalog, split_hash
 from mammolibs.engine import FitOptions, FitResult, Start, fit, progress
 from mammolibs.errors import BadConfig
 from mammolibs.models.weights import read_card
+from mammolibs.pipeline.inputs import write_inputs
 from mammolibs.pipeline.options import StageOptions
 from mammolibs.pipeline.parents import norm_of, parent_weights, starter
 from mammolibs.pipeline.patches import SHARDS, make_patches, unet_hash
@@ -18,7 +19,7 @@ from mammolibs.pipeline.provenance import versions
 from mammolibs.pipeline.run import Run
 from mammolibs.pipeline.splits import check_split, from_elsewhere
 from mammolibs.records import RunCard
-from mammolibs.runtime import Runtime, get_runtime
+from mammolibs.runtime import Runtime, check_batch, get_runtime
 from mammolibs.stages import AutoencoderStage, EncoderStage, PatchStage, UNetStage
 from mammolibs.stream import Stream
 
@@ -33,6 +34,7 @@ def train_stage(name: str, options: StageOptions) -> FitResult:
     """Train a stage as the flags say; its weights and history lie in its folder afterwards."""
     runtime = get_runtime(precision=options.precision, seed=options.seed or 0)
     run = Run.open(options.run, preset_name=options.preset, seed=options.seed, data=options.data)
+    check_batch(global_batch(run, name, options), runtime, options.accumulate)
     weights = first_weights(run, name, options)
     check_split(run, {row.image_id: row for row in read_catalog(run.catalog)})
     start = choose_start(run, name, options, weights)
@@ -42,6 +44,8 @@ def train_stage(name: str, options: StageOptions) -> FitResult:
     if name in SHARDS:
         make_patches(run, name, runtime, unet=getattr(options, "unet", None), workers=options.workers)
     train, validation = open_streams(run, stage, options, runtime)
+    if runtime.is_main:
+        print(f"What the network sees: {write_inputs(run, stage, train, first_step(run, name, start))}", flush=True)
     return fit(
         stage,
         runtime,
@@ -109,6 +113,12 @@ def is_unfinished(run: Run, name: str, options: StageOptions) -> bool:
     return options.pretrain is None and standing is not None and not standing.finished
 
 
+def first_step(run: Run, name: str, start: Start) -> int:
+    """The step that training goes on with; 0 for a new run and where only weights are left of an iteration."""
+    standing = progress(run.stage(name)) if start.mode != "fresh" else None
+    return standing.step if standing else 0
+
+
 def choose_start(run: Run, name: str, options: StageOptions, weights: Path | None) -> Start:
     """What `--pretrain` asks for."""
     if isinstance(options.pretrain, int):
@@ -158,6 +168,9 @@ def fit_options(run: Run, name: str, options: StageOptions) -> FitOptions:
         learning_rate=options.lr or sizes.learning_rate,
         patience=PATIENCE,
         seed=run.settings.seed,
+        ema=options.ema,
+        accumulate=options.accumulate,
+        recompute=options.recompute,
     )
 
 

@@ -6,13 +6,15 @@ from mammolibs.errors import BadConfig
 from mammolibs.runtime.protocol import Runtime
 
 
-def check_batch(global_batch: int, runtime: Runtime) -> int:
-    """Rows of the global batch that this host feeds.
+def check_batch(global_batch: int, runtime: Runtime, parts: int = 1) -> int:
+    """Rows of the global batch that this host feeds in one of so many parts of a step.
 
-    Raises BadConfig where the batch does not divide over the cores; names the nearest that does.
+    Raises BadConfig where the parts do not divide over the cores; names the nearest batch that does.
     """
-    if global_batch < 1 or global_batch % runtime.world:
-        below = global_batch // runtime.world * runtime.world
-        nearest = [str(n) for n in (below, below + runtime.world) if n > 0]
-        raise BadConfig(f"a batch of {global_batch} does not divide over {runtime.world} cores; take --batch {' or '.join(nearest)}")
-    return global_batch // runtime.hosts
+    share = runtime.world * parts
+    if global_batch < 1 or global_batch % share:
+        below = global_batch // share * share
+        nearest = [str(n) for n in (below, below + share) if n > 0]
+        cut = f", in {parts} parts" if parts > 1 else ""
+        raise BadConfig(f"a batch of {global_batch} does not divide over {runtime.world} core{'s' * (runtime.world > 1)}{cut}; take --batch {' or '.join(nearest)}")
+    return global_batch // runtime.hosts // parts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from mammolibs.errors import RuntimeUnavailable
+from mammolibs.runtime.checksum import checksums
 from mammolibs.runtime.norms import join_norms
 from mammolibs.runtime.single import SingleRuntime
 
@@ -29,24 +31,29 @@ class DdpRuntime(SingleRuntime):
     kind = "ddp"
 
     def __init__(self, precision: str = "auto"):
-        local, local_world = int(os.environ.get("LOCAL_RANK", 0)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-        gpus = torch.cuda.device_count()
-        if 0 < gpus < local_world:
-            raise RuntimeUnavailable(
-                f"torchrun started {local_world} processes, this machine has {gpus} GPU(s); "
-                f"use --nproc-per-node {gpus}, or CUDA_VISIBLE_DEVICES= for the CPU"
-            )
-        super().__init__(precision, device=f"cuda:{local}" if gpus else "cpu")
-        if gpus:
-            torch.cuda.set_device(self.device)
-        self.backend = "nccl" if gpus else "gloo"
+        device, self.backend = self._own_device()
+        super().__init__(precision, device=device)
         if not dist.is_initialized():
             _join(self.backend)
         self.hosts, self.host = dist.get_world_size(), dist.get_rank()
         self.world = self.hosts
         self.reason = f"torchrun's variables are set, {self.backend}"
-        # Rows and flags lie in host memory, which nccl cannot send.
-        self.host_group = dist.new_group(backend="gloo", timeout=_PATIENCE) if gpus else None
+        # Rows and flags lie in host memory, which devices' backends cannot send.
+        self.host_group = dist.new_group(backend="gloo", timeout=_PATIENCE) if self.backend != "gloo" else None
+
+    def _own_device(self) -> tuple[str, str]:
+        """This process's device, and the backend that joins such devices. Raises RuntimeUnavailable where there are too few."""
+        local, local_world = int(os.environ.get("LOCAL_RANK", 0)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+        gpus = torch.cuda.device_count()
+        if not gpus:
+            return "cpu", "gloo"
+        if gpus < local_world:
+            raise RuntimeUnavailable(
+                f"torchrun started {local_world} processes, this machine has {gpus} GPU(s); "
+                f"use --nproc-per-node {gpus}, or CUDA_VISIBLE_DEVICES= for the CPU"
+            )
+        torch.cuda.set_device(local)
+        return f"cuda:{local}", "nccl"
 
     def seed(self, value: int) -> None:
         torch.manual_seed(value + self.host)
@@ -80,6 +87,11 @@ class DdpRuntime(SingleRuntime):
         shares: list[Any] = [None] * self.hosts
         dist.all_gather_object(shares, self.to_host(tree), group=self.host_group)
         return _join_rows(shares)
+
+    def replicas(self, tensors: Iterable[Tensor]) -> list[list[int]]:
+        shares: list[Any] = [None] * self.hosts
+        dist.all_gather_object(shares, checksums(tensors).tolist(), group=self.host_group)
+        return shares
 
     def agree(self, flag: bool) -> bool:
         said = torch.tensor([int(flag)])

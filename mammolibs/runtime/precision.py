@@ -11,7 +11,7 @@ _FAST_BF16_FLAGS = ("amx_bf16", "avx512_bf16")
 
 
 def choose_precision(asked: str, kind: str) -> tuple[str, str]:
-    """("float32" or "bfloat16", reason in words) for a kind of device: "cpu", "cuda", "xla:CPU" or "xla:TPU".
+    """("float32" or "bfloat16", reason in words) for a kind of device: "cpu", "cuda", "tpu", "xla:CPU" or "xla:TPU".
 
     Raises BadConfig for a word that is not one of PRECISIONS.
     """
@@ -24,7 +24,7 @@ def choose_precision(asked: str, kind: str) -> tuple[str, str]:
 
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
         return ("bfloat16", "this GPU has bf16 units") if fast else ("float32", "this GPU has no bf16 units")
-    if kind == "xla:TPU":
+    if kind in ("xla:TPU", "tpu"):
         return "bfloat16", "TPU matrix units are bf16"
     if kind.startswith("xla"):
         return "float32", "XLA gains nothing from bf16 on this device"

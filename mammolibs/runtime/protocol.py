@@ -17,7 +17,8 @@ class Runtime(Protocol):
 
     A host is one process with its own share of every batch; `world` counts the cores over
     all hosts. Under `single` and `xla` the program sees the global batch, under `ddp` the
-    host's share of it: `global_sum` and `global_cat` make up the difference.
+    host's share of it: `global_sum` and `global_cat` make up the difference. `undivided` names
+    operations (of `operations`) for which every core would compute the whole batch.
     """
 
     kind: str
@@ -29,6 +30,7 @@ class Runtime(Protocol):
     precision: str
     reason: str
     precision_reason: str
+    undivided: frozenset[str]
 
     def seed(self, value: int) -> None:
         """Set every generator that layers draw from (dropout, initial weights); hosts of `ddp` differ."""
@@ -57,6 +59,9 @@ class Runtime(Protocol):
     def end_step(self) -> None:
         """Hand the step to the device. What a step computed may be read afterwards, never before."""
 
+    def optimizer_options(self) -> dict[str, Any]:
+        """What torch's optimizers are to be told so that they suit the device."""
+
     def read(self, totals: Tensor) -> list[float]:
         """Numbers of a vector on the host, summed over hosts. Waits for the device."""
 
@@ -79,5 +84,20 @@ class Runtime(Protocol):
     def checkpoint(self, function: Callable[..., Any], *inputs: Any) -> Any:
         """function(*inputs), its inner activations computed again in the backward pass instead of kept."""
 
+    def replicas(self, tensors: Iterable[Tensor]) -> list[list[int]]:
+        """A checksum of each tensor (`runtime.checksum`) on each replica, the same table on every host.
+
+        A replica is a core under `xla`, a host under `ddp`; `single` has one. Every host must call it. Waits for the device.
+        """
+
     def compile_count(self) -> int:
         """Programs compiled so far in this process; 0 where nothing is compiled."""
+
+    def operations(self) -> dict[str, int]:
+        """How often each operation was recorded for compiling so far; empty where nothing is compiled."""
+
+    def fallbacks(self) -> list[str]:
+        """Operators that have run on the host because the device knows them not."""
+
+    def device_reads(self) -> int:
+        """Transfers from the device to the host so far; 0 where nobody counts them."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mammolibs.records import Batch
+from mammolibs.runtime.checksum import checksums
 from mammolibs.runtime.norms import spare_cpu_norms
 from mammolibs.runtime.precision import choose_precision
 from mammolibs.runtime.trees import copy_to_host, map_batch, map_tensors
@@ -19,6 +20,7 @@ class SingleRuntime:
     """Runtime of one process; see `runtime.protocol.Runtime` for what each method promises."""
 
     kind = "single"
+    undivided: frozenset[str] = frozenset()
 
     def __init__(self, precision: str = "auto", device: str | None = None):
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -63,6 +65,9 @@ class SingleRuntime:
     def end_step(self) -> None:
         return None
 
+    def optimizer_options(self) -> dict[str, Any]:
+        return {"capturable": False}
+
     def read(self, totals: Tensor) -> list[float]:
         return totals.tolist()
 
@@ -83,7 +88,19 @@ class SingleRuntime:
 
         return checkpoint(function, *inputs, use_reentrant=False)
 
+    def replicas(self, tensors: Iterable[Tensor]) -> list[list[int]]:
+        return [checksums(tensors).tolist()]
+
     def compile_count(self) -> int:
+        return 0
+
+    def operations(self) -> dict[str, int]:
+        return {}
+
+    def fallbacks(self) -> list[str]:
+        return []
+
+    def device_reads(self) -> int:
         return 0
 
     def _place_rows(self, tensor: Tensor) -> Tensor:

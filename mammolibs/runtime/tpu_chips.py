@@ -11,6 +11,11 @@ _GOOGLE = "0x1ae0"
 _CHIPS = ("0x0027", "0x005e", "0x0062", "0x0063", "0x006f", "0x0076")
 
 
+def count_chips(pci: Path = Path("/sys/bus/pci/devices")) -> int:
+    """The number of TPU chips of this machine."""
+    return sum(_read(device / "vendor") == _GOOGLE and _read(device / "device") in _CHIPS for device in pci.glob("*"))
+
+
 def require_tpu(pci: Path = Path("/sys/bus/pci/devices")) -> int:
     """The number of TPU chips of this machine.
 
@@ -18,7 +23,7 @@ def require_tpu(pci: Path = Path("/sys/bus/pci/devices")) -> int:
 
     Raises RuntimeUnavailable where there is no chip, or no library to drive it.
     """
-    chips = sum(_read(device / "vendor") == _GOOGLE and _read(device / "device") in _CHIPS for device in pci.glob("*"))
+    chips = count_chips(pci)
     if not chips:
         remedy = "unset PJRT_DEVICE, or try XLA with PJRT_DEVICE=CPU CPU_NUM_DEVICES=4"
         raise RuntimeUnavailable(f"PJRT_DEVICE=TPU: this machine has no TPU chip; {remedy}")

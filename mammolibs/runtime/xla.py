@@ -6,8 +6,10 @@ The only file that names torch_xla.
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,10 +17,16 @@ from torch import Tensor, nn
 
 from mammolibs.errors import BadConfig, RuntimeUnavailable
 from mammolibs.records import Batch
+from mammolibs.runtime.checksum import checksums
 from mammolibs.runtime.precision import choose_precision
 from mammolibs.runtime.norms import shard_norms
 from mammolibs.runtime.single import one_ahead
 from mammolibs.runtime.trees import copy_to_host, map_batch, map_tensors
+
+CACHE_VARIABLE = "MAMMOLIBS_XLA_CACHE"
+_READ = "aten::_local_scalar_dense"
+# What torch's batch, group, instance and layer norms become: the partitioner does not divide it.
+_UNDIVIDED = frozenset({"xla::native_batch_norm", "xla::native_batch_norm_backward"})
 
 
 class XlaRuntime:
@@ -32,7 +40,8 @@ class XlaRuntime:
 
     def __init__(self, precision: str = "auto"):
         asked = os.environ["PJRT_DEVICE"]
-        self._xla, self._xm, self._xr, self._xs = _import(asked)
+        self._xla, self._xm, self._xr, self._xs, self._metrics = _import(asked)
+        _keep_programs(self._xr, asked)
         self._xr.use_spmd()
         try:
             self.device = self._xla.device()
@@ -43,6 +52,7 @@ class XlaRuntime:
         self.mesh = self._xs.Mesh(list(range(self.world)), (self.world,), ("data",))
         self.precision, self.precision_reason = choose_precision(precision, f"xla:{asked}")
         self.reason = f"PJRT_DEVICE={asked}, SPMD"
+        self.undivided = _UNDIVIDED if self.world > 1 else frozenset()
 
     @property
     def is_main(self) -> bool:
@@ -76,6 +86,11 @@ class XlaRuntime:
     def end_step(self) -> None:
         self._xla.sync()
 
+    def optimizer_options(self) -> dict[str, Any]:
+        # Else AdamW counts steps on the host, and a bias correction that has come to 1 (near step
+        # 16,600) is compiled into the program as a constant, which is one more program.
+        return {"capturable": True}
+
     def read(self, totals: Tensor) -> list[float]:
         return self.to_host(totals).tolist()
 
@@ -100,11 +115,28 @@ class XlaRuntime:
 
         return checkpoint(function, *inputs, use_reentrant=True)
 
-    def compile_count(self) -> int:
-        import torch_xla.debug.metrics as metrics
+    def replicas(self, tensors: Iterable[Tensor]) -> list[list[int]]:
+        sums = checksums(tensors)
+        self._xs.mark_sharding(sums, self.mesh, (None,))
+        self._xla.sync(wait=True)
+        own = torch.stack([shard.data for shard in self._xs.wrap_if_sharded(sums).local_shards])
+        return own.tolist() if self.hosts == 1 else self.gather_rows(self._place_rows(own)).tolist()
 
-        found = metrics.metric_data("CompileTime")
+    def compile_count(self) -> int:
+        found = self._metrics.metric_data("CompileTime")
         return found[0] if found else 0
+
+    def operations(self) -> dict[str, int]:
+        names = (name for name in self._metrics.counter_names() if name.startswith(("aten::", "xla::")))
+        return {name: self._metrics.counter_value(name) for name in names}
+
+    def fallbacks(self) -> list[str]:
+        return [name for name in self._metrics.executed_fallback_ops() if name != _READ]
+
+    def device_reads(self) -> int:
+        found = self._metrics.metric_data("TransferFromDeviceTime")
+        return found[0] if found else 0
+
 
     def _replicated(self, rows: Tensor) -> Tensor:
         """The rows whole on every core. Reading divided rows compiles a program each time, and other hosts' cores cannot be read."""
@@ -124,11 +156,21 @@ class XlaRuntime:
         return placed
 
 
-def _import(asked: str) -> tuple[Any, Any, Any, Any]:
+def _keep_programs(xr: Any, asked: str) -> None:
+    """Compiled programs on disk, so that the next start need not compile them; XLA's CPU backend cannot read them back."""
+    chosen = os.environ.get(CACHE_VARIABLE, str(Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "mammolibs" / "xla"))
+    if asked == "CPU" or not chosen:
+        return
+    # Hosts of a slice must not share a folder, and their numbers are not known before the device is started.
+    xr.initialize_cache(str(Path(chosen) / os.environ.get("TPU_WORKER_ID", socket.gethostname())), readonly=False)
+
+
+def _import(asked: str) -> tuple[Any, ...]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         import torch_xla
         import torch_xla.core.xla_model as xm
+        import torch_xla.debug.metrics as metrics
         import torch_xla.distributed.spmd as xs
         import torch_xla.runtime as xr
     except ImportError as error:
@@ -136,4 +178,4 @@ def _import(asked: str) -> tuple[Any, Any, Any, Any]:
             f"PJRT_DEVICE={asked}: torch_xla cannot be used with torch {torch.__version__} ({str(error).splitlines()[0]}); "
             "both must be 2.9.0: pip install torch==2.9.0 torch_xla==2.9.0, or unset PJRT_DEVICE"
         ) from error
-    return torch_xla, xm, xr, xs
+    return torch_xla, xm, xr, xs, metrics

@@ -117,6 +117,10 @@ class Stream:
         share = SampleCache(limit_bytes=self._maker.cache.limit_bytes // self.workers)
         return load_in_workers(replace(self._maker, cache=share), steps, self.workers)
 
+    def make(self, step: int) -> Batch:
+        """The batch of one step, made here and now. Raises BadFile where a sample cannot be read."""
+        return self._maker(step)
+
     def _order(self, repeats: Repeats) -> Order:
         counts = _count_repeats(self.index, repeats)
         # Rows are dealt by kind, lesions first: a limit takes every k-th, so that it leaves no kind out.

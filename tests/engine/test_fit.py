@@ -85,7 +85,7 @@ def test_the_logged_loss_is_the_mean_over_the_iteration(tmp_path):
     class Spy(DiceStage):
         def loss(self, model, batch, runtime):
             loss, terms = super().loss(model, batch, runtime)
-            seen.append((loss.item(), [part.item() for part in terms["bce"]]))
+            seen.append((loss.detach(), [part.detach() for part in terms["bce"]]))
             return loss, terms
 
     fit(
@@ -93,8 +93,8 @@ def test_the_logged_loss_is_the_mean_over_the_iteration(tmp_path):
         options=FitOptions(iterations=1, steps_per_iteration=5, log_every=2),
     )  # fmt: skip
     row = read_history(tmp_path)[0]
-    assert row["train_loss"] == pytest.approx(sum(loss for loss, _ in seen) / 5, rel=1e-6)
-    assert row["train_bce"] == pytest.approx(sum(t[0] for _, t in seen) / sum(t[1] for _, t in seen), rel=1e-6)
+    assert row["train_loss"] == pytest.approx(float(sum(loss for loss, _ in seen)) / 5, rel=1e-6)
+    assert row["train_bce"] == pytest.approx(float(sum(t[0] for _, t in seen) / sum(t[1] for _, t in seen)), rel=1e-6)
 
 
 def test_averaged_weights_follow_the_closed_form(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 
 import pytest
 import torch
@@ -12,8 +13,9 @@ from torch import nn
 
 from mammolibs.engine import FitOptions, claim, fit
 from mammolibs.engine.checkpoint import list_states
-from mammolibs.errors import BadConfig, BadData, BadFile, MammolibsError
+from mammolibs.errors import BadConfig, BadData, BadFile, HostRead, MammolibsError
 from mammolibs.runtime import check_batch
+from mammolibs.runtime.checksum import checksums
 from mammolibs.runtime.single import SingleRuntime
 from tests.engine.tiny import Batches, DiceStage, card, validator
 
@@ -159,5 +161,90 @@ def test_a_batch_that_does_not_divide_names_the_nearest(tmp_path):
         check_batch(6, runtime)
     with pytest.raises(BadConfig, match="take --batch 4$"):
         check_batch(2, runtime)
+    with pytest.raises(BadConfig, match="batch of 12 does not divide over 4 cores, in 2 parts; take --batch 8 or 16"):
+        check_batch(12, runtime, 2)
     with pytest.raises(BadConfig, match="learning_rate is 0, expected between 0 and 1"):
         FitOptions(learning_rate=0)
+
+
+def test_a_read_inside_the_step_is_an_error_here(tmp_path):
+    class Reading(DiceStage):
+        def loss(self, model, batch, runtime):
+            loss, terms = super().loss(model, batch, runtime)
+            return loss if loss > 0 else loss * 2, terms
+
+    with pytest.raises(HostRead, match="__bool__ reads from the device inside a training step"):
+        train(tmp_path, Reading())
+
+
+def test_weights_that_stop_changing_after_a_save_are_noticed(tmp_path):
+    class Stuck(DiceStage):
+        calls = 0
+
+        def loss(self, model, batch, runtime):
+            self.calls += 1
+            return super().loss(model if self.calls < 4 else lambda x: model(x) * 0, batch, runtime)
+
+    options = FitOptions(iterations=1, steps_per_iteration=12, log_every=3, save_seconds=0, weight_decay=0, warmup_steps=0, clip_norm=0)
+
+    class Forgetful(torch.optim.SGD):
+        def __init__(self, groups, lr, **_):
+            super().__init__(groups, lr=lr)
+
+    import mammolibs.engine.run as run
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run.torch.optim, "AdamW", Forgetful)
+        with pytest.raises(MammolibsError, match="no weight has changed after step 6"):
+            train(tmp_path, Stuck(), options=options)
+
+
+def test_a_replica_that_differs_stops_the_run_at_the_next_comparison(tmp_path, monkeypatch):
+    calls = []
+
+    def replicas(self, tensors):
+        own = checksums(tensors).tolist()
+        calls.append(own)
+        return [own, own if len(calls) < 3 else [*own[:-1], own[-1] + 1]]
+
+    monkeypatch.setattr(SingleRuntime, "replicas", replicas)
+    with pytest.raises(MammolibsError, match=r"after step 6 replica 1 of 2 does not hold the weights of replica 0 \(last.bias: 1 of 10 tensors\)"):
+        train(tmp_path, options=FitOptions(iterations=1, steps_per_iteration=12, log_every=3, check_every=3))
+
+
+def test_checksums_see_the_smallest_change_and_are_the_same_in_any_layout():
+    weights = torch.randn(8, 4, 3, 3, generator=torch.Generator().manual_seed(0))
+    changed = weights.clone()
+    changed[3, 2, 1, 0] = torch.nextafter(changed[3, 2, 1, 0], torch.tensor(9.0))
+    opposite = weights.clone()
+    opposite[0, 0, 0, 0] += 0.5
+    opposite[7, 3, 2, 2] -= 0.5
+    relaid = weights.to(memory_format=torch.channels_last)
+    first, *others, last = checksums([weights, changed, opposite, relaid]).tolist()
+    assert first not in others and first == last
+
+
+def test_waiting_for_input_is_named_where_it_dominates(tmp_path, capsys):
+    def wait(batch):
+        threading.Event().wait(0.5)
+        return batch
+
+    train(tmp_path, stream=Broken(2, wait), options=FitOptions(iterations=1, steps_per_iteration=4))
+    assert "of the time went into waiting for input; more --workers" in capsys.readouterr().out
+
+
+def test_a_step_in_parts_takes_equal_rows_of_each(tmp_path):
+    seen = []
+
+    class Looking(DiceStage):
+        def loss(self, model, batch, runtime):
+            seen.append(batch.ids)
+            return super().loss(model, batch, runtime)
+
+    train(tmp_path, Looking(), options=FitOptions(iterations=1, steps_per_iteration=1, accumulate=4))
+    assert seen == [(f"step0-image{i}", f"step0-image{i + 1}") for i in range(0, 8, 2)]
+
+
+def test_without_blocks_nothing_can_be_computed_again(tmp_path):
+    with pytest.raises(BadConfig, match="--recompute: this network has no blocks"):
+        train(tmp_path, options=FitOptions(recompute=True))

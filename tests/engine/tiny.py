@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -129,11 +130,42 @@ def small_stages() -> dict:
 
     sizes = {"width": 8, "depth": 2, "norm": "group"}
     return {
-        "encoder": EncoderStage(**sizes, temperature=0.5),
+        "encoder": EncoderStage(**sizes),
         "autoencoder": AutoencoderStage(**sizes),
         "unet": UNetStage(**sizes),
         "resnet": SmallPatchStage(name="resnet", norm="group"),
     }
+
+
+def write_tiny_shards(folder, rows: int = 30, size: int = 32) -> None:
+    """A shard set of breasts with bright spots, a third of them malignant, as `ingest` would have made it."""
+    from mammolibs.records import Sample
+    from mammolibs.shards import write_shards
+    from mammolibs.storage import open_store
+
+    class Contract:
+        def hash(self) -> str:
+            return "c0ffee"
+
+        def to_dict(self) -> dict:
+            return {}
+
+    def sample(number: int) -> Sample:
+        rng = np.random.default_rng(number)
+        image, mask = np.zeros((size, size), np.uint16), np.zeros((size, size), np.uint8)
+        image[1:-1, : size - 6] = rng.integers(5_000, 30_000, (size - 2, size - 6))
+        y, x = rng.integers(4, size - 12, 2)
+        if number % 3:
+            image[y : y + 6, x : x + 6] += 25_000
+            mask[y : y + 6, x : x + 6] = 1
+        name = f"t:{number}"
+        return Sample(
+            image=image, mask=mask if number % 3 else None, breast=(0, 1, size - 6, size - 1), placement=None, image_id=name, patient_id=name,
+            exam_id=name, source="t", laterality="L", view="CC", pathology="malignant" if number % 3 == 1 else "benign",
+            label=int(number % 3 == 1), has_lesion=int(number % 3 > 0), split="train",
+        )  # fmt: skip
+
+    write_shards(open_store(folder), map(sample, range(rows)), contract=Contract(), lanes=4, shard_bytes=10_000)
 
 
 def validator(runtime, size: int = 16, batches: int = 2, global_batch: int = 8):

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -29,6 +30,14 @@ def test_every_stage_leaves_weights_card_and_history(whole_run):
         assert state.keys() == plain.keys() and all((state[k] == plain[k]).all() for k in state)
         assert card.stage == stage and card.contract_hash == Run.open(whole_run).contract.hash()
         assert (whole_run / stage / "history.csv").read_text().count("\n") == 3
+
+
+def test_what_each_network_sees_is_shown_at_the_start(whole_run):
+    for stage in STAGES:
+        picture = cv2.imread(str(whole_run / "inputs" / f"{stage}.png"))
+        # Eight tiles beside each other; encoder and autoencoder show two rows. Neither black nor white.
+        assert picture.shape[1] > 1000 and 20 < picture.mean() < 235
+    assert cv2.imread(str(whole_run / "inputs" / "encoder.png")).shape[0] > 1.7 * cv2.imread(str(whole_run / "inputs" / "unet.png")).shape[0]
 
 
 def test_each_stage_starts_from_the_one_before(whole_run):
@@ -105,6 +114,19 @@ def test_pretrain_no_starts_afresh_from_the_named_iteration(run_copy, capsys):
     assert (result.iteration, result.steps) == (1, 2)
     assert (run_copy / "unet" / "aside-1" / "model_iter_2.pth").is_file()
     assert re.search(r"unet: from .*autoencoder/model_iter_2\.safetensors: loaded \d+ of \d+", capsys.readouterr().out)
+
+
+def test_a_batch_that_does_not_divide_is_refused_before_anything_starts(run_copy):
+    kept = sorted((run_copy / "unet").iterdir())
+    with pytest.raises(BadConfig, match="batch of 8 does not divide over 1 core, in 3 parts; take --batch 6 or 9"):
+        train_stage("unet", UNetOptions(run=str(run_copy), pretrain="no", accumulate=3, workers=0))
+    assert sorted((run_copy / "unet").iterdir()) == kept
+
+
+def test_parts_averages_and_recomputing_are_flags(run_copy):
+    result = train_stage("unet", UNetOptions(run=str(run_copy), pretrain="no", it=1, accumulate=2, ema=0.9, recompute=True, workers=0))
+    _, card = load_weights(result.weights)
+    assert card.options["fit"]["accumulate"] == 2 and card.options["fit"]["ema"] == 0.9 and card.options["fit"]["recompute"]
 
 
 def test_from_scratch_loads_nothing(run_copy, capsys):

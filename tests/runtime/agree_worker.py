@@ -1,8 +1,9 @@
 """Trains each stage, very small, through `fit` on whatever runtime the environment asks for; writes what it saw as JSON.
 
-usage: agree_worker.py FOLDER STEPS
+usage: agree_worker.py FOLDER STEPS SHARDS
 """
 
+import contextlib
 import hashlib
 import json
 import sys
@@ -10,30 +11,35 @@ from pathlib import Path
 
 import torch
 
+from mammolibs.augment import Augment
 from mammolibs.engine import FitOptions, Start, fit, read_history
 from mammolibs.errors import RunInterrupted
 from mammolibs.models.weights import load_weights
 from mammolibs.runtime import get_runtime
+from mammolibs.runtime.single import SingleRuntime
+from mammolibs.stages import UNetStage
+from mammolibs.stream import Stream
 from tests.engine.tiny import Batches, DiceStage, StopAt, card, small_stages, validator
 
 SIZE = 32
 BATCH = 12  # no network here has twelve channels, so that a program's text shows where the batch is
 
 
-def train(name: str, stage, runtime, folder: Path, steps: int) -> dict:
-    """History of one step per iteration, the weights' sizes, and the programs compiled between iterations."""
-    compiled, held_out = [], Batches(BATCH, size=SIZE, hosts=runtime.hosts, host=runtime.host)
+def train(name: str, stage, runtime, folder: Path, steps: int, shards: str, **more) -> dict:
+    """History of one step per iteration, the weights' sizes, and the programs compiled in each iteration."""
+    compiled, common = [runtime.compile_count()], {"seed": 3, "hosts": runtime.hosts, "host": runtime.host, "views": stage.views, "global_batch": BATCH}
+    held_out = Stream(shards, mode="evaluate", augment=Augment() if stage.views == "two" else None, **common)
 
     def validate(model) -> dict[str, float]:
-        figures = stage.validate(model, held_out.batches(500, 502), runtime)
+        figures = stage.validate(model, held_out.batches(), runtime)
         compiled.append(runtime.compile_count())
         return figures
 
-    options = FitOptions(iterations=steps, steps_per_iteration=1, learning_rate=1e-3, clip_norm=0.5, keep_every=100, ema=0.5 * (name == "unet"))
+    options = FitOptions(iterations=steps, steps_per_iteration=1, learning_rate=1e-3, clip_norm=0.5, keep_every=100, check_every=2, **more)
     result = fit(
         stage,
         runtime,
-        train=Batches(BATCH, size=SIZE, hosts=runtime.hosts, host=runtime.host),
+        train=Stream(shards, augment=Augment(), **common),
         validate=validate,
         folder=folder / name,
         card=card(stage=stage.name),
@@ -44,15 +50,19 @@ def train(name: str, stage, runtime, folder: Path, steps: int) -> dict:
     state, _ = load_weights(result.weights)
     rows = read_history(folder / name)
     return {
+        "stage": name,
         "losses": [row["train_loss"] for row in rows],
         "figures": [row[stage.monitor] for row in rows],
         "compiled": [after - before for before, after in zip(compiled, compiled[1:], strict=False)],
         "weights": sorted(state),
         "seconds": result.seconds,
+        "fallbacks": runtime.fallbacks(),
     }
 
 
 class BatchNormStage(DiceStage):
+    views = "one"
+
     def validate(self, model, batches, runtime) -> dict[str, float]:
         return validator(runtime, size=SIZE, global_batch=BATCH)(model)
 
@@ -76,13 +86,46 @@ def stop_and_resume(runtime, folder: Path) -> list[str]:
     return digests
 
 
+def cross(runtime, folder: Path) -> dict[str, list[float]]:
+    """Losses of a run that one CPU process begins and this runtime ends, and the other way round."""
+    alone = SingleRuntime("float32", device="cpu")
+    losses = {}
+    for name, begins, ends in (("from one process", alone, runtime), ("to one process", runtime, alone)):
+        for who, start in ((begins, Start.fresh()), (ends, Start.resume())):
+            if who is runtime or runtime.is_main:
+                _begin_or_end(who, folder / name, start)
+            runtime.wait_for_hosts()
+        losses[name] = [row["train_loss"] for row in read_history(folder / name)]
+    return losses
+
+
+def _begin_or_end(runtime, folder: Path, start: Start) -> None:
+    shares = {"global_batch": BATCH, "hosts": runtime.hosts, "host": runtime.host}
+    stream = StopAt(2, **shares) if start.mode == "fresh" else Batches(**shares)
+    options = FitOptions(iterations=8, steps_per_iteration=1, log_every=1, learning_rate=1e-3)
+    with contextlib.suppress(RunInterrupted):
+        fit(
+            DiceStage(), runtime, train=stream, validate=validator(runtime, global_batch=BATCH), folder=folder, card=card(), options=options,
+            start=start,
+        )  # fmt: skip
+
+
 def main() -> None:
-    folder, steps = Path(sys.argv[1]), int(sys.argv[2])
+    folder, steps, shards = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     torch.set_num_threads(1)
     runtime = get_runtime("float32", seed=0)
     seen = {"kind": runtime.kind, "world": runtime.world, "hosts": runtime.hosts}
-    for name, stage in (small_stages() | {"batch norm": BatchNormStage(norm="batch")}).items():
-        seen[name] = train(name, stage, runtime, folder, steps)
+    stages = small_stages()
+    for name, stage in (stages | {"batch norm": BatchNormStage(norm="batch")}).items():
+        seen[name] = train(name, stage, runtime, folder, steps, shards)
+    few = {"folder": folder, "steps": 4, "shards": shards, "runtime": runtime}
+    seen["kept"] = train("kept", stages["unet"], **few)
+    seen["averaged"] = train("averaged", stages["unet"], ema=0.5, **few)
+    seen["in parts"] = train("in parts", stages["unet"], accumulate=3, **few)
+    seen["recomputed"] = train("recomputed", stages["unet"], recompute=True, **few)
+    seen["batch norm recomputed"] = train("batch norm recomputed", UNetStage(width=8, depth=2, norm="batch"), recompute=True, **few)
+    seen["batch norm kept"] = train("batch norm kept", UNetStage(width=8, depth=2, norm="batch"), **few)
+    seen["crossed"] = cross(runtime, folder)
     seen["stopped"] = stop_and_resume(runtime, folder)
     if runtime.is_main:
         (folder / "seen.json").write_text(json.dumps(seen))

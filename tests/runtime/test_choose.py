@@ -18,7 +18,7 @@ from mammolibs.runtime.tpu_chips import require_tpu
 
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch):
-    for name in ("PJRT_DEVICE", "RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"):
+    for name in ("MAMMOLIBS_DEVICE", "PJRT_DEVICE", "RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -92,4 +92,28 @@ def test_more_processes_than_gpus_are_refused(monkeypatch):
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(RuntimeUnavailable, match="4 processes, this machine has 2"):
+        get_runtime()
+
+
+def test_torch_tpu_without_a_tpu_is_refused_in_one_line(monkeypatch):
+    monkeypatch.setenv("MAMMOLIBS_DEVICE", "tpu")
+    with pytest.raises(RuntimeUnavailable, match="MAMMOLIBS_DEVICE=tpu: this machine has no TPU chip"):
+        get_runtime()
+
+
+@pytest.mark.parametrize(
+    ("chips", "installed", "environment", "message"),
+    [
+        (4, False, {}, "torch_tpu is not installed beside torch .*requirements-torch-tpu.txt"),
+        (4, True, {}, "one process per chip is needed; start it with .*torchrun --nproc-per-node 4"),
+        (0, True, {"PJRT_DEVICE": "TPU"}, "these are TorchTPU and PyTorch/XLA; unset one"),
+        (0, True, {"MAMMOLIBS_DEVICE": "gpu"}, "MAMMOLIBS_DEVICE=gpu: the only value is tpu"),
+    ],
+)
+def test_what_torch_tpu_needs_is_said(monkeypatch, chips, installed, environment, message):
+    monkeypatch.setattr("mammolibs.runtime.tpu.count_chips", lambda: chips)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object() if installed else None)
+    for name, value in ({"MAMMOLIBS_DEVICE": "tpu"} | environment).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(RuntimeUnavailable, match=message):
         get_runtime()
