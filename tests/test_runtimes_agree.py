@@ -19,7 +19,7 @@ WORKER = str(ROOT / "tests" / "runtime" / "agree_worker.py")
 STEPS = 16
 CORES, BATCH, PARTS = 4, 12, 3
 STAGES = ["encoder", "autoencoder", "unet", "resnet"]
-VARIANTS = ["averaged", "in parts", "recomputed"]
+AT_ONCE = "at once"  # averaged weights, a batch in parts, activations computed again
 # Largest difference of a loss to the one device's. Adam makes much of rounding where gradients are near 0:
 # XLA rounds otherwise than torch's kernels, which a ResNet in its first steps shows most.
 TOLERANCE = {"unet": 1e-5}
@@ -68,12 +68,12 @@ def test_each_process_chose_its_runtime(seen):
     assert [(seen[k]["kind"], seen[k]["world"]) for k in ("single", "ddp")] == [("single", 1), ("ddp", 2)]
 
 
-@pytest.mark.parametrize("stage", [*STAGES, *VARIANTS])
+@pytest.mark.parametrize("stage", [*STAGES, AT_ONCE])
 def test_two_processes_agree_with_one(seen, stage):
     _compare(seen["ddp"][stage], seen["single"][stage])
 
 
-@pytest.mark.parametrize("stage", ["encoder", "autoencoder", "unet", *VARIANTS])
+@pytest.mark.parametrize("stage", ["encoder", "autoencoder", "unet", AT_ONCE])
 def test_four_xla_cores_agree_with_one_device(seen, xla, stage):
     assert (xla["kind"], xla["world"], xla["hosts"]) == ("xla", CORES, 1)
     _compare(xla[stage], seen["single"][stage])
@@ -84,20 +84,17 @@ def test_a_resnet_on_xla_agrees_at_first_and_drifts_slowly(seen, xla):
     assert max(apart[:RESNET_XLA_STEPS]) < USUAL_TOLERANCE and max(apart) < RESNET_XLA_GROWTH
 
 
-@pytest.mark.parametrize("kind", ["single", "ddp", "xla"])
-def test_activations_computed_again_change_nothing(seen, kind):
-    if kind not in seen:
-        pytest.skip("torch_xla is not installed")
-    assert seen[kind]["recomputed"]["losses"] == pytest.approx(seen[kind]["kept"]["losses"], abs=1e-6)
+def test_activations_computed_again_change_nothing(seen):
     # Batch norm must not count a batch twice: its running statistics are what the validation figures stand on.
     for name in ("losses", "figures"):
-        assert seen[kind]["batch norm recomputed"][name] == pytest.approx(seen[kind]["batch norm kept"][name], abs=1e-6)
+        assert seen["single"][AT_ONCE][name] == pytest.approx(seen["single"]["kept"][name], abs=1e-6)
 
 
 def test_a_batch_in_parts_is_nearly_the_whole(seen):
-    whole, parts = seen["single"]["kept"]["losses"], seen["single"]["in parts"]["losses"]
-    # Dice is a ratio of sums, so that the mean over three parts is another number than the whole batch's, a close one.
-    assert parts == pytest.approx(whole, abs=0.05) and parts != whole
+    whole, parts = seen["single"]["whole"]["losses"], seen["single"]["kept"]["losses"]
+    means = [sum(parts[i : i + PARTS]) / PARTS for i in range(0, len(parts), PARTS)]
+    # Dice is a ratio of sums and batch norm looks at a part, so that it is another number, a close one.
+    assert means == pytest.approx(whole, abs=0.05) and means != whole
 
 
 @pytest.mark.parametrize("kind", ["ddp", "xla"])
@@ -127,8 +124,7 @@ def test_a_run_goes_on_with_another_number_of_cores(seen, kind, way):
 
 @pytest.mark.parametrize("stage", [*STAGES, "batch norm"])
 def test_two_programs_for_steps_one_for_evaluation_one_for_the_checksum_and_none_later(xla, stage):
-    first, second, *later = xla[stage]["compiled"]
-    assert (first, second) == (3, 1) and not any(later)
+    assert xla[stage]["compiled"] == [4, 0]
     assert xla[stage]["fallbacks"] == []
 
 
@@ -152,5 +148,5 @@ def _compare(found: dict, expected: dict) -> None:
     apart = [abs(a - b) for a, b in zip(found["losses"], expected["losses"], strict=True)]
     assert max(apart) < tolerance, apart
     # The U-Net's figure counts lesions, so it jumps.
-    slack = 0.05 if expected["stage"] in ("unet", *VARIANTS) else tolerance
+    slack = 0.05 if expected["stage"] in ("unet", AT_ONCE) else tolerance
     assert found["figures"] == pytest.approx(expected["figures"], abs=slack)

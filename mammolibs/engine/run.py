@@ -106,9 +106,10 @@ def begin(
         _load(model, state["model"] if state else weights, folder)
     if start.mode != "resume":
         _make_room(runtime, folder, None if start.mode == "fresh" else start.iteration)
+    # Copied before it is placed: on XLA a copy of what is placed would be one more program.
+    averaged = runtime.prepare(copy.deepcopy(model).requires_grad_(False).eval()) if options.ema else None
     model = runtime.prepare(model)
     optimizer = torch.optim.AdamW(_groups(model, options.weight_decay), lr=options.learning_rate, **runtime.optimizer_options())
-    averaged = copy.deepcopy(model).requires_grad_(False).eval() if options.ema else None
     if state:
         for group in state["optimizer"]["param_groups"]:
             # A state may come from another kind of device.
