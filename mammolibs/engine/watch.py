@@ -64,11 +64,14 @@ class Watch:
         self.totals = torch.cat([torch.stack(parts), before[_TERMS:] + torch.stack(pairs)]) if pairs else torch.stack(parts)
 
     def post(self) -> float:
-        """The mean loss of the steps between the last two calls; nan at first. Raises like `look`."""
+        """The mean loss of the steps before the last call (the first time, before this one). Raises like `look`."""
         self._fetch()
         if self.totals is not None and self.ids:
             self.posted = self.totals, self.ids
             self.totals, self.ids = self.runtime.place(torch.zeros(len(self.totals))), []
+        if math.isnan(self.mean):
+            # The first time there is nothing to show yet, and "nan" would be taken for what it says.
+            self._fetch()
         return self.mean
 
     def look(self) -> float:

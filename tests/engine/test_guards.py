@@ -233,6 +233,12 @@ def test_waiting_for_input_is_named_where_it_dominates(tmp_path, capsys):
     assert "of the time went into waiting for input; more --workers" in capsys.readouterr().out
 
 
+def test_the_bar_shows_a_number_from_the_first_look_on(tmp_path, capsys):
+    train(tmp_path, options=FitOptions(iterations=1, steps_per_iteration=8, log_every=2))
+    said = capsys.readouterr().err
+    assert "loss=" in said and "nan" not in said
+
+
 def test_a_step_in_parts_takes_equal_rows_of_each(tmp_path):
     seen = []
 
