@@ -31,6 +31,7 @@ setup(
     extras_require={
         "xla": ["torch_xla==2.9.0"],
         "tpu": ["torch_xla[tpu]==2.9.0"],
+        "gcs": ["google-cloud-storage>=3.17"],
         "test": ["pytest>=8", "pytest-xdist>=3.5", "scikit-image>=0.24", "dicom3tools"],
     },
 )

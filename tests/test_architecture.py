@@ -34,7 +34,7 @@ ANYWHERE = {"errors", "records", "lazy"}
 DOORS = {"MMmodels", "MMdataset", "MMutils"}
 
 CONFINED = {
-    "google.cloud": {"storage/gcs.py"},
+    "google": {"storage/gcs.py"},
     "torch_xla": {"runtime/xla.py"},
     "torch_tpu": {"runtime/tpu.py"},
     "torchvision": {"models/resnet.py"},

@@ -1,14 +1,22 @@
-"""A flat name -> bytes store over a folder or memory; writes are whole or not at all."""
+"""A flat name -> bytes store over a folder, memory or a bucket; writes are whole or not at all."""
 
 from __future__ import annotations
 
 import json
 import os
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any, Protocol
 
-from mammolibs.errors import BadFile, RuntimeUnavailable
+from mammolibs.errors import BadConfig, BadFile, RuntimeUnavailable
+
+# One for all memory stores: a lock of its own would keep a store from being pickled.
+_MEMORY_LOCK = threading.Lock()
+
+
+class ChangedByAnother(BadFile):
+    """A conditional write came too late: the object is no longer, or not yet, what the writer took it for."""
 
 
 class Store(Protocol):
@@ -24,14 +32,42 @@ class Store(Protocol):
     def delete(self, name: str) -> None: ...
 
 
-def open_store(location: str | os.PathLike) -> Store:
-    """The store for a location: a folder (made on the first write).
+class GuardedStore(Store, Protocol):
+    """A store that numbers every state of an object (its generation), so that of two writers exactly one wins.
 
-    Raises RuntimeUnavailable for a cloud address: this version reads and writes folders.
+    Buckets and memory do. A folder does not: a file system has no such number and no call
+    that compares and replaces at once; one writer is kept alone there by a file lock.
+    """
+
+    def read_with_generation(self, name: str) -> tuple[bytes, int]:
+        """The whole object and the generation that these bytes are."""
+        ...
+
+    def write_if(self, name: str, data: bytes, generation: int) -> int:
+        """Write where the object still is that generation (0: where there is none); the new generation.
+
+        Raises ChangedByAnother, with nothing written, where it is not.
+        """
+        ...
+
+
+def open_store(location: str | os.PathLike) -> Store:
+    """The store for a location: a folder (made on the first write) or `gs://bucket/prefix`.
+
+    Raises RuntimeUnavailable for another scheme and where google-cloud-storage is not
+    installed, BadConfig for an address that names no bucket.
     """
     text = str(location)
+    if text.startswith("gs:/") and not text.startswith("gs://"):
+        raise BadConfig(f"{text}: a bucket's address has two slashes (a pathlib.Path drops one); write gs://BUCKET/PREFIX")
+    if text.startswith("gs://"):
+        try:
+            from mammolibs.storage.gcs import GcsStore
+        except ImportError as error:
+            raise RuntimeUnavailable(f"{text}: google-cloud-storage does not import ({error}); pip install 'mammolibs[gcs]'") from error
+        return GcsStore(text)
     if "://" in text:
-        raise RuntimeUnavailable(f"{text}: this version reads and writes local folders only; copy the data to a folder")
+        raise RuntimeUnavailable(f"{text}: only folders and gs://BUCKET/PREFIX are read and written; copy the data to one of them")
     return LocalStore(text)
 
 
@@ -106,26 +142,40 @@ class LocalStore:
 
 
 class MemoryStore:
-    """A store that lives in this process: the double for tests and for users who embed mammolibs."""
+    """A store that lives in this process: the double for tests and for users who embed mammolibs. A GuardedStore."""
 
     def __init__(self, location: str = "memory"):
         self.location = location
-        self._data: dict[str, bytes] = {}
+        self._data: dict[str, tuple[bytes, int]] = {}
+        self._generation = 0
 
     def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
-        data = self._get(name)[start:] if length is None else self._get(name)[start : start + length]
+        whole = self._get(name)[0]
+        data = whole[start:] if length is None else whole[start : start + length]
         if length is not None and len(data) != length:
             raise BadFile(f"{self.location}/{name}", "is shorter than expected", "make it again; it was cut short")
         return data
 
+    def read_with_generation(self, name: str) -> tuple[bytes, int]:
+        return self._get(name)
+
     def write(self, name: str, data: bytes) -> None:
-        self._data[name] = bytes(data)
+        with _MEMORY_LOCK:
+            self._put(name, data)
+
+    def write_if(self, name: str, data: bytes, generation: int) -> int:
+        with _MEMORY_LOCK:
+            there = self._data.get(name, (b"", 0))[1]
+            if there != generation:
+                problem = f"is generation {there}, not {generation}: another writer has changed it"
+                raise ChangedByAnother(f"{self.location}/{name}", problem, "read it again")
+            return self._put(name, data)
 
     def exists(self, name: str) -> bool:
         return name in self._data
 
     def size(self, name: str) -> int:
-        return len(self._get(name))
+        return len(self._get(name)[0])
 
     def list(self, prefix: str = "") -> list[str]:
         return sorted(n for n in self._data if n.startswith(prefix))
@@ -133,7 +183,12 @@ class MemoryStore:
     def delete(self, name: str) -> None:
         self._data.pop(name, None)
 
-    def _get(self, name: str) -> bytes:
+    def _put(self, name: str, data: bytes) -> int:
+        self._generation += 1
+        self._data[name] = (bytes(data), self._generation)
+        return self._generation
+
+    def _get(self, name: str) -> tuple[bytes, int]:
         try:
             return self._data[name]
         except KeyError:
