@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import multiprocessing
+import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -38,8 +41,6 @@ def load_in_workers(make: Callable[[int], Batch], steps: range, workers: int) ->
     An error of a worker comes out at the step that it belongs to. Raises RuntimeUnavailable
     where a worker was killed.
     """
-    import multiprocessing
-
     import torch
     from torch.utils.data import DataLoader
 
@@ -115,5 +116,12 @@ def _start_worker(_number: int) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_end_with_main, daemon=True).start()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
+
+
+def _end_with_main() -> None:
+    """End this worker when the main process has ended, by whatever signal: the loader itself only looks after the fork server, which a worker keeps alive."""
+    multiprocessing.parent_process().join()
+    os._exit(1)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import operator
 import os
+import select
 import signal
+import subprocess
+import sys
 import threading
 from functools import partial
 
@@ -56,6 +59,25 @@ def test_workers_outlive_the_signal_that_a_machine_going_down_sends_to_all():
     for worker in multiprocessing.active_children():
         os.kill(worker.pid, signal.SIGTERM)
     assert list(batches) == [-step for step in range(2, 40)]
+
+
+READER = """
+import multiprocessing, operator, signal
+from mammolibs.stream.loading import load_in_workers
+if __name__ == "__main__":
+    batches = load_in_workers(operator.neg, range(0, 10**6), 1)
+    next(batches)
+    print(multiprocessing.active_children()[0].pid, flush=True)
+    signal.pause()
+"""
+
+
+def test_workers_do_not_outlive_a_main_process_that_was_killed():
+    with subprocess.Popen([sys.executable, "-c", READER], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as main:
+        worker = os.pidfd_open(int(main.stdout.readline()))
+        main.kill()
+    ended, _, _ = select.select([worker], [], [], 30)
+    assert ended, "the worker lives on"
 
 
 def test_the_thread_works_ahead_and_no_further():
