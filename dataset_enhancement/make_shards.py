@@ -23,6 +23,7 @@ class Options:
     preset: str | None = option(None, "sizes of images and patches (default: cpu, or standard with an accelerator)", choices=tuple(PRESETS))
     canvas: tuple | None = option(None, "another height x width in pixels, both divisible by 16, such as 512x320", parse=parse_canvas, metavar="HxW")
     workers: int = option(1, "processes; 0 works in this one, without a time limit per file")
+    lanes: int = option(8, "lanes that the shards are dealt to; the number of hosts that train must divide it")
 
 
 def main(options: Options) -> None:
@@ -30,7 +31,7 @@ def main(options: Options) -> None:
     if options.canvas:
         contract = replace(contract, canvas_height_px=options.canvas[0], canvas_width_px=options.canvas[1])
     out = options.out or str(Path(options.catalog) / "shards")
-    report = ingest_images(read_catalog(Path(options.catalog) / "catalog.parquet"), contract, out, workers=options.workers)
+    report = ingest_images(read_catalog(Path(options.catalog) / "catalog.parquet"), contract, out, workers=options.workers, lanes=options.lanes)
     write_skipped(Path(out) / "skipped.csv", [Skipped(item, reason) for item, reason in report.skipped])
     print(f"{out}: {report}")
 

@@ -128,6 +128,12 @@ def test_two_programs_for_steps_one_for_evaluation_one_for_the_checksum_and_none
     assert xla[stage]["fallbacks"] == []
 
 
+def test_a_step_in_parts_is_a_program_for_each_kind_of_part_however_many_there_are(xla):
+    # The first part (no gradients yet), those between, the last with the optimizer; the first and the last
+    # once more, because batch norm's statistics and the optimizer's states are new in the first step.
+    assert PARTS == 3 and xla[AT_ONCE]["compiled"] == [3 + 2 + 2, 0] and xla[AT_ONCE]["fallbacks"] == []
+
+
 def test_each_core_computes_its_own_rows_only(xla, seen):
     trained = 0
     for path in seen["programs"].glob("*after_optimizations.txt"):

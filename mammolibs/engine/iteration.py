@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from tqdm import tqdm
 
-from mammolibs.engine.checkpoint import save_state
 from mammolibs.engine.folder import Best, prune_weights, read_best, weights_stem, write_best
 from mammolibs.engine.history import figures, read_history, write_history
 from mammolibs.engine.options import FitOptions, FitResult
 from mammolibs.engine.run import Run
+from mammolibs.engine.saving import StateWriter
 from mammolibs.engine.schedule import rate_at
 from mammolibs.engine.stage import Stage, Validate
 from mammolibs.engine.watch import Watch
-from mammolibs.errors import MammolibsError
 from mammolibs.records import RunCard
 
 # A share of the time spent waiting for batches above which it is said.
@@ -30,13 +28,13 @@ INPUT_DOMINATES = 0.5
 class Keeper:
     """Keeps a run's results: its history, its best and last weights, its states."""
 
-    def __init__(self, run: Run, stage: Stage, card: RunCard, options: FitOptions, validate: Validate):
+    def __init__(self, run: Run, stage: Stage, card: RunCard, options: FitOptions, validate: Validate, backup: Callable[[], None]):
         self.run, self.stage, self.card, self.options, self.validate = run, stage, card, options, validate
         self.history = [row for row in read_history(run.folder) if row["iteration"] <= run.iteration]
         self.best = read_best(run.folder, stage.monitor, stage.higher_is_better, run.iteration)
         self.metrics: dict[str, Any] = {}
-        self.began = self.saved = time.perf_counter()
-        self._writer, self._saving = ThreadPoolExecutor(1, thread_name_prefix="state"), None
+        self.began = time.perf_counter()
+        self.states = StateWriter(run, options, backup)
         if run.why:
             self._say(f"{stage.name}: finished already, at iteration {run.iteration} of {run.leg.last_iteration}")
         else:
@@ -44,16 +42,13 @@ class Keeper:
                 plan = f"to iteration {run.leg.last_iteration} at a learning rate of {run.leg.learning_rate:g}, as planned"
                 self._say(f"{stage.name}: goes on after step {run.step}, iteration {run.iteration}, {plan}")
             # A plan on disk from the first step on, and a full disk or a closed folder found before hours of work.
-            self.save(run.pending, wait=True)
+            self.states.save(run.pending, wait=True)
 
     def __enter__(self) -> Keeper:
         return self
 
     def __exit__(self, kind: type | None, error: object, _trace: object) -> None:
-        # What is being written is finished; where the run ends with an error of its own, that one is told.
-        with contextlib.suppress(MammolibsError) if error else contextlib.nullcontext():
-            self._finish_saving()
-        self._writer.shutdown()
+        self.states.close(quietly=error is not None)
 
     def end_iteration(self, watch: Watch) -> None:
         """Validate, write down, keep weights where they are best, a tenth or last, and decide whether the leg ends."""
@@ -83,30 +78,6 @@ class Keeper:
         self._say(self._line(row, value))
         if row["wait_share"] > INPUT_DOMINATES:
             self._say(f"{self.stage.name}: {row['wait_share']:.0%} of the time went into waiting for input; more --workers, or data on a nearer disk, would help")
-
-    def save_is_due(self) -> bool:
-        """Is the last state older than save_seconds? The main host decides. Raises what went wrong with the last save."""
-        if self._saving is not None and self._saving.done():
-            self._finish_saving()
-        return self.run.runtime.is_main and time.perf_counter() - self.saved >= self.options.save_seconds
-
-    def save(self, pending: dict[str, list[float]], *, wait: bool) -> None:
-        """Copy the run's state to the host and write it while training goes on; with `wait`, until it is on disk.
-
-        Raises BadFile where this or the state before it cannot be written.
-        """
-        self._finish_saving()
-        state = self.run.state(pending)
-        self.saved = time.perf_counter()
-        if self.run.runtime.is_main:
-            self._saving = self._writer.submit(save_state, self.run.folder, state, self.options.keep_states)
-        if wait:
-            self._finish_saving()
-
-    def _finish_saving(self) -> None:
-        saving, self._saving = self._saving, None
-        if saving is not None:
-            saving.result()
 
     def result(self) -> FitResult:
         """Where the results are; prints which weights were saved."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from mammolibs.engine.compiled import Compiled
 from mammolibs.engine.folder import claim
 from mammolibs.engine.guards import StopSignal, Weights
 from mammolibs.engine.iteration import Keeper, progress_bar
+from mammolibs.engine.looks import Looks
 from mammolibs.engine.options import FitOptions, FitResult, Start
 from mammolibs.engine.run import begin
 from mammolibs.engine.stage import Stage, TrainStream, Validate
@@ -31,11 +33,13 @@ def fit(
     card: RunCard,
     options: FitOptions | None = None,
     start: Start | None = None,
+    backup: Callable[[], None] = lambda: None,
 ) -> FitResult:
     """Train one leg of a stage and leave its results in `folder`; returns where they are.
 
     validate(model) gives the figures of held-out patients, the same on every host; it is
     called after each iteration with the network in eval mode and without gradients.
+    backup is called in a thread of the main host after each state is written (`engine.saving`).
 
     Raises RunInterrupted (state saved) on SIGTERM or SIGINT, BadConfig, BadFile and
     BadWeights for what does not fit, MammolibsError where a guard (`watch`, `guards`,
@@ -48,11 +52,11 @@ def fit(
         stack.enter_context(torch.random.fork_rng(devices=[]))
         stop = stack.enter_context(StopSignal())
         run = begin(stage, runtime, train, folder, card, options, start)
-        watch, compiled = Watch(runtime, folder), Compiled(runtime)
+        watch, compiled, looks = Watch(runtime, folder), Compiled(runtime), Looks(runtime, stop, options.log_every)
         watch.restore(run.pending)
         with compiled.during("checksums", run.step):
             weights = Weights(run.model, runtime, step=run.step, every=options.check_every)
-        keeper = stack.enter_context(Keeper(run, stage, card, options, validate))
+        keeper = stack.enter_context(Keeper(run, stage, card, options, validate, backup))
         source = micro_batches(train.batches(run.step, run.leg.last_step), options.accumulate)
         batches = stack.enter_context(contextlib.closing(runtime.feed(source)))
         bar = stack.enter_context(progress_bar(run, stage.name))
@@ -62,9 +66,9 @@ def fit(
                 take_step(run, stage, parts, options, watch)
             bar.update(1)
             ended = run.leg.ends_iteration(run.step)
-            if ended or run.step % options.log_every == 0 or (runtime.hosts == 1 and stop.told):
+            if looks.due(run.step) or ended:
                 interrupted = runtime.agree(stop.told)
-                save = runtime.agree(keeper.save_is_due()) or interrupted
+                save = runtime.agree(keeper.states.is_due()) or interrupted
                 with compiled.during("log", run.step):
                     bar.set_postfix(loss=f"{watch.look() if ended or save else watch.post():.4f}", refresh=False)
                 with compiled.during("checksums", run.step):
@@ -73,7 +77,7 @@ def fit(
                     with compiled.during("validation", run.step):
                         keeper.end_iteration(watch)
                 if save or run.why:
-                    keeper.save(watch.pending(), wait=interrupted or bool(run.why))
+                    keeper.states.save(watch.pending(), wait=interrupted or bool(run.why))
                     weights.saved(run.step)
                 if interrupted:
                     raise RunInterrupted(f"{stage.name}: told to stop after step {run.step}; its state is saved, start it again to go on")

@@ -24,6 +24,8 @@ class FitOptions:
     a global batch is cut into, one after the other, for devices that hold no more; losses and
     statistics are then each part's. recompute: activations are computed again in the backward
     pass instead of kept. check_every: steps between comparisons of the replicas' weights.
+    save_seconds: longest time between states; cheap ones are saved more often (`engine.saving`).
+    log_every: steps from one look at the device to the next; several hosts look more often where steps are long.
     """
 
     iterations: int = 20

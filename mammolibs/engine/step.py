@@ -22,7 +22,9 @@ def take_step(run: Run, stage: Stage, parts: list[Batch], options: FitOptions, w
     runtime.seed(step_seed(options.seed, run.step))
     run.set_rate(rate_at(run.step, run.leg))
     run.optimizer.zero_grad(set_to_none=True)
-    for batch in parts:
+    for number, batch in enumerate(parts):
+        if number:
+            runtime.end_part()
         with NoReads(runtime.device.type):
             with runtime.autocast():
                 loss, terms = stage.loss(run.model, batch, runtime)

@@ -21,6 +21,7 @@ from mammolibs.pipeline.run import Run, local_folder, read_settings
 from mammolibs.pipeline.summary import print_summary
 from mammolibs.pipeline.train_stage import train_stage
 from mammolibs.runtime import Runtime, get_runtime
+from mammolibs.storage import mirror_of
 
 SCRIPTS = {
     "encoder": "train/unet/encoder/train_encoder.py",
@@ -47,6 +48,8 @@ def run_chain(options: TrainOptions) -> None:
     with claim(folder):
         sources = sources or [("phantom", str(make_default_phantoms(folder, options)))]
         result = run_folds(folder, options, sources, runtime) if options.folds else run_once(folder, options, sources)
+        if mirror := mirror_of(folder):
+            mirror.send()
     print_summary(result, folder, folder / "folds" / "0" if options.folds else folder, time.monotonic() - began)
 
 

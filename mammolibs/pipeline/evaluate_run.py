@@ -48,6 +48,7 @@ def evaluate_run(options: PipelineEvalOptions) -> dict[str, Any]:
         command=command_line(),
     )
     write_stage_reports(run, runtime, result, examples)
+    run.send()
     print(f"{run.report / 'report.html'}", flush=True)
     return result
 

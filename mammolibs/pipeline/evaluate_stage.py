@@ -35,6 +35,7 @@ def evaluate_stage(name: str, options: EvalOptions) -> None:
     weights = find_weights(run.stage(name), "best" if options.iter is None else options.iter)
     judge = judged_stage if name in ("unet", "resnet") else pretraining_stage
     table = stage_report(run.stage(name), name, **judge(run, name, runtime, options))
+    run.send()
     print(f"{weights}, held-out patients\n{table}\n{run.stage(name) / 'plot.png'}", flush=True)
 
 

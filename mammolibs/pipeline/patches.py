@@ -48,9 +48,12 @@ def make_patches(run: Run, stage: str, runtime: Runtime, *, unet: int | None = N
         # Every host asks the U-Net: placing a network is a joint act of all of them.
         requests += found_requests(run, rows, runtime, unet)
     if runtime.is_main:
-        ingest_patches(requests, run.contract, folder, workers=workers)
+        # As many hosts must be able to share the patches as share the images.
+        lanes = open_index(open_store(run.shards("train"))).lanes
+        ingest_patches(requests, run.contract, folder, workers=workers, lanes=lanes)
         write_json(folder / "made.json", made)
     runtime.wait_for_hosts()
+    run.share(runtime)
 
 
 def found_requests(run: Run, rows: list[ImageRow], runtime: Runtime, unet: int | None) -> list[PatchRequest]:

@@ -10,8 +10,9 @@ from typing import Any
 from mammolibs.errors import BadConfig, BadFile
 from mammolibs.pipeline.presets import PRESETS, STAGES, Preset, preset
 from mammolibs.prepare import Contract
+from mammolibs.runtime import Runtime
 from mammolibs.shards import open_index
-from mammolibs.storage import open_store, write_json
+from mammolibs.storage import mirror_of, open_store, working_copy, write_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +100,19 @@ class Run:
         """Folder of one split's shard set; kind: shards (whole images), lesion_patches, patches."""
         return (self.data if kind == "shards" else self.folder / "data") / kind / split
 
+    def send(self) -> None:
+        """Where the run is the copy of a cloud folder: bring over what has changed."""
+        if mirror := mirror_of(self.folder):
+            mirror.send()
+
+    def share(self, runtime: Runtime) -> None:
+        """Where the run is the copy of a cloud folder: what the main host has made is on all hosts afterwards."""
+        if mirror := mirror_of(self.folder):
+            if runtime.is_main:
+                mirror.send()
+            runtime.wait_for_hosts()
+            mirror.fetch()
+
     def stage(self, name: str) -> Path:
         if name not in STAGES:
             raise BadConfig(f"stage {name}: allowed are {', '.join(STAGES)}")
@@ -140,7 +154,13 @@ def settings_of_shards(folder: Path, data: str | None, preset_name: str | None, 
 
 
 def local_folder(folder: str | Path) -> Path:
-    """The folder as a path. Raises BadConfig for a cloud address, which this version does not write to."""
-    if "://" in str(folder):
-        raise BadConfig(f"--run {folder}: this version keeps runs in local folders; give a folder")
-    return Path(folder)
+    """The folder as a path; of a `gs://` address, this machine's copy of it, fetched now.
+
+    Raises what `Mirror.fetch` raises.
+    """
+    if "://" not in str(folder):
+        return Path(folder)
+    mirror = working_copy(str(folder))
+    mirror.fetch()
+    print(f"{folder}: works in {mirror.folder}", flush=True)
+    return mirror.folder

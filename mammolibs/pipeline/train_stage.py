@@ -55,6 +55,7 @@ def train_stage(name: str, options: StageOptions) -> FitResult:
         card=make_card(run, stage, train, options),
         options=fit_options(run, name, options),
         start=start,
+        backup=run.send,
     )
 
 

@@ -56,6 +56,9 @@ class Runtime(Protocol):
     def average_gradients(self, model: nn.Module) -> None:
         """Make gradients equal on all hosts: right for a loss that is the same global figure on every host."""
 
+    def end_part(self) -> None:
+        """Hand a part of a step to the device (`engine.step.micro_batches`): what it kept for its backward pass is freed before the next one."""
+
     def end_step(self) -> None:
         """Hand the step to the device. What a step computed may be read afterwards, never before."""
 

@@ -62,6 +62,9 @@ class SingleRuntime:
     def average_gradients(self, model: nn.Module) -> None:
         return None
 
+    def end_part(self) -> None:
+        return None
+
     def end_step(self) -> None:
         return None
 

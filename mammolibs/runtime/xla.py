@@ -83,6 +83,9 @@ class XlaRuntime:
     def average_gradients(self, model: nn.Module) -> None:
         return None
 
+    def end_part(self) -> None:
+        self._xla.sync()
+
     def end_step(self) -> None:
         self._xla.sync()
 
