@@ -14,7 +14,7 @@ from tests.engine.tiny import write_tiny_shards
 
 ROOT = Path(__file__).resolve().parents[1]
 WORKER = str(ROOT / "tests" / "runtime" / "agree_worker.py")
-STAGES = ["encoder", "autoencoder", "unet", "resnet", "batch norm", "averaged", "in parts", "recomputed"]
+STAGES = ["encoder", "autoencoder", "unet", "resnet", "batch norm", "at once"]
 
 
 def gpus() -> int:
