@@ -21,6 +21,9 @@ from dataclasses import dataclass, field, replace
 
 from tqdm import tqdm
 
+from mammolibs.engine.options import FitOptions
+from mammolibs.engine.saving import save_interval
+
 WANTED = 0.97
 STEPS_BETWEEN_KILLS = (100, 1_000, 10_000)
 # Announced kills lose no step, so that their best interval is the longest.
@@ -207,7 +210,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--start-seconds", type=float, default=30.0, help="from the start of a process to its first step (default 30)")
     parser.add_argument("--save-blocking", type=float, default=0.2, help="seconds that a save holds the loop up (default 0.2)")
     parser.add_argument("--save-background", type=float, default=1.0, help="seconds until it is on disk after that (default 1)")
-    parser.add_argument("--save-seconds", type=float, default=180.0, help="of training between saves (default 180, as the engine's)")
+    parser.add_argument("--save-seconds", type=float, help="of training between saves (default: what the engine chooses for these costs)")
     parser.add_argument("--grace", type=float, default=30.0, help="seconds from SIGTERM to the end (default 30, preemptible machines)")
     parser.add_argument("--kills", type=int, default=300, help=f"kills to simulate in each row, at most {MOST_STEPS} steps (default 300)")
     parser.add_argument("--seed", type=int, default=0)
@@ -249,8 +252,9 @@ def verdict(flags: argparse.Namespace, announced: bool) -> str:
 
 
 def costs_of(flags: argparse.Namespace, apart: int, best: bool) -> Costs:
-    """The costs as given; a save every so many seconds of training, in whole steps, at least 1. best: the interval of Young and Daly."""
-    interval_s = young_daly_s(flags.save_blocking, apart * flags.step_seconds) if best else flags.save_seconds
+    """The costs as given; a save every so many seconds of training, in whole steps, at least 1. best: the interval of Young and Daly, else the engine's."""
+    usual_s = save_interval(flags.save_blocking + flags.save_background, FitOptions().save_seconds) if flags.save_seconds is None else flags.save_seconds
+    interval_s = young_daly_s(flags.save_blocking, apart * flags.step_seconds) if best else usual_s
     return Costs(
         step_s=flags.step_seconds,
         start_s=flags.start_seconds,

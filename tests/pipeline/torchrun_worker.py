@@ -1,5 +1,6 @@
-"""One process of torchrun: cut the patches and train the ResNet of a run: RUN."""
+"""One process of torchrun: cut the patches and train the ResNet of a run: RUN. With OWN_CACHES set, each is a host of its own."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -11,5 +12,7 @@ from mammolibs.pipeline.options import ResNetOptions
 from mammolibs.pipeline.train_stage import train_stage
 
 if __name__ == "__main__":
+    if "OWN_CACHES" in os.environ:
+        os.environ["MAMMOLIBS_CACHE"] = f"{os.environ['OWN_CACHES']}/{os.environ['RANK']}"
     tiny.install()
     train_stage("resnet", ResNetOptions(run=sys.argv[1], pretrain="no", it=1, workers=0))
