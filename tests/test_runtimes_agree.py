@@ -97,6 +97,18 @@ def test_a_batch_in_parts_is_nearly_the_whole(seen):
     assert means == pytest.approx(whole, abs=0.05) and means != whole
 
 
+@pytest.mark.parametrize("kind", ["single", "ddp", "xla"])
+def test_bfloat16_stays_near_float32_on_every_runtime(seen, kind):
+    if kind not in seen:
+        pytest.skip("torch_xla is not installed")
+    found, exact = seen[kind]["bfloat16"]["losses"], seen["single"]["float32"]["losses"]
+    # Three significant digits of activations, and each kernel rounds in its own order.
+    assert found == pytest.approx(exact, abs=2e-3) and found != exact
+    if kind == "xla":
+        # Of the step only: validation and checksums of the same network were compiled before.
+        assert seen[kind]["bfloat16"]["compiled"] == [2, 0] and seen[kind]["bfloat16"]["fallbacks"] == []
+
+
 @pytest.mark.parametrize("kind", ["ddp", "xla"])
 def test_batch_norm_uses_the_global_batch(seen, kind):
     if kind not in seen:
@@ -145,7 +157,7 @@ def test_each_core_computes_its_own_rows_only(xla, seen):
             assert any(dims[0] in (str(BATCH // CORES), str(BATCH // CORES // PARTS)) for dims in convolutions)
             gathered = [dims.split(",") for dims in re.findall(r"= \w+\[([\d,]+)\]\S* all-gather\(", text)]
             assert all(len(dims) <= 2 for dims in gathered), f"{path.name}: activations are gathered: {gathered}"
-    assert trained >= 2 * (len(STAGES) + 2)
+    assert trained >= 2 * (len(STAGES) + 3)
 
 
 def _compare(found: dict, expected: dict) -> None:

@@ -141,6 +141,10 @@ def main() -> None:
     if runtime.hosts == runtime.world == 1:
         seen["kept"] = train("kept", batch_norm_unet(), ema=0.5, accumulate=3, **few)
         seen["whole"] = train("whole", batch_norm_unet(), ema=0.5, **few)
+        seen["float32"] = train("float32", stages["unet"], **few)
+    runtime.precision = "bfloat16"
+    seen["bfloat16"] = train("bfloat16", stages["unet"], **few)
+    runtime.precision = "float32"
     seen["crossed"] = cross(runtime, folder)
     seen["stopped"] = stop_and_resume(runtime, folder)
     if runtime.is_main:
