@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import multiprocessing
 import os
@@ -10,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from mammolibs.errors import MammolibsError, RuntimeUnavailable
@@ -57,10 +59,18 @@ def load_in_workers(make: Callable[[int], Batch], steps: range, workers: int) ->
         multiprocessing_context=context,
         generator=torch.Generator(),
     )
-    for made in _guarded(iter(loader), workers):
-        if isinstance(made, _Failure):
-            raise made.error
-        yield made
+    others = set(multiprocessing.active_children())
+    batches = iter(loader)
+    kill = partial(_kill, set(multiprocessing.active_children()) - others)
+    # An exit waits for processes that it has sent SIGTERM to, which these ignore.
+    atexit.register(kill)
+    try:
+        for made in _guarded(batches, workers):
+            if isinstance(made, _Failure):
+                raise made.error
+            yield made
+    finally:
+        atexit.unregister(kill)
 
 
 def _guarded(batches: Iterator[Any], workers: int) -> Iterator[Any]:
@@ -119,6 +129,11 @@ def _start_worker(_number: int) -> None:
     threading.Thread(target=_end_with_main, daemon=True).start()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
+
+
+def _kill(workers: set[multiprocessing.Process]) -> None:
+    for worker in workers:
+        worker.kill()
 
 
 def _end_with_main() -> None:

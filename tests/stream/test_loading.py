@@ -68,16 +68,21 @@ if __name__ == "__main__":
     batches = load_in_workers(operator.neg, range(0, 10**6), 1)
     next(batches)
     print(multiprocessing.active_children()[0].pid, flush=True)
-    signal.pause()
+    AND_THEN
 """
 
 
 def test_workers_do_not_outlive_a_main_process_that_was_killed():
-    with subprocess.Popen([sys.executable, "-c", READER], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as main:
+    with subprocess.Popen([sys.executable, "-c", READER.replace("AND_THEN", "signal.pause()")], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as main:
         worker = os.pidfd_open(int(main.stdout.readline()))
         main.kill()
     ended, _, _ = select.select([worker], [], [], 30)
     assert ended, "the worker lives on"
+
+
+def test_a_process_ends_whose_batches_nobody_has_closed():
+    done = subprocess.run([sys.executable, "-c", READER.replace("AND_THEN", "pass")], stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_thread_works_ahead_and_no_further():
