@@ -35,11 +35,14 @@ def affine(
     The result's centre shows `source_centre` (x, y; by default the centre), moved by `shift`,
     enlarged by zoom (x, y), turned by `degrees`.
     """
-    centre = np.array([(shape[1] - 1) / 2, (shape[0] - 1) / 2])
-    target = centre if source_centre is None else np.asarray(source_centre, float)
+    # In plain floats: arrays of two or six numbers take longer to make than to reckon with.
+    x, y = (shape[1] - 1) / 2, (shape[0] - 1) / 2
+    source_x, source_y = source_centre or (x, y)
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    linear = np.array([[cos, sin], [-sin, cos]]) @ np.diag([1 / zoom[0], (-1 if up_down else 1) / zoom[1]])
-    return np.column_stack([linear, target - linear @ (centre + shift)])
+    wide, high = zoom[0], -zoom[1] if up_down else zoom[1]
+    rows = (cos / wide, sin / high, source_x), (-sin / wide, cos / high, source_y)
+    x, y = x + shift[0], y + shift[1]
+    return np.array([(across, down, source - across * x - down * y) for across, down, source in rows])
 
 
 def warp(image: np.ndarray, mask: np.ndarray | None, geometry: Geometry) -> tuple[np.ndarray, np.ndarray | None]:
@@ -57,22 +60,26 @@ def _planes(image: np.ndarray, mask: np.ndarray | None) -> list[tuple[np.ndarray
     return [(image, cv2.INTER_LINEAR)] + ([(mask, cv2.INTER_NEAREST)] if mask is not None else [])
 
 
-def maps(geometry: Geometry, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """The geometry as two float32 H W arrays: x and y in the source of each pixel of the result."""
-    height, width = shape
-    x, y = np.arange(width, dtype=np.float32)[None, :], np.arange(height, dtype=np.float32)[:, None]
-    planes = []
-    for row, number in zip(geometry.matrix.astype(np.float32), range(2), strict=True):
-        plane = row[0] * x + (row[1] * y + row[2])
-        if geometry.bend is not None:
-            plane += _bumps(height) @ geometry.bend[number] @ _bumps(width).T
-        planes.append(plane)
-    return planes[0], planes[1]
+def maps(geometry: Geometry, shape: tuple[int, int]) -> np.ndarray:
+    """The geometry as a float32 2 H W array: x and y in the source of each pixel of the result.
+
+    Each is a matrix product down @ amounts @ along.T of what `_basis` holds for rows and columns: all
+    passes over the pixels in one. The knots' weights sum to 1, so what is the same in all rows, a part
+    for the column and a constant, counts once if it is added to every knot.
+    """
+    matrix = geometry.matrix
+    amounts = np.zeros((2, ELASTIC_GRID + 1, ELASTIC_GRID + 2), np.float32)
+    if geometry.bend is not None:
+        amounts[:, :-1, :-2] = geometry.bend
+    amounts[:, :-1, -2], amounts[:, :-1, -1], amounts[:, -1, -1] = matrix[:, :1], matrix[:, 2:], matrix[:, 1]
+    down, along = _basis(shape[0])[:, :-1], _basis(shape[1])
+    return down @ (amounts @ along.T)
 
 
 @lru_cache(maxsize=16)
-def _bumps(length: int) -> np.ndarray:
-    """float32 length ELASTIC_GRID: how much each knot of the coarse grid counts at each pixel; rows sum to 1."""
+def _basis(length: int) -> np.ndarray:
+    """float32 length ELASTIC_GRID + 2: how much each knot of the coarse grid counts at each pixel (sums to 1), the pixel's place, and 1."""
+    pixels = np.arange(length)
     place = np.linspace(0, ELASTIC_GRID - 1, length)[:, None] - np.arange(ELASTIC_GRID)[None, :]
     weight = np.exp(-2 * place**2)
-    return (weight / weight.sum(1, keepdims=True)).astype(np.float32)
+    return np.column_stack([weight / weight.sum(1, keepdims=True), pixels, np.ones(length)]).astype(np.float32)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mammolibs.augment import Augment, augment_pair, generator, hidden_blocks, two_views
+from mammolibs.augment.views import _power
 from mammolibs.augment.warp import Geometry, affine, maps, warp
 from mammolibs.errors import BadConfig
 
@@ -55,6 +56,8 @@ def test_what_comes_out_fits_what_went_in(pair):
 
 def test_the_input_is_left_alone(pair):
     before = [plane.copy() for plane in pair]
+    for plane in pair:
+        plane.setflags(write=False)
     augment_pair(*pair, generator(0, 0, "a"), Augment())
     two_views(pair[0], generator(0, 0, "a"), Augment())
     assert all(np.array_equal(a, b) for a, b in zip(pair, before, strict=True))
@@ -111,6 +114,43 @@ def test_gamma_contrast_and_brightness_are_what_they_say(pair):
     assert np.ptp(exponent[np.isfinite(exponent)]) < 1e-3 and 1 / 1.5 <= exponent[0] <= 1.5
     bright = augment_pair(*pair, generator(0, step, "a"), replace(Augment.none(), brightness=0.1))[0]
     assert np.ptp((bright - pair[0])[inside & (bright > 0) & (bright < 1)]) < 1e-6
+
+
+@pytest.mark.parametrize("exponent", [0.5, 0.8, 1.25, 2.0])
+def test_a_power_is_numpys_power(exponent):
+    values = np.linspace(0, 1, 4096, dtype=np.float32).reshape(64, 64)
+    powers = values.copy()
+    _power(powers, exponent)
+    assert np.abs(powers - values.astype(np.float64) ** exponent).max() < 2e-6
+
+
+def test_contrast_keeps_the_mean_of_the_breast_whatever_was_done_before(pair):
+    """Blur and a strong gamma leave traces in air, which must not count. Where contrast clips nothing, that is."""
+    before, inside, compared = replace(Augment.none(), blur_px=3.0, gamma=20.0), pair[0] > 0, 0
+    for step in range(40):
+        plain, changed = (augment_pair(pair[0], None, generator(0, step, "a"), replace(before, contrast=c))[0][inside] for c in (0.0, 0.02))
+        if changed.min() > 0 and changed.max() < 1:
+            compared += not np.array_equal(plain, changed)
+            assert plain.mean() == pytest.approx(changed.mean(), abs=2e-6)
+    assert compared > 10
+
+
+def test_the_centre_shows_the_source_that_it_should():
+    matrix = affine(SHAPE, degrees=30, zoom=(1.3, 0.8), source_centre=(11.0, 90.0), up_down=True)
+    assert matrix @ [39.5, 63.5, 1] == pytest.approx([11, 90])
+
+
+def test_a_map_is_the_affine_change_and_the_spread_knots(pair):
+    bend = np.zeros((2, 5, 5), np.float32)
+    bend[0], bend[1, 2, 2] = 3.0, 7.0
+    matrix = affine(SHAPE, degrees=20, zoom=(1.1, 0.9), shift=(3, -4), up_down=True)
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    straight = np.tensordot(matrix, np.stack([x, y, np.ones_like(x)]), 1)
+    moved = maps(Geometry(matrix, bend), SHAPE) - straight
+    assert np.abs(moved[0] - 3).max() < 1e-3
+    distance = np.hypot((y - 63.5) / 127, (x - 39.5) / 79)
+    assert 4 < moved[1].max() < 7 and distance.ravel()[moved[1].argmax()] < 0.02
+    assert moved[1].min() > -1e-3 and moved[1][distance > 0.6].max() < 0.05
 
 
 def test_an_affine_map_agrees_with_its_remap(pair):
