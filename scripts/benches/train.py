@@ -168,7 +168,7 @@ def report(name: str, found: Measured, flags: argparse.Namespace, runtime: Runti
         speed, share = found.flop / middle, found.flop / middle / rate
         print(
             f"  {loop:5}  {1e3 * middle:8.1f} ms per step (fastest round {1e3 * least:.1f})  {flags.batch / middle:8.2f} images/s"
-            f"  {speed / 1e9:8.1f} GFLOP/s, {share:.0%} of the matrix rate"
+            f"  {speed / 1e9:8.1f} GFLOP/s, {share:.0%} of the matrix rate, {rate / 1e9:.0f}"
         )
     ratios = [b / a for a, b in zip(found.ours, found.plain, strict=True)]
     spread = f"rounds {min(ratios):.2f} to {max(ratios):.2f}"
@@ -193,12 +193,13 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--rounds", type=int, default=5)
     flags = parser.parse_args(arguments)
     runtime = get_runtime(flags.precision)
-    rate = matrix_rate(torch.device("cuda" if torch.cuda.is_available() else "cpu"), runtime.precision)
-    print(f"matrix rate in {runtime.precision}: {rate / 1e9:.0f} GFLOP/s")
+    rate = 0.0
     for name in STAGES if flags.stage == "all" else (flags.stage,):
         stage = make_stage(name, flags.width, flags.depth, flags.norm, flags.shuffle)
         batches, random = make_batches(flags, stage, runtime)
         found = measure(stage, runtime, batches, flags.steps, flags.rounds, random)
+        # Once per stage: a machine that others use shows its best only now and then.
+        rate = max(rate, matrix_rate(torch.device("cuda" if torch.cuda.is_available() else "cpu"), runtime.precision))
         report(name, found, flags, runtime, stage, tuple(random.batch.images.shape[2:]), rate)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     on_gpu = f", of the GPU {torch.cuda.max_memory_allocated() / 1e9:.1f} GB" if torch.cuda.is_available() else ""
