@@ -1,4 +1,7 @@
-"""One process of torchrun: cut the patches and train the ResNet of a run: RUN. With OWN_CACHES set, each is a host of its own."""
+"""One process of torchrun: cut the patches and train the ResNet of a run, in a cache of its own.
+
+usage: torchrun_worker.py RUN FOLDER
+"""
 
 import os
 import sys
@@ -12,7 +15,6 @@ from mammolibs.pipeline.options import ResNetOptions
 from mammolibs.pipeline.train_stage import train_stage
 
 if __name__ == "__main__":
-    if "OWN_CACHES" in os.environ:
-        os.environ["MAMMOLIBS_CACHE"] = f"{os.environ['OWN_CACHES']}/{os.environ['RANK']}"
+    os.environ["MAMMOLIBS_CACHE"] = f"{sys.argv[2]}/{os.environ['RANK']}"
     tiny.install()
     train_stage("resnet", ResNetOptions(run=sys.argv[1], pretrain="no", it=1, workers=0))
