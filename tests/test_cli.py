@@ -34,6 +34,20 @@ def test_an_unknown_flag_names_the_nearest():
         parse_options(EncoderOptions, ["--pretrian", "no"])
 
 
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--preset", "stndard"], "^--preset stndard: expected one of cpu, standard, full; did you mean standard[?]$"),
+        (["--precision", "bf16"], "^--precision bf16: expected one of auto, float32, bfloat16; did you mean bfloat16[?]$"),
+        (["--preset", "xyz"], "^--preset xyz: expected one of cpu, standard, full$"),
+        (["--lr", "fast"], "^--lr: invalid float value: 'fast'$"),
+    ],
+)
+def test_a_misspelt_value_names_what_is_allowed_and_the_nearest(flags, said):
+    with pytest.raises(BadConfig, match=said):
+        parse_options(EncoderOptions, flags)
+
+
 def test_flags_are_not_abbreviated():
     with pytest.raises(BadConfig, match="--pre: no such flag"):
         parse_options(EncoderOptions, ["--pre", "no"])

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import difflib
 import os
+import re
 import signal
 import sys
 import traceback
@@ -14,6 +15,7 @@ from typing import Any, Callable, Sequence, TypeVar
 from mammolibs.errors import BadConfig, MammolibsError
 
 Options = TypeVar("Options")
+_CHOICE = re.compile(r"argument (?P<flag>\S+): invalid choice: '(?P<given>.*)' \(choose from (?P<allowed>.*)\)")
 _KEYS = ("help", "flag", "aliases", "choices", "parse", "repeat", "positional", "metavar")
 
 
@@ -42,7 +44,11 @@ class _Parser(argparse.ArgumentParser):
                 raise BadConfig(f"{wrong}: one too many; give one, or for files the folder that holds them")
             near = difflib.get_close_matches(wrong.split("=")[0], known, n=1, cutoff=0.5)
             message = f"{wrong}: no such flag" + (f"; did you mean {near[0]}" if near else "") + "; --help lists them"
-        raise BadConfig(message)
+        elif choice := _CHOICE.fullmatch(message):
+            allowed = [word.strip("'") for word in choice["allowed"].split(", ")]
+            near = difflib.get_close_matches(choice["given"], allowed, n=1, cutoff=0.3)
+            message = f"{choice['flag']} {choice['given']}: expected one of {', '.join(allowed)}" + (f"; did you mean {near[0]}?" if near else "")
+        raise BadConfig(message.removeprefix("argument "))
 
 
 def parse_options(options_class: type[Options], arguments: Sequence[str], description: str = "") -> Options:
