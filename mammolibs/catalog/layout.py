@@ -47,12 +47,18 @@ class Layout:
             raise BadFile(root, "is an empty folder", "give the folder that holds the data set")
 
     def images(self, stem: str) -> list[Path]:
-        """Image files of this name without ending, the shortest path first."""
-        return sorted(self._by_stem.get(stem.lower(), ()), key=lambda p: (len(p.parts), p))
+        """Image files of this name without ending: DICOM before copies in other formats, then the shortest path first."""
+        return sorted(self._by_stem.get(stem.lower(), ()), key=_choice)
 
     def images_in(self, folder: str) -> list[Path]:
         """Image files below any folder of this name."""
         return self._by_folder.get(folder.lower(), [])
+
+    def images_like(self, pattern: re.Pattern) -> Iterator[tuple[re.Match, Path]]:
+        """Image files whose whole name without ending fits a pattern, with what it found; in the order of `images`."""
+        for path in sorted((path for paths in self._by_stem.values() for path in paths), key=_choice):
+            if found := pattern.fullmatch(path.stem):
+                yield found, path
 
     def table(self, name: str) -> Path | None:
         """A label table of this name, packed or not; blanks, hyphens and underscores count alike."""
@@ -82,6 +88,12 @@ class Layout:
         for folder, subfolders, names in os.walk(self.root):
             subfolders[:] = sorted(s for s in subfolders if not s.startswith(".") and s != "__MACOSX")
             yield Path(folder), sorted(name for name in names if not name.startswith("."))
+
+
+def _choice(path: Path) -> tuple:
+    from mammolibs.imaging.files import PLAIN_ENDINGS
+
+    return path.suffix.lower() in PLAIN_ENDINGS, len(path.parts), path
 
 
 def _plain(name: str) -> str:

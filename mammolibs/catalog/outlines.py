@@ -9,6 +9,7 @@ from mammolibs.errors import BadData
 from mammolibs.records import Lesion, Outline
 
 ELLIPSE_VERTICES = 64
+CONTOUR_TOLERANCE_PX = 0.5
 
 
 def circle(x: float, y: float, radius_px: float) -> Outline:
@@ -21,11 +22,41 @@ def box(x0: float, y0: float, x1: float, y1: float) -> Outline:
     return Outline(shape="box", points=((float(x0), float(y0)), (float(x1), float(y1))))
 
 
+def clipped_box(x0: float, y0: float, x1: float, y1: float, rows: int, columns: int) -> Outline:
+    """A box by two corners (the smaller first), cut to an image of this size. Raises BadData where nothing of it is left."""
+    left, top, right, bottom = max(x0, 0), max(y0, 0), min(x1, columns - 1), min(y1, rows - 1)
+    if not (left <= right and top <= bottom):
+        raise BadData(f"a box lies outside its image (x {x0:g}..{x1:g}, y {y0:g}..{y1:g} in {columns} x {rows} pixels)")
+    return box(left, top, right, bottom)
+
+
 def polygon(xs: Sequence[float], ys: Sequence[float]) -> Outline:
     """A polygon by its vertices. Raises BadData for fewer than three, or lists of unequal length."""
     if len(xs) != len(ys) or len(xs) < 3:
         raise BadData(f"a polygon with {len(xs)} x and {len(ys)} y values")
     return Outline(shape="polygon", points=tuple((float(x), float(y)) for x, y in zip(xs, ys, strict=True)))
+
+
+def drawn(xs: Sequence[float], ys: Sequence[float], point_radius_px: float) -> Outline:
+    """A polygon, or for one or two points the circle round them, of at least this radius. Raises BadData for none."""
+    if len(xs) != len(ys) or len(xs) not in (1, 2):
+        return polygon(xs, ys)
+    across, down = max(xs) - min(xs), max(ys) - min(ys)
+    return circle(sum(xs) / len(xs), sum(ys) / len(ys), max(point_radius_px, across / 2, down / 2))
+
+
+def contour(xs: Sequence[float], ys: Sequence[float]) -> Outline:
+    """A boundary that was traced pixel by pixel, as a polygon that stays within half a pixel of it.
+
+    Traced boundaries have thousands of points, most of them on a line between others.
+    Raises BadData for fewer than three points, or lists of unequal length.
+    """
+    import cv2
+    import numpy as np
+
+    traced = polygon(xs, ys)
+    thinned = cv2.approxPolyDP(np.asarray(traced.points, np.float32), CONTOUR_TOLERANCE_PX, closed=True).reshape(-1, 2)
+    return polygon(*thinned.T.tolist()) if len(thinned) > 2 else traced
 
 
 def ellipse(x: float, y: float, radius_x: float, radius_y: float) -> Outline:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,10 @@ from mammolibs.records import ImageRow
 
 # FOR PROCESSING and FOR PRESENTATION images of one exposure: the second only, or the first too, as its copy.
 TWIN_OPTIONS = ("presentation", "both")
+# A breast that nobody marked in a case with a finding in the other one: its label is not known, or it is assumed to be normal.
+OTHER_BREAST_OPTIONS = ("unknown", "normal")
+# Among the values of an option it allows every text; the source says itself where one does not fit.
+ANY = "*"
 
 
 @dataclass(frozen=True)
@@ -51,21 +56,29 @@ class SourceResult:
 class Source:
     """A data set's reader. Call it with a folder and options; see `SOURCES`.
 
-    options: name -> the values allowed, the default first.
+    options: name -> the values allowed, the default first; with `ANY` among them every text is.
+    listed: a row without a file for every image that the label tables name, in each part of the
+    official split that it stands in; None where tables do not tell.
     """
 
     name: str
     title: str
     read: Callable[[Path, Mapping[str, str]], SourceResult]
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    listed: Callable[[Path], list[ImageRow]] | None = None
 
     def __call__(self, root: str | Path, options: Mapping[str, str] | None = None) -> SourceResult:
         """The rows of a folder. Raises BadConfig for an option, BadFile for a folder or table that cannot be used."""
         chosen = {key: allowed[0] for key, allowed in self.options.items()}
         for key, value in (options or {}).items():
             if key not in self.options:
-                raise BadConfig(f"{self.name}.{key}: no such option of this source; it has {', '.join(self.options) or 'none'}")
-            if value not in self.options[key]:
+                near = difflib.get_close_matches(key, self.options, n=1, cutoff=0.5)
+                raise BadConfig(
+                    f"{self.name}.{key}: no such option of this source"
+                    + (f"; did you mean {near[0]}" if near else "")
+                    + f"; it has {', '.join(self.options) or 'none'}"
+                )
+            if value not in self.options[key] and ANY not in self.options[key]:
                 raise BadConfig(f"{self.name}.{key}={value}: not allowed; choose one of {', '.join(self.options[key])}")
             chosen[key] = value
         return self.read(Path(root), chosen)

@@ -27,6 +27,9 @@ VIEW_WORDS = {word.lower(): word for word in ("CC", "MLO", "ML", "LM", "LMO", "X
 KIND_WORDS = {kind: kind for kind in LESION_KINDS}
 ACR_DENSITY = {"1": "A", "2": "B", "3": "C", "4": "D", "a": "A", "b": "B", "c": "C", "d": "D", "0": "", "_": "", "": ""}
 
+# In the order of suspicion, which is also that of the characters.
+BIRADS_WORDS = {category: category for category in ("", "0", "1", "2", "3", "4", "4a", "4b", "4c", "5", "6")}
+
 # An image whose worst lesion nobody judged may be malignant, so unknown outranks benign.
 _LABEL_ORDER = ("malignant", UNKNOWN, "benign", "normal")
 
@@ -67,6 +70,21 @@ def worst_birads(values: Iterable[object]) -> str:
     """The highest BI-RADS category among values such as 3, "4a" or "5$2"; 0 (incomplete) only where nothing else is said."""
     found = {part.strip().lower() for value in values for part in str(value).split("$") if part.strip()[:1].isdigit()}
     return max(found, default="")
+
+
+def birads_pathology(category: str, malignant_from: str) -> str:
+    """The label that a BI-RADS category is taken for, which is an opinion and no proof: say truth "birads" beside it.
+
+    1 is normal; what is below `malignant_from` is benign, the rest malignant. Unknown are 0
+    (incomplete), none, and a plain 4 where malignant_from is 4b. Raises BadData for what is no category.
+    """
+    if translate(category, BIRADS_WORDS, "BI-RADS") in ("", "0"):
+        return UNKNOWN
+    if category >= malignant_from:
+        return "malignant"
+    if malignant_from.startswith(category):
+        return UNKNOWN
+    return "normal" if category == "1" else "benign"
 
 
 def make_id(source: str, name: str) -> str:

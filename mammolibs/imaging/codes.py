@@ -34,6 +34,18 @@ VIEW_WORDS = {
     "FB": "other", "SIO": "other", "ISO": "other", "AT": "other", "SPECIMEN": "other",
 }  # fmt: skip
 
+# CID 4015 "View Modifier for Mammography", those that make an image another kind of image; and words of free text.
+MODIFIER_CODES = {
+    "399055006": "spot", "R-102D7": "spot",
+    "399163009": "magnification", "R-102D6": "magnification",
+    "399209000": "implant displaced", "R-102D5": "implant displaced",
+}  # fmt: skip
+MODIFIER_WORDS = {
+    "SPOT": "spot",
+    "MAG": "magnification", "MAGN": "magnification", "MAGNIFIED": "magnification", "MAGNIFICATION": "magnification",
+    "CCID": "implant displaced", "MLOID": "implant displaced",
+}  # fmt: skip
+
 SIDE_WORDS = {"L": "L", "LEFT": "L", "R": "R", "RIGHT": "R"}
 # "AT" and the like are words of ordinary text, so only these are looked for there.
 TEXT_VIEWS = ("CC", "MLO", "ML", "LM", "LMO", "XCC", "XCCL", "XCCM")
@@ -56,6 +68,11 @@ def view_word(text: str) -> str:
 def side_word(text: str) -> str:
     """L or R for the value of a laterality element; B (both), U (unpaired) and the rest are unknown."""
     return SIDE_WORDS.get(text.strip().upper(), UNKNOWN)
+
+
+def modifier_words(text: str) -> list[str]:
+    """The view modifiers that free text names, such as "R CC SPOT MAG"."""
+    return [MODIFIER_WORDS[word] for word in re.findall(r"[A-Z]+", text.upper()) if word in MODIFIER_WORDS]
 
 
 def read_words(text: str) -> tuple[str, str]:

@@ -7,13 +7,15 @@ import re
 from pydicom.dataset import Dataset
 
 from mammolibs.errors import BadFile
-from mammolibs.imaging.codes import VIEW_CODES, agreed, read_words, side_word, view_word
+from mammolibs.imaging.codes import MODIFIER_CODES, VIEW_CODES, agreed, modifier_words, read_words, side_word, view_word
 from mammolibs.imaging.header import DicomHeader, frame_group, items_of, numbers_of, text_of, value_of
 from mammolibs.records import UNKNOWN, ImageFacts
 
 # A frame beyond this is no mammogram on any detector; refusing it here keeps a lying header from asking for memory.
 MAX_FRAME_PIXELS = 1 << 27
 MAX_FRAMES = 1 << 16
+# JPEG baseline and extended; JPEG-LS and JPEG 2000 in a lossy syntax may have been written without loss.
+LOSSY_SYNTAXES = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
 SPACING_TOLERANCE = 0.01
 # Magnification stands go to about 2.
 MAX_MAGNIFICATION = 3.0
@@ -68,6 +70,13 @@ def facts_of(header: DicomHeader) -> ImageFacts:
         implant=_yes_no(dataset, "BreastImplantPresent"),
         burned_in=_yes_no(dataset, "BurnedInAnnotation"),
         magnification=magnification(dataset),
+        view_modifiers=view_modifiers(dataset),
+        orientation=tuple(_directions(dataset)),
+        body_part=text_of(dataset, "BodyPartExamined"),
+        lossy=_lossy(dataset, header.syntax),
+        series_description=text_of(dataset, "SeriesDescription"),
+        instance_number=next((int(n) for n in numbers_of(dataset, "InstanceNumber")), None),
+        slice_mm=slice_mm(dataset),
     )
 
 
@@ -77,7 +86,7 @@ def side_and_view(dataset: Dataset) -> tuple[str, str]:
     side = [side_word(text_of(d, k)) for d, k in ((dataset, "ImageLaterality"), (dataset, "Laterality"), (anatomy, "FrameLaterality"))]
     view = [*_coded_views(dataset), view_word(text_of(dataset, "ViewPosition"))]
     words = [read_words(text_of(dataset, k)) for k in ("SeriesDescription", "ProtocolName", "AcquisitionDeviceProcessingDescription")]
-    by_orientation = from_orientation(value_of(dataset, "PatientOrientation", ()))
+    by_orientation = from_orientation(_directions(dataset))
     return (
         _first_said(side, [by_orientation[0]], [w[0] for w in words]),
         _first_said(view, [by_orientation[1]], [w[1] for w in words]),
@@ -130,6 +139,19 @@ def magnification(dataset: Dataset) -> float | None:
     return factor[0] if factor and 1.0 <= factor[0] <= MAX_MAGNIFICATION else None
 
 
+def slice_mm(dataset: Dataset) -> float | None:
+    """Place of a slice along its normal in mm: Image Position (Patient) on the normal of Image Orientation (PS3.3 C.7.6.2.1.1).
+
+    None where the file does not say both.
+    """
+    position, directions = numbers_of(dataset, "ImagePositionPatient"), numbers_of(dataset, "ImageOrientationPatient")
+    if len(position) != 3 or len(directions) != 6:
+        return None
+    (rx, ry, rz), (cx, cy, cz) = directions[:3], directions[3:]
+    normal = (ry * cz - rz * cy, rz * cx - rx * cz, rx * cy - ry * cx)
+    return sum(p * n for p, n in zip(position, normal, strict=True))
+
+
 def _first_said(*ranks: list[str]) -> str:
     """The first rank in which anything is said decides, and a contradiction in it is unknown."""
     for rank in ranks:
@@ -138,10 +160,32 @@ def _first_said(*ranks: list[str]) -> str:
     return UNKNOWN
 
 
-def _coded_views(dataset: Dataset) -> list[str]:
+def view_modifiers(dataset: Dataset) -> tuple[str, ...]:
+    """Those of spot, magnification and implant displaced that a code (PS3.16 CID 4015), View Position or a description names, sorted."""
+    coded = [MODIFIER_CODES.get(text_of(m, "CodeValue"), "") for view in _views(dataset) for m in items_of(view, "ViewModifierCodeSequence")]
+    words = [word for k in ("ViewPosition", "SeriesDescription", "ProtocolName") for word in modifier_words(text_of(dataset, k))]
+    return tuple(sorted({*coded, *words} - {""}))
+
+
+def _views(dataset: Dataset) -> list[Dataset]:
     shared = items_of(dataset, "SharedFunctionalGroupsSequence")[:1]
-    items = [item for d in (dataset, *shared) for item in items_of(d, "ViewCodeSequence")]
-    return [VIEW_CODES.get(text_of(item, "CodeValue"), UNKNOWN) for item in items]
+    return [item for d in (dataset, *shared) for item in items_of(d, "ViewCodeSequence")]
+
+
+def _coded_views(dataset: Dataset) -> list[str]:
+    return [VIEW_CODES.get(text_of(item, "CodeValue"), UNKNOWN) for item in _views(dataset)]
+
+
+def _directions(dataset: Dataset) -> list[str]:
+    """The two values of Patient Orientation; none where it is one text."""
+    orientation = value_of(dataset, "PatientOrientation", ())
+    return [] if isinstance(orientation, str) else [str(v).strip().upper() for v in orientation]
+
+
+def _lossy(dataset: Dataset, syntax: str) -> bool | None:
+    """Whether the pixels have lost something on their way: by the element (PS3.3 C.7.6.1.1.5), else by a syntax that cannot but lose."""
+    said = {"00": False, "01": True}.get(text_of(dataset, "LossyImageCompression"))
+    return True if syntax in LOSSY_SYNTAXES else said
 
 
 def _count(header: DicomHeader, keyword: str) -> int:

@@ -7,17 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 DICOM_ENDINGS = (".dcm", ".dicom", ".dic", ".ima")
-PLAIN_ENDINGS = (".png", ".pgm", ".jpg", ".jpeg")
+PLAIN_ENDINGS = (".png", ".pgm", ".jpg", ".jpeg", ".tif", ".tiff")
 HEAD_BYTES = 132
 # A DICOM directory is a DICOM file without an image in it.
 NO_IMAGES = ("DICOMDIR",)
 
 
 def kind_of(head: bytes) -> str:
-    """"png", "pgm", "jpeg", "dicom" or "" for the first 132 bytes of a file.
+    """"png", "pgm", "jpeg", "tiff", "dicom" or "" for the first 132 bytes of a file.
 
     DICOM is told by its mark at byte 128, or, where an old file has no preamble, by a
-    first element of group 0002 or 0008 in either byte order.
+    first element of group 0002 or 0008 in either byte order. The preamble before the mark may
+    be that of a TIFF (PS3.10 section 7.1).
     """
     if head[:8] == b"\x89PNG\r\n\x1a\n":
         return "png"
@@ -25,6 +26,8 @@ def kind_of(head: bytes) -> str:
         return "pgm"
     if head[:3] == b"\xff\xd8\xff":
         return "jpeg"
+    if head[:4] in (b"II*\0", b"MM\0*") and head[128:132] != b"DICM":
+        return "tiff"
     if head[128:132] == b"DICM" or head[:4] == b"DICM" or head[:2] in (b"\x08\x00", b"\x00\x08", b"\x02\x00", b"\x00\x02"):
         return "dicom"
     return ""

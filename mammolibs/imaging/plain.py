@@ -1,4 +1,4 @@
-"""PNG, PGM and JPEG: images that come as they are displayed, after VOI."""
+"""PNG, PGM, JPEG and TIFF: images that come as they are displayed, after VOI."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from mammolibs.errors import BadFile
 from mammolibs.imaging.codestream import jpeg_codestream
 from mammolibs.imaging.facts import MAX_FRAME_PIXELS
 from mammolibs.imaging.guard import printable, reading
+from mammolibs.imaging.tiff import decode_tiff, tiff_directory
 from mammolibs.records import ImageFacts
 
 REMEDY = "save it again with another program"
@@ -30,7 +31,7 @@ class PlainHeader:
 
 
 def plain_facts(path, kind: str, data: bytes) -> ImageFacts:
-    """The facts of a PNG, PGM or JPEG from its first bytes. Raises BadFile where the header is damaged or too large."""
+    """The facts of a PNG, PGM or JPEG from its first bytes, or of a TIFF, whose header may lie anywhere in it. Raises BadFile where the header is damaged or too large."""
     header = _header(path, kind, data)
     return ImageFacts(
         source_file=str(path),
@@ -41,6 +42,7 @@ def plain_facts(path, kind: str, data: bytes) -> ImageFacts:
         bits_allocated=8 if header.bits <= 8 else 16,
         bits_stored=header.bits,
         photometric="MONOCHROME2" if header.samples == 1 else "RGB",
+        lossy=True if kind == "jpeg" else None,
     )
 
 
@@ -51,7 +53,7 @@ def plain_pixels(path, kind: str, data: bytes) -> tuple[np.ndarray, int]:
     """
     header = _header(path, kind, data)
     with reading(path, f"cannot be decoded as {kind.upper()}", REMEDY):
-        pixels = {"png": _decode_png, "jpeg": _decode_jpeg, "pgm": _decode_pgm}[kind](data)
+        pixels = {"png": _decode_png, "jpeg": _decode_jpeg, "pgm": _decode_pgm, "tiff": decode_tiff}[kind](data)
     if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
         pixels = pixels[..., :-1]
     pixels = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
@@ -63,7 +65,7 @@ def plain_pixels(path, kind: str, data: bytes) -> tuple[np.ndarray, int]:
 
 def _header(path, kind: str, data: bytes) -> PlainHeader:
     with reading(path, f"has no readable {kind.upper()} header", REMEDY):
-        header = {"png": _png, "jpeg": _jpeg, "pgm": _pgm}[kind](data)
+        header = {"png": _png, "jpeg": _jpeg, "pgm": _pgm, "tiff": _tiff}[kind](data)
     if not 0 < header.rows * header.columns <= MAX_FRAME_PIXELS:
         raise BadFile(path, f"says that it has {header.rows} x {header.columns} pixels", "give an image of a mammogram's size")
     return header
@@ -80,6 +82,11 @@ def _jpeg(data: bytes) -> PlainHeader:
         raise ValueError(f"{stream.samples} colour channels")
     white = (1 << stream.precision) - 1
     return PlainHeader(rows=stream.rows, columns=stream.columns, samples=stream.samples, bits=stream.precision, white=white)
+
+
+def _tiff(data: bytes) -> PlainHeader:
+    found = tiff_directory(data)
+    return PlainHeader(rows=found.rows, columns=found.columns, samples=found.samples, bits=found.bits, white=(1 << found.bits) - 1)
 
 
 def _pgm_parts(data: bytes) -> tuple[int, int, int, int]:

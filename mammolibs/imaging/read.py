@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import mmap
 import os
 
 import numpy as np
@@ -26,13 +27,13 @@ LUMINANCE = (0.299, 0.587, 0.114)
 
 
 def read_facts(path: str | os.PathLike) -> ImageFacts:
-    """The facts of an image file (DICOM, PNG, PGM, JPEG); the header alone is read.
+    """The facts of an image file (DICOM, PNG, PGM, JPEG, TIFF); the header alone is read.
 
     Raises BadFile where the file is missing, no image, or damaged in its header.
     """
     kind = _kind(path)
     if kind != "dicom":
-        return plain_facts(path, kind, _bytes(path, MAX_HEADER_BYTES))
+        return plain_facts(path, kind, _mapped(path) if kind == "tiff" else _bytes(path, MAX_HEADER_BYTES))
     with open_header(path) as header, quiet():
         return facts_of(header)
 
@@ -56,7 +57,7 @@ def read_stored(path: str | os.PathLike) -> StoredImage:
 def read_mammogram(path: str | os.PathLike, *, frame: int = 0, spacing_mm: float | None = None) -> Mammogram:
     """One frame as it is displayed: float32 H W in [0, 1], dark is air.
 
-    DICOM goes through its display chain; PNG, PGM and JPEG are taken as displayed, value
+    DICOM goes through its display chain; PNG, PGM, JPEG and TIFF are taken as displayed, value
     by largest value. Whatever decodes is read, also what is no mammogram. `spacing_mm`
     replaces what the file says. Raises BadFile as `read_stored` does, and for a frame that
     is not there; BadConfig for a spacing that is no length.
@@ -116,8 +117,14 @@ def _kind(path: str | os.PathLike) -> str:
         raise BadFile(path, "is empty", "copy it again from where it came from")
     kind = kind_of(head)
     if not kind:
-        raise BadFile(path, "is no DICOM, PNG, PGM or JPEG file", "give an image file; its name alone does not make it one")
+        raise BadFile(path, "is no DICOM, PNG, PGM, JPEG or TIFF file", "give an image file; its name alone does not make it one")
     return kind
+
+
+def _mapped(path: str | os.PathLike) -> mmap.mmap:
+    """The whole file without reading more of it than is looked at."""
+    with reading(path), open(path, "rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def _bytes(path: str | os.PathLike, most: int = -1) -> bytes:

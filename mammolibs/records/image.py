@@ -18,6 +18,7 @@ TRUTHS = ("biopsy", "birads", "read", "synthetic", "assumed", UNKNOWN)
 LESION_KINDS = ("mass", "calcification", "asymmetry", "distortion", "other")
 OUTLINE_SHAPES = ("mask", "polygon", "box", "circle", "none")
 SPLITS = ("train", "validation", "test")
+CHEST_WALLS = ("", "left", "right")
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
@@ -46,7 +47,7 @@ class Outline:
 
 @dataclass(frozen=True, kw_only=True)
 class Lesion:
-    """One finding that a source knows of."""
+    """One finding that a source knows of. slice: where its centre lies in its volume, counted from 0; None in a flat image."""
 
     lesion_id: str
     kind: str = "other"
@@ -66,6 +67,11 @@ class ImageRow:
 
     `parent_id` names the image that a derived copy was made from. `split` is empty until
     the split is made. `spacing_mm` is millimetres per pixel, None where nobody says.
+
+    `chest_wall` is the edge, left or right, that the chest wall lies at in the image that
+    the lesions are drawn on: a file whose pixels show it at the other edge is turned by 180
+    degrees when the row is read, unless it is a derived copy, which is stored as it is drawn
+    on. Empty: the lesions are drawn on the image as it is stored.
     """
 
     image_id: str
@@ -84,6 +90,7 @@ class ImageRow:
     split: str = ""
     official_split: str = ""
     parent_id: str = ""
+    chest_wall: str = ""
     maker: str = ""
     spacing_mm: float | None = None
     bits: int | None = None
@@ -95,6 +102,7 @@ class ImageRow:
         _one_of("view", self.view, VIEWS)
         _one_of("pathology", self.pathology, PATHOLOGIES)
         _one_of("truth", self.truth, TRUTHS)
+        _one_of("chest wall", self.chest_wall, CHEST_WALLS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +110,9 @@ class ImageFacts:
     """What a file's header says; nothing here is guessed: what is not said is unknown, None or empty.
 
     spacing_mm lies in the detector's plane; divided by `magnification` (about 1 in contact
-    views, up to 2 in magnified ones) it lies in the breast.
+    views, up to 2 in magnified ones) it lies in the breast. slice_mm: where a slice of a
+    volume lies along its own normal, in the patient's coordinates. view_modifiers: of spot, magnification,
+    implant displaced. orientation: the directions of rows and of columns in the patient.
     """
 
     source_file: str
@@ -131,6 +141,13 @@ class ImageFacts:
     burned_in: bool | None = None
     patient_issuer: str = ""
     magnification: float | None = None
+    series_description: str = ""
+    instance_number: int | None = None
+    view_modifiers: tuple[str, ...] = ()
+    orientation: tuple[str, ...] = ()
+    body_part: str = ""
+    lossy: bool | None = None
+    slice_mm: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -139,6 +156,7 @@ class Mammogram:
 
     pixels: float32 array H W in [0, 1], after modality LUT, VOI and inversion: dark is air.
     padding: bool array H W, True where the file says that there is no image, or None.
+    chest_wall: the edge, left or right, that it is known to lie at; empty where the breast's form must tell.
     display_chain: the steps that were applied, in order, each as readable text.
     """
 
@@ -146,6 +164,7 @@ class Mammogram:
     facts: ImageFacts
     frame: int = 0
     padding: Any = None
+    chest_wall: str = ""
     display_chain: tuple[str, ...] = ()
 
     @property

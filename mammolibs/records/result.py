@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from mammolibs.records.acceptance import Verdict
+
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
@@ -75,14 +77,14 @@ class Finding:
 class Findings:
     """All that the pipeline says of one image. No findings is an outcome with its own score.
 
-    models: stage -> sha256 of its weights. contract_hash, split_hash: how its images were
+    image_score: None where the image was refused. verdict: what speaks against the image; refused is an outcome too. models: stage -> sha256 of its weights. contract_hash, split_hash: how its images were
     prepared, and which patients it was trained, tuned and tested on.
     """
 
     image_id: str
     source_file: str
     findings: tuple[Finding, ...]
-    image_score: float
+    image_score: float | None
     outcome: str
     spacing_mm: float | None
     laterality: str
@@ -92,5 +94,6 @@ class Findings:
     split_hash: str
     models: dict[str, str] = field(default_factory=dict)
     threshold: float | None = None
+    verdict: Verdict | None = None
     notes: tuple[str, ...] = ()
     disclaimer: str = "Research only. Not a medical device."

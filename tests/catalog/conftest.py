@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.catalog import trees
+from tests.catalog import trees, trees_biopsied, trees_digital, trees_tables, trees_volumes
 
 
 def make_phantom(root):
@@ -55,7 +55,126 @@ def make_cdd(root):
     trees.write_via(root, [("P1_L_DM_MLO.jpg", {"name": "circle", "cx": 10, "cy": 12, "r": 4})])
 
 
-MAKERS = {"phantom": make_phantom, "dicom_folder": make_dicom_folder, "mias": make_mias, "cbis_ddsm": make_cbis, "cdd_cesm": make_cdd}
+def make_inbreast(root):
+    trees_digital.write_inbreast(root, [
+        ("22678622", "L", "MLO", "3", "1"), ("22678646", "L", "CC", "3", "5"), ("22678670", "R", "CC", " ", "2"),
+    ], outlines={"22678646": [("Mass", [(1, 1), (3, 1), (2, 4)])]})  # fmt: skip
+
+
+def make_vindr(root):
+    trees_digital.write_vindr(root, [
+        trees_digital.vindr_record("s1", "i1", "L", "CC", "4", ("Mass",), "4", (0.5, 1, 2.5, 3)),
+        trees_digital.vindr_record("s1", "i2", "L", "MLO", "4"),
+        trees_digital.vindr_record("s2", "i3", "R", "CC", "1", split="test"),
+    ])  # fmt: skip
+
+
+def make_rsna(root):
+    trees_digital.write_rsna(root, [
+        trees_digital.rsna_record("10006", "462822612", "L", "CC"), trees_digital.rsna_record("10006", "1459541791", "L", "MLO"),
+        trees_digital.rsna_record("10011", "541722628", "R", "CC", cancer="1", biopsy="1"),
+    ])  # fmt: skip
+
+
+def make_bcs_dbt(root):
+    trees_volumes.write_dbt(root, [
+        trees_volumes.dbt_view("DBT-P00001", "DBT-S00163", "lcc", label="Normal"),
+        trees_volumes.dbt_view("DBT-P00001", "DBT-S00163", "rmlo2", label="Actionable"),
+        trees_volumes.dbt_view("DBT-P00013", "DBT-S00597", "rcc", label="Cancer", boxes=[trees_volumes.dbt_box(2, 1, 1, 3, 2)]),
+    ])  # fmt: skip
+
+
+def make_duke_mri(root):
+    # The slices of a patient stand or fall together, so the first one has a single row.
+    boxes = {"Breast_MRI_001": (2, 4, 1, 3, 2, 3), "Breast_MRI_002": (1, 2, 1, 2, 1, 1)}
+    trees_volumes.write_duke(root, boxes, slices=7, one_tumour=("Breast_MRI_002",))
+
+
+def make_cmmd(root):
+    trees_biopsied.write_cmmd_workbook(root, [("D1-0001", "L", "mass", "Malignant"), ("D1-0002", "R", "both", "Benign")])
+    for number, (side, view) in enumerate((("L", "CC"), ("L", "MLO"), ("R", "CC")), start=1):
+        trees_biopsied.write_cmmd_image(root, "D1-0001", number, side, view)
+    for number, view in enumerate(("CC", "MLO"), start=1):
+        trees_biopsied.write_cmmd_image(root, "D1-0002", number, "R", view)
+
+
+def make_bmcd(root):
+    trees_biopsied.write_bmcd(root, [("suspicious", 1, "Right", "4b", "DCIS"), ("normal", 1, "Left", "2", "")])
+
+
+def make_mini_ddsm(root):
+    marked = trees_biopsied.overlay(("MASS SHAPE OVAL MARGINS SPICULATED", "MALIGNANT", trees_biopsied.square(10, 20, 30)))
+    trees_biopsied.write_mini_ddsm(root, [("Cancer", "C_0029_1", {"LEFT_CC": marked}), ("Normal", "A_0002_1", {})])
+
+
+def make_bcdr(root):
+    lesion, empty, normal = (trees_biopsied.bcdr_name(*key) for key in ((3, 5, "RCC"), (3, 5, "LCC"), (23, 33, "LCC")))
+    trees_biopsied.write_bcdr(root, "f01", [(lesion, "RCC"), (empty, "LCC")], [trees_biopsied.bcdr_outline(lesion)])
+    trees_biopsied.write_bcdr(root, "dn01", [(normal, "LCC")])
+
+
+def make_kau(root):
+    trees_tables.write_kau(
+        root, "BIRAD1/b1/2013_BC000541_ MLO_L.jpg", "Birad5/Birad5/2018_BC005421_CC_R.jpg", "Birad3/case 7/d_Left_cc.jpg",
+        "Birad4/12/right MLO.jpg",
+    )  # fmt: skip
+
+
+def make_embed(root):
+    trees_tables.write_embed(
+        root,
+        [
+            {"uid": "1.2.840.1", "acc_anon": "2001", "ROI_coords": "((10, 5, 30, 20),)"},
+            {"uid": "1.2.840.2", "acc_anon": "2001", "ImageLateralityFinal": "R", "ViewPosition": "CC"},
+            {"uid": "1.2.840.3", "acc_anon": "2002", "empi_anon": "10000002"},
+        ],
+        [
+            {"acc_anon": "2001", "side": "L", "asses": "S", "massshape": "R", "path_severity": "0.0"},
+            {"acc_anon": "2001", "side": "R", "asses": "N"},
+            {"acc_anon": "2002", "empi_anon": "10000002", "asses": "B"},
+        ],
+    )
+
+
+def make_omi(root):
+    proven = {"7": {"BIOPSYWIDE": {"L": {"1": {"Opinion": "B5"}}}, "SCREENING": {"L": {"Opinion": "R5"}, "R": {"Opinion": "R1"}}}}
+    mark = trees_tables.omi_mark(20, 30, 5, 10, Mass=1, LinkedNBSSLesionNumber="1")
+    trees_tables.write_omi(root, "optm1", [trees_tables.omi_image(1, "L", marks=[mark]), trees_tables.omi_image(2, "R")], proven)
+    screened = {"7": {"SCREENING": {"right_opinion": "Normal"}}}
+    trees_tables.write_omi(root, "demd2", [trees_tables.omi_image(3, "R", "MLO")], screened, old=True)
+
+
+def make_csv(root):
+    for name in ("a/1.png", "a/2.png", "b/3.png"):
+        trees.write_plain(root / "images" / name, 60, 40)
+    common = {"laterality": "L", "view": "CC", "x0": "", "y0": "", "x1": "", "y1": ""}
+    trees_tables.write_table(root / "labels.csv", [
+        {"path": "images/a/1.png", "patient": "p1", "pathology": "malignant"} | common | {"x0": 3, "y0": 4, "x1": 9, "y1": 12},
+        {"path": "images/a/2.png", "patient": "p1", "pathology": "normal"} | common,
+        {"path": "images/b/3.png", "patient": "p2", "pathology": "benign"} | common,
+    ])  # fmt: skip
+
+
+MAKERS = {
+    "phantom": make_phantom,
+    "dicom_folder": make_dicom_folder,
+    "mias": make_mias,
+    "cbis_ddsm": make_cbis,
+    "cdd_cesm": make_cdd,
+    "inbreast": make_inbreast,
+    "vindr": make_vindr,
+    "rsna": make_rsna,
+    "bcs_dbt": make_bcs_dbt,
+    "duke_mri": make_duke_mri,
+    "cmmd": make_cmmd,
+    "bmcd": make_bmcd,
+    "mini_ddsm": make_mini_ddsm,
+    "bcdr": make_bcdr,
+    "kau_bcmd": make_kau,
+    "embed": make_embed,
+    "omi_db": make_omi,
+    "csv": make_csv,
+}
 
 
 @pytest.fixture(params=MAKERS)

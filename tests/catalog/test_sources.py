@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from mammolibs.catalog import SOURCES, build_catalog
+from mammolibs.catalog.source import ANY
 from mammolibs.errors import BadConfig, BadData, BadFile, MammolibsError
 from tests.catalog.conftest import MAKERS
 
 
 def images(root):
-    return sorted(p for p in root.rglob("*") if p.suffix in (".dcm", ".png", ".pgm", ".jpg") and "mask" not in p.as_posix())
+    return sorted(p for p in root.rglob("*") if p.suffix in (".dcm", ".dicom", ".png", ".pgm", ".jpg") and "mask" not in p.as_posix())
 
 
 def test_every_source_has_a_tree():
@@ -28,7 +29,7 @@ def test_rows_are_named_after_their_source_and_point_at_files(source_name, sourc
         assert row.image_id.startswith(f"{source_name}-") and "/" not in row.image_id and "." not in row.image_id
         assert row.patient_id.startswith(f"{source_name}/") and row.exam_id.startswith(f"{source_name}/")
         assert Path(row.path).is_absolute() and Path(row.path).is_file()
-        assert row.split == "" and row.bits in (8, 12, 16)
+        assert row.split == "" and row.bits in (8, 10, 12, 16)
         assert row.pathology in ("benign", "malignant") if row.lesions else True
         for lesion in row.lesions:
             assert lesion.lesion_id.startswith(source_name)
@@ -88,9 +89,10 @@ def test_an_archive_is_read_like_its_folder(source_name, source_tree, tmp_path):
 def test_options_are_checked(source_name, source_tree):
     with pytest.raises(BadConfig, match="no such option"):
         SOURCES[source_name](source_tree, {"colour": "red"})
-    for option in SOURCES[source_name].options:
-        with pytest.raises(BadConfig, match="choose one of"):
-            SOURCES[source_name](source_tree, {option: "red"})
+    for option, allowed in SOURCES[source_name].options.items():
+        if ANY not in allowed:
+            with pytest.raises(BadConfig, match="choose one of"):
+                SOURCES[source_name](source_tree, {option: "red"})
 
 
 def test_the_same_data_set_twice_names_both_files(source_name, source_tree, tmp_path):

@@ -143,6 +143,18 @@ def test_the_other_facts(tmp_path):
     assert (silent.implant, silent.burned_in, silent.age_years, silent.magnification, silent.manufacturer) == (None, None, None, None, "")
 
 
+def test_a_slice_says_where_it_lies(tmp_path):
+    said = facts(tmp_path, SeriesDescription="Ph1/ax 3d dyn", InstanceNumber=17, ImagePositionPatient=[-191.8, -176.1, 86.6],
+                 ImageOrientationPatient=[1, 0, 0, 0, 1, 0])  # fmt: skip
+    assert (said.series_description, said.instance_number) == ("Ph1/ax 3d dyn", 17) and said.slice_mm == pytest.approx(86.6)
+    # Rows run towards the head and columns to the left: the normal points backwards
+    sagittal = facts(tmp_path, ImagePositionPatient=[5, 7, 9], ImageOrientationPatient=[0, 0, 1, 1, 0, 0])
+    assert sagittal.slice_mm == pytest.approx(7)
+    for silent in ({"ImagePositionPatient": [5, 7, 9]}, {"ImagePositionPatient": [5, 7], "ImageOrientationPatient": [1, 0, 0, 0, 1, 0]}, {}):
+        assert facts(tmp_path, InstanceNumber="", **silent).slice_mm is None
+    assert facts(tmp_path, InstanceNumber="").instance_number is None
+
+
 @pytest.mark.parametrize("sop_class,intent", [("1.2.840.10008.5.1.4.1.1.1.2.1", "FOR PROCESSING"), ("1.2.840.10008.5.1.4.1.1.1.2", "FOR PRESENTATION"),
                                               ("1.2.840.10008.5.1.4.1.1.7", "")])  # fmt: skip
 def test_the_object_class_tells_the_intent_where_no_element_does(tmp_path, sop_class, intent):

@@ -137,6 +137,23 @@ def read(root: Path, options: Mapping[str, str]) -> SourceResult:
     return result
 
 
+def listed(root: Path) -> list[ImageRow]:
+    """One row per film and official split of the tables; a film of both types that stands in both parts comes twice."""
+    films = {(a.film, a.split): a for a in read_abnormalities(Layout(root), SourceResult())}
+    return [
+        ImageRow(
+            image_id=make_id("cbis_ddsm", film),
+            source="cbis_ddsm",
+            patient_id=make_person("cbis_ddsm", a.patient),
+            exam_id=make_person("cbis_ddsm", a.patient),
+            path="",
+            official_split=split,
+            licence=LICENCE,
+        )
+        for (film, split), a in sorted(films.items())
+    ]
+
+
 class _Finder:
     """Files of the cases by folder name, whichever of the layouts it is."""
 
@@ -232,4 +249,4 @@ def _row(group: list[Abnormality], path: Path, finder: _Finder, headers: Headers
     )
 
 
-SOURCE = Source("cbis_ddsm", "CBIS-DDSM, digitised film", read)
+SOURCE = Source("cbis_ddsm", "CBIS-DDSM, digitised film", read, listed=listed)

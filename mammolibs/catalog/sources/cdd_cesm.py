@@ -20,7 +20,7 @@ from pathlib import Path
 from mammolibs.catalog.headers import Headers
 from mammolibs.catalog.label_tables import read_csv, read_sheets
 from mammolibs.catalog.layout import Layout
-from mammolibs.catalog.outlines import circle, ellipse, polygon, refuse_outside
+from mammolibs.catalog.outlines import circle, drawn, ellipse, refuse_outside
 from mammolibs.catalog.source import Source, SourceResult, collect
 from mammolibs.catalog.words import (
     ACR_DENSITY,
@@ -101,11 +101,8 @@ def read_segmentations(path: Path) -> dict[str, list[Outline]]:
 
 def _outline(shape: Mapping) -> Outline:
     match shape["name"]:
-        case "polygon" | "polyline" if len(shape["all_points_x"]) > 2:
-            return polygon(shape["all_points_x"], shape["all_points_y"])
         case "polygon" | "polyline":
-            xs, ys = shape["all_points_x"], shape["all_points_y"]
-            return circle(sum(xs) / len(xs), sum(ys) / len(ys), max(POINT_RADIUS_PX, (max(xs) - min(xs)) / 2, (max(ys) - min(ys)) / 2))
+            return drawn(shape["all_points_x"], shape["all_points_y"], POINT_RADIUS_PX)
         case "ellipse":
             return ellipse(shape["cx"], shape["cy"], shape["rx"], shape["ry"])
         case "circle":

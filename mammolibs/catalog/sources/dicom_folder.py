@@ -31,7 +31,7 @@ def read(root: Path, options: Mapping[str, str]) -> SourceResult:
         raise files.refuse_empty("a kind that can be read (DICOM, PNG, JPEG, PGM)")
     result = SourceResult()
     headers = _drop_copies(result, _read(result, paths))
-    parents = _find_twins(headers)
+    parents = find_twins(headers)
     if options["twins"] == "presentation":
         for path in parents:
             result.skip(path, f"FOR PROCESSING twin of {files.relative(parents[path])}", on_purpose=True)
@@ -69,7 +69,7 @@ def _drop_copies(result: SourceResult, headers: dict[Path, ImageFacts]) -> dict[
     return kept
 
 
-def _find_twins(headers: Mapping[Path, ImageFacts]) -> dict[Path, Path]:
+def find_twins(headers: Mapping[Path, ImageFacts]) -> dict[Path, Path]:
     """FOR PROCESSING file -> the FOR PRESENTATION file of the same study, side and view.
 
     Where a view was taken twice they are matched in the order of their UIDs: which of the
