@@ -3,36 +3,43 @@
     python dataset_enhancement/make_shards.py --catalog runs/mine/data
     python train/unet/encoder/train_encoder.py --run runs/mine
 
+    python dataset_enhancement/make_shards.py --catalog data --out gs://BUCKET/mine/shards   # the catalog goes with them
+    python train/unet/encoder/train_encoder.py --run runs/mine --data gs://BUCKET/mine
+
 What cannot be used is skipped and listed in <out>/skipped.csv.
 """
 
-from dataclasses import MISSING, dataclass, replace
-from pathlib import Path
+from dataclasses import MISSING, dataclass
 
-from mammolibs.catalog import Skipped, read_catalog, write_skipped
+from mammolibs.catalog import Skipped, read_catalog, write_catalog, write_skipped
 from mammolibs.ingest import ingest_images
 from mammolibs.pipeline.cli import option, run_script
+from mammolibs.pipeline.policy import accept_option, policy_option, read_policy
 from mammolibs.pipeline.presets import PRESETS, contract_of, default_preset
 from mammolibs.prepare import parse_canvas
+from mammolibs.storage import below, is_address, locate
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    catalog: str = option(MISSING, "the folder that holds catalog.parquet")
-    out: str = option("", "the folder for the shards (default: shards in the catalog's folder, where a run looks for them)")
+    catalog: str = option(MISSING, "the folder or gs:// address that holds catalog.parquet")
+    out: str = option("", "folder or gs:// address for the shards (default: shards in the catalog's folder, where a run looks for them)")
     preset: str | None = option(None, "sizes of images and patches (default: cpu, or standard with an accelerator)", choices=tuple(PRESETS))
     canvas: tuple | None = option(None, "another height x width in pixels, both divisible by 16, such as 512x320", parse=parse_canvas, metavar="HxW")
     workers: int = option(1, "processes; 0 works in this one, without a time limit per file")
+    policy: str | None = policy_option()
+    accept: tuple = accept_option()
     lanes: int = option(8, "lanes that the shards are dealt to; the number of hosts that train must divide it")
 
 
 def main(options: Options) -> None:
-    contract = contract_of(options.preset or default_preset())
-    if options.canvas:
-        contract = replace(contract, canvas_height_px=options.canvas[0], canvas_width_px=options.canvas[1])
-    out = options.out or str(Path(options.catalog) / "shards")
-    report = ingest_images(read_catalog(Path(options.catalog) / "catalog.parquet"), contract, out, workers=options.workers, lanes=options.lanes)
-    write_skipped(Path(out) / "skipped.csv", [Skipped(item, reason) for item, reason in report.skipped])
+    contract = contract_of(options.preset or default_preset(), options.canvas)
+    out = options.out or str(below(options.catalog, "shards"))
+    policy, rows = read_policy(options.policy, options.accept), read_catalog(below(options.catalog, "catalog.parquet"))
+    report = ingest_images(rows, contract, out, policy=policy, workers=options.workers, lanes=options.lanes)
+    write_skipped(below(out, "skipped.csv"), [Skipped(item, reason) for item, reason in report.skipped])
+    if is_address(options.out):
+        write_catalog(below(locate(out)[0].location, "catalog.parquet"), rows)
     print(f"{out}: {report}")
 
 

@@ -2,6 +2,7 @@
 
     MammolibsError
     |- BadFile             a file that cannot be used: which, what is wrong, what to do
+    |  |- Refused          a file that could be used and that the policy keeps out
     |- BadData             catalog, labels or split that contradict themselves
     |- BadConfig           a flag or field with a value that is not allowed
     |- BadWeights          a checkpoint that does not fit what it is loaded into
@@ -30,6 +31,15 @@ class BadFile(MammolibsError):
 
     def __str__(self) -> str:
         return f"{self.file}: {self.problem}" + (f"; {self.remedy}" if self.remedy else "")
+
+
+class Refused(BadFile):
+    """An image that the acceptance policy keeps out. Carries its verdict besides."""
+
+    def __init__(self, file, problem: str, remedy: str, verdict):
+        super().__init__(file, problem, remedy)
+        self.verdict = verdict
+        self.args = (self.file, problem, remedy, verdict)
 
 
 class BadData(MammolibsError):

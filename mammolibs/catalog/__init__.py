@@ -1,14 +1,17 @@
 """Data sets -> one table of images with patients, labels, lesions and split. Headers only; pixels are never touched."""
 
+from mammolibs.catalog.audit import audit
 from mammolibs.catalog.build import Catalog, build_catalog, parse_option, parse_source
-from mammolibs.catalog.files import read_skipped, read_split, write_skipped, write_split
+from mammolibs.catalog.files import read_skipped, read_split, read_verdict, write_skipped, write_split, write_verdict
 from mammolibs.catalog.hashes import data_hash, split_hash
 from mammolibs.catalog.make import make_catalog
 from mammolibs.catalog.source import Skipped, Source, SourceResult
 from mammolibs.catalog.sources import SOURCES
-from mammolibs.catalog.split import fold_rows, split_rows
+from mammolibs.catalog.split import check_copies, fold_rows, split_rows
 from mammolibs.catalog.table import read_catalog, write_catalog
+from mammolibs.catalog.thumbnails import Thumbnails
 from mammolibs.catalog.tree import format_tree
+from mammolibs.catalog.verdict import Verdict
 
 __all__ = [
     "SOURCES",
@@ -16,7 +19,11 @@ __all__ = [
     "Skipped",
     "Source",
     "SourceResult",
+    "Thumbnails",
+    "Verdict",
+    "audit",
     "build_catalog",
+    "check_copies",
     "data_hash",
     "fold_rows",
     "format_tree",
@@ -26,9 +33,11 @@ __all__ = [
     "read_catalog",
     "read_skipped",
     "read_split",
+    "read_verdict",
     "split_hash",
     "split_rows",
     "write_catalog",
     "write_skipped",
     "write_split",
+    "write_verdict",
 ]

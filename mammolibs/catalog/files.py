@@ -7,13 +7,15 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mammolibs.catalog.hashes import data_hash, split_hash
 from mammolibs.catalog.source import Skipped
 from mammolibs.catalog.split import FRACTIONS
-from mammolibs.errors import BadConfig, BadFile
+from mammolibs.catalog.verdict import Verdict
+from mammolibs.errors import BadConfig, BadData, BadFile
 from mammolibs.records import SPLITS, ImageRow
-from mammolibs.storage import write_atomic, write_json
+from mammolibs.storage import locate, write_json
 
 
 def write_split(
@@ -23,15 +25,44 @@ def write_split(
     seed: int,
     fractions: Sequence[float] = FRACTIONS,
     previous: Mapping[str, str] | None = None,
+    verdict: Verdict | None = None,
 ) -> None:
-    """Write who is where as JSON: seed, fractions, hashes, patient_id -> split.
+    """Write who is where as JSON: seed, fractions, hashes, the audit's verdict, patient_id -> split.
 
     Patients of the earlier split who are not in the rows stay in the file, so that they
     come back to where they were.
     """
     patients = dict(previous or {}) | {row.patient_id: row.split for row in rows}
     facts = {"seed": seed, "fractions": list(fractions), "split_hash": split_hash(rows), "data_hash": data_hash(rows)}
-    write_json(path, facts | {"patients": dict(sorted(patients.items()))})
+    judged = {"verdict": verdict.to_dict()} if verdict else {}
+    write_json(path, facts | judged | {"patients": dict(sorted(patients.items()))})
+
+
+def write_verdict(path: str | Path, verdict: Verdict) -> None:
+    """Put a verdict in the place of the one that a split.json has. Raises BadFile for another kind of file, or another split's."""
+    values = _read_values(path)
+    if values.get("split_hash") != verdict.split_hash:
+        raise BadFile(path, f"is of split {values.get('split_hash')}, the verdict of {verdict.split_hash}", "build the catalog again")
+    write_json(path, values | {"verdict": verdict.to_dict()})
+
+
+def read_verdict(path: str | Path) -> Verdict | None:
+    """The verdict that is stored with a split, None where it was never audited. Raises BadFile for another kind of file."""
+    values = _read_values(path)
+    try:
+        return Verdict.from_dict(values["verdict"]) if "verdict" in values else None
+    except BadData as error:
+        raise BadFile(path, str(error)) from error
+
+
+def _read_values(path: str | Path) -> dict[str, Any]:
+    try:
+        values = json.loads(Path(path).read_text())
+        if "patients" not in values:
+            raise ValueError("no patients")
+    except (OSError, ValueError, TypeError) as error:
+        raise BadFile(path, f"is no split ({type(error).__name__})", "build the catalog again") from error
+    return values
 
 
 def read_split(path: str | Path, *, seed: int) -> dict[str, str]:
@@ -58,22 +89,22 @@ def read_split(path: str | Path, *, seed: int) -> dict[str, str]:
 
 
 def write_skipped(path: str | Path, skipped: Iterable[Skipped]) -> None:
-    """Write skipped items as CSV: source, item, reason, on_purpose."""
+    """Write skipped items as CSV to a path or a `gs://` address: source, item, reason, on_purpose."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("source", "item", "reason", "on_purpose"))
     writer.writerows((item.source, item.item, " ".join(item.reason.split()), "yes" if item.on_purpose else "no") for item in skipped)
-    write_atomic(path, text.getvalue().encode())
+    store, name = locate(path)
+    store.write(name, text.getvalue().encode())
 
 
 def read_skipped(path: str | Path) -> list[Skipped]:
     """What `write_skipped` wrote; empty where there is no such file. Raises BadFile for another kind of file."""
-    path = Path(path)
-    if not path.exists():
+    store, name = locate(path)
+    if not store.exists(name):
         return []
     try:
-        with path.open(newline="") as file:
-            rows = list(csv.DictReader(file))
+        rows = list(csv.DictReader(io.StringIO(store.read(name).decode(), newline="")))
         return [Skipped(item=r["item"], reason=r["reason"], source=r["source"], on_purpose=r["on_purpose"] == "yes") for r in rows]
     except (OSError, ValueError, KeyError, csv.Error) as error:
         raise BadFile(path, f"is no list of skipped items ({error})", "make the data of this run again") from error

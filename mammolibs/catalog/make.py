@@ -6,10 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from mammolibs.catalog.audit import audit
 from mammolibs.catalog.build import Catalog, build_catalog
 from mammolibs.catalog.files import read_split, write_skipped, write_split
 from mammolibs.catalog.split import FRACTIONS
 from mammolibs.catalog.table import write_catalog
+from mammolibs.catalog.verdict import Verdict
+from mammolibs.records import ImageRow
 
 
 def make_catalog(
@@ -23,7 +26,8 @@ def make_catalog(
     """Build the catalog of `sources` and write it into `folder`; returns it.
 
     Archives are unpacked to `folder`/unpacked. A split.json that is there is kept: its
-    patients stay where they are. options: (source, option, value).
+    patients stay where they are. options: (source, option, value). The split's verdict, by ids
+    alone, is written with it; `audit` with thumbnails looks at pixels too.
 
     Raises as `build_catalog` and `read_split`; BadFile where the folder cannot be written.
     """
@@ -34,6 +38,13 @@ def make_catalog(
     earlier = read_split(folder / "split.json", seed=seed)
     catalog = build_catalog(sources, unpack_folder=folder / "unpacked", seed=seed, fractions=fractions, previous=earlier, options=by_source)
     write_catalog(folder / "catalog.parquet", catalog.rows)
-    write_split(folder / "split.json", catalog.rows, seed=seed, fractions=fractions, previous=earlier)
+    write_split(folder / "split.json", catalog.rows, seed=seed, fractions=fractions, previous=earlier, verdict=_judge(catalog.rows))
     write_skipped(folder / "skipped.csv", catalog.skipped)
     return catalog
+
+
+def _judge(rows: Sequence[ImageRow]) -> Verdict | None:
+    """The verdict by ids alone; None for a set so small that all of it is in one split."""
+    if len({row.split for row in rows}) < 2:
+        return None
+    return audit(rows, ignore={"official split": "this split is made anew by patient"})

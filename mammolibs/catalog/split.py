@@ -34,7 +34,7 @@ def split_rows(
     previous: patient_id -> split of an earlier call; those patients keep it.
 
     Raises BadConfig for other fractions or an unknown split, BadData for a derived copy
-    whose parent is missing or is of another patient.
+    whose parent is missing or is of another patient or exam.
     """
     if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
         raise BadConfig(f"split fractions {tuple(fractions)}: give three shares for {', '.join(SPLITS)} that add up to 1")
@@ -69,6 +69,25 @@ def fold_rows(rows: Sequence[ImageRow], *, folds: int, fold: int, seed: int, val
     return [replace(row, split=chosen.get(row.patient_id, "test")) for row in rows]
 
 
+def check_copies(rows: Iterable[ImageRow]) -> None:
+    """Raises BadData where copies of one image are of another patient, exam or split than the image, or than each other.
+
+    The image itself may be missing: the rows may be a part of a catalog.
+    """
+    known = {row.image_id: row for row in rows}
+    for row in rows:
+        if not row.parent_id:
+            continue
+        kin = known.setdefault(row.parent_id, row)
+        for name in ("patient_id", "exam_id", "split"):
+            own, theirs = getattr(row, name), getattr(kin, name)
+            if own != theirs:
+                raise BadData(
+                    f"{row.image_id} is a copy of {row.parent_id}, and its {name} is {own!r}, not {theirs!r} as that of {kin.image_id}:"
+                    " a copy stays with its image; split the whole catalog again"
+                )
+
+
 def _strata(rows: Sequence[ImageRow]) -> dict[tuple[str, str], list[str]]:
     """(source, worst pathology) -> patients."""
     _refuse_strayed_copies(rows)
@@ -82,10 +101,13 @@ def _strata(rows: Sequence[ImageRow]) -> dict[tuple[str, str], list[str]]:
 
 
 def _refuse_strayed_copies(rows: Iterable[ImageRow]) -> None:
-    patients = {row.image_id: row.patient_id for row in rows}
+    known = {row.image_id: (row.patient_id, row.exam_id) for row in rows}
     for row in rows:
-        if row.parent_id and patients.get(row.parent_id) != row.patient_id:
-            problem = "is of another patient" if row.parent_id in patients else "is not in the catalog"
+        if row.parent_id and known.get(row.parent_id) != (row.patient_id, row.exam_id):
+            if row.parent_id not in known:
+                problem = "is not in the catalog"
+            else:
+                problem = f"is of another {'exam' if known[row.parent_id][0] == row.patient_id else 'patient'}"
             raise BadData(f"{row.image_id} is a copy of {row.parent_id}, which {problem}: it could end in another split than its parent")
 
 

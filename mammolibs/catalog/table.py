@@ -6,7 +6,7 @@ import dataclasses
 import io
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,11 @@ from typing import Any
 from mammolibs.catalog.hashes import data_hash, split_hash
 from mammolibs.errors import BadFile
 from mammolibs.records import ImageRow
-from mammolibs.storage import write_atomic
+from mammolibs.storage import below, is_address, locate
 
 
 def write_catalog(path: str | Path, rows: Sequence[ImageRow]) -> None:
-    """Write rows as Parquet (zstd), whole or not at all.
+    """Write rows as Parquet (zstd) to a path or a `gs://` address, whole or not at all.
 
     Files below the table's own folder (unpacked archives) are named relative to it, so
     that a run's folder can be moved. Raises BadFile where it cannot be written.
@@ -26,32 +26,44 @@ def write_catalog(path: str | Path, rows: Sequence[ImageRow]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    folder = Path(path).absolute().parent
-    records = [dataclasses.asdict(_with_paths(row, lambda text: _below(text, folder))) for row in rows]
+    store, name = locate(path)
+    folder = _folder(store.location)
+    records = to_records(rows, folder)
     schema = pa.schema([(name, _arrow_type(hint)) for name, hint in typing.get_type_hints(ImageRow).items()])
     facts = {"mammolibs.data_hash": data_hash(rows), "mammolibs.split_hash": split_hash(rows)}
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(records, schema=schema.with_metadata(facts)), buffer, compression="zstd")
-    write_atomic(path, buffer.getvalue())
+    store.write(name, buffer.getvalue())
 
 
 def read_catalog(path: str | Path) -> list[ImageRow]:
-    """The rows of a catalog that `write_catalog` wrote. Raises BadFile."""
+    """The rows of a catalog that `write_catalog` wrote, at a path or a `gs://` address. Raises BadFile, and what the bucket raises."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     remedy = "make it with dataset_enhancement/build_catalog.py"
+    store, name = locate(path)
+    if not store.exists(name):
+        raise BadFile(path, "is not there", remedy)
     try:
-        records = pq.read_table(path).to_pylist()
-    except FileNotFoundError as error:
-        raise BadFile(path, "is not there", remedy) from error
+        records = pq.read_table(io.BytesIO(store.read(name))).to_pylist()
     except (pa.ArrowInvalid, OSError) as error:
         raise BadFile(path, f"is no catalog ({str(error).splitlines()[0]})", remedy) from error
-    folder = Path(path).absolute().parent
+    folder = _folder(store.location)
     try:
-        return [_with_paths(_build(ImageRow, record), lambda text: str(folder / text)) for record in records]
+        return from_records(records, folder)
     except (TypeError, ValueError) as error:
         raise BadFile(path, f"is no catalog of this version ({error})", remedy) from error
+
+
+def to_records(rows: Sequence[ImageRow], folder: str) -> list[dict[str, Any]]:
+    """The rows as plain values: JSON types, tuples for lists. Files below `folder`, a full path or an address, are named from there."""
+    return [dataclasses.asdict(_with_paths(row, lambda text: _below(text, folder))) for row in rows]
+
+
+def from_records(records: Sequence[Mapping[str, Any]], folder: str) -> list[ImageRow]:
+    """The rows that `to_records` made plain, with lists or tuples. Raises TypeError or ValueError for other records."""
+    return [_with_paths(_build(ImageRow, record), lambda text: _absolute(text, folder)) for record in records]
 
 
 def _with_paths(row: ImageRow, change: Callable[[str], str]) -> ImageRow:
@@ -62,9 +74,19 @@ def _with_paths(row: ImageRow, change: Callable[[str], str]) -> ImageRow:
     return replace(row, path=change(row.path), lesions=lesions)
 
 
-def _below(text: str, folder: Path) -> str:
+def _folder(location: str) -> str:
+    return location if is_address(location) else str(Path(location).absolute())
+
+
+def _below(text: str, folder: str) -> str:
+    if is_address(folder) or is_address(text):
+        return text.removeprefix(f"{folder}/")
     path = Path(text)
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else text
+
+
+def _absolute(text: str, folder: str) -> str:
+    return text if is_address(text) or Path(text).is_absolute() else str(below(folder, text))
 
 
 def _arrow_type(hint: Any) -> Any:

@@ -1,11 +1,13 @@
-"""Where catalog, imaging, prepare and shards meet: rows of the catalog become shard sets of images and of patches."""
+"""Where catalog, imaging, prepare and shards meet: rows of the catalog become shards of images and of patches, and derived copies."""
 
+from mammolibs.ingest.derive import DeriveReport, Recipe, derive_images, parse_rotations
+from mammolibs.ingest.gate import admit, examine
 from mammolibs.ingest.images import ingest_images
 from mammolibs.ingest.patches import PatchRequest, ingest_patches, normal_requests, truth_requests
 from mammolibs.ingest.reading import prepare_row, read_lesions, read_mask, read_row
 from mammolibs.ingest.report import IngestReport
 
 __all__ = [
-    "IngestReport", "PatchRequest", "ingest_images", "ingest_patches", "normal_requests", "prepare_row", "read_lesions", "read_mask", "read_row",
-    "truth_requests",
+    "DeriveReport", "IngestReport", "PatchRequest", "Recipe", "admit", "derive_images", "examine", "ingest_images", "ingest_patches",
+    "normal_requests", "parse_rotations", "prepare_row", "read_lesions", "read_mask", "read_row", "truth_requests",
 ]

@@ -6,11 +6,12 @@ import os
 from collections.abc import Sequence
 from functools import partial
 
+from mammolibs.ingest.gate import admit
 from mammolibs.ingest.reading import read_lesions, read_row
 from mammolibs.ingest.report import IngestReport, Tally, check_rows, earlier_report, fingerprint
 from mammolibs.ingest.writing import Made, write_splits
 from mammolibs.prepare import Contract, prepare_image
-from mammolibs.records import SPLITS, ImageRow
+from mammolibs.records import SPLITS, ImageRow, Policy
 
 DEFAULT_TIMEOUT_S = 60.0
 DEFAULT_SKIP_SHARE = 0.2
@@ -21,6 +22,7 @@ def ingest_images(
     contract: Contract,
     folder: str | os.PathLike,
     *,
+    policy: Policy = Policy(),
     workers: int = 0,
     timeout_s: float = DEFAULT_TIMEOUT_S,
     lanes: int = 8,
@@ -32,20 +34,21 @@ def ingest_images(
 
     Each image is read, prepared and written once, in a pool that outlives a dead or hung
     worker; memory holds a few images, and the samples that wait for a slow one. Same rows,
-    files and contract, same bytes; where they are there already nothing is done. An image
-    that cannot be used is skipped with its reason.
+    files, contract and policy, same bytes; where they are there already nothing is done. An
+    image that cannot be used, or that the policy refuses, is skipped with its reason; what
+    else speaks against an image stands in its sample's `extra["acceptance"]`, as codes.
 
     Raises BadData for rows without a split, with two of one id, and where more than
     `skip_share` of them had to be skipped.
     """
     check_rows(rows)
-    key = fingerprint(rows, contract, lanes, codec)
+    key = fingerprint(rows, contract, lanes, codec, policy)
     earlier = earlier_report(folder, key)
     if earlier:
         return earlier
     return write_splits(
         sorted(rows, key=dealing_order),
-        partial(_prepare_row, contract=contract),
+        partial(_prepare_row, contract=contract, policy=policy),
         contract,
         folder,
         key=key,
@@ -62,10 +65,12 @@ def dealing_order(row: ImageRow) -> tuple:
     return SPLITS.index(row.split), not row.lesions, row.pathology != "malignant", row.source, row.image_id
 
 
-def _prepare_row(row: ImageRow, contract: Contract) -> Made:
+def _prepare_row(row: ImageRow, contract: Contract, policy: Policy) -> Made:
     mammogram = read_row(row)
+    verdict, located = admit(mammogram, contract, policy, "train")
     raster = read_lesions(row, mammogram.pixels.shape)
-    return [prepare_image(mammogram, contract, mask=raster.mask, lesions=raster.lesions, row=row)], []
+    sample = prepare_image(mammogram, contract, mask=raster.mask, lesions=raster.lesions, row=row, located=located)
+    return Made([sample], verdict)
 
 
 def _describe(row: ImageRow) -> str:

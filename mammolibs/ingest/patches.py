@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from mammolibs.errors import BadConfig, BadData
+from mammolibs.ingest.gate import admit
 from mammolibs.ingest.images import DEFAULT_SKIP_SHARE, DEFAULT_TIMEOUT_S, dealing_order
 from mammolibs.ingest.places import normal_places
 from mammolibs.ingest.reading import read_lesions, read_row
 from mammolibs.ingest.report import IngestReport, Tally, check_rows, earlier_report, fingerprint
 from mammolibs.ingest.writing import Made, write_splits
-from mammolibs.prepare import Contract, FullResolution, Located, Raster, cut_patch, full_resolution, locate, patch_placement
-from mammolibs.records import ImageRow, Lesion, Sample
+from mammolibs.prepare import Contract, FullResolution, Located, Raster, cut_patch, full_resolution, patch_placement
+from mammolibs.records import ImageRow, Lesion, Policy, Sample
 
 ORIGINS = ("truth", "found", "normal")
 
@@ -78,6 +79,7 @@ def ingest_patches(
     contract: Contract,
     folder: str | os.PathLike,
     *,
+    policy: Policy = Policy(),
     workers: int = 0,
     timeout_s: float = DEFAULT_TIMEOUT_S,
     lanes: int = 8,
@@ -94,13 +96,13 @@ def ingest_patches(
         raise BadData("there are no patches to cut; look at the catalog")
     jobs = _jobs(requests)
     check_rows([job.row for job in jobs])
-    key = fingerprint([job.row for job in jobs], contract, lanes, codec, _requests_hash(jobs))
+    key = fingerprint([job.row for job in jobs], contract, lanes, codec, policy, _requests_hash(jobs))
     earlier = earlier_report(folder, key)
     if earlier:
         return earlier
     return write_splits(
         jobs,
-        partial(_cut_job, contract=contract),
+        partial(_cut_job, contract=contract, policy=policy),
         contract,
         folder,
         key=key,
@@ -144,9 +146,9 @@ def _weigh(job: _Job) -> int:
     return len(job.requests)
 
 
-def _cut_job(job: _Job, contract: Contract) -> Made:
+def _cut_job(job: _Job, contract: Contract, policy: Policy) -> Made:
     mammogram = read_row(job.row)
-    located = locate(mammogram, contract)
+    verdict, located = admit(mammogram, contract, policy, "train")
     full = full_resolution(mammogram, contract, located=located)
     raster = None
     if any(request.centre is None for request in job.requests):
@@ -157,7 +159,7 @@ def _cut_job(job: _Job, contract: Contract) -> Made:
             skipped.append((f"{job.row.path} ({request.origin} patch)", "has no place on this image"))
         else:
             samples.append(_sample(request, centre, f"{job.row.image_id}#{number:03d}", contract, full))
-    return samples, skipped
+    return Made(samples, verdict, skipped)
 
 
 def _centres(job: _Job, contract: Contract, full: FullResolution, located: Located, raster: Raster | None) -> list[tuple[float, float] | None]:

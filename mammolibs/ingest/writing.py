@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 from mammolibs.imaging.pool import map_files
 from mammolibs.ingest.report import DONE_NAME, IngestReport, Tally, write_done
 from mammolibs.prepare import Contract
-from mammolibs.records import SPLITS, Sample
-from mammolibs.shards import write_shards
-from mammolibs.storage import Store, open_store
+from mammolibs.records import SPLITS, Sample, Verdict
+from mammolibs.shards import clear_shards, write_shards
+from mammolibs.storage import below, open_store
 
-Made = tuple[list[Sample], list[tuple[str, str]]]
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """What became of one item: its samples, what was found against its image, and (what was skipped, reason) each."""
+
+    samples: list[Sample]
+    verdict: Verdict
+    skipped: list[tuple[str, str]] = field(default_factory=list)
 
 
 def write_splits(
@@ -32,24 +39,25 @@ def write_splits(
     progress: bool,
     weigh: Callable[[Any], int] = lambda item: 1,
 ) -> IngestReport:
-    """Run `function` over the items, ordered by split, and write its samples as `<folder>/<split>/`.
+    """Run `function` over the items, ordered by split, and write its samples as `<folder>/<split>/`, in a folder or a bucket.
 
-    function: item -> (samples, [(what was skipped, reason)]). weigh: how many samples an
-    item that fails costs. A split without samples has no folder.
+    weigh: how many samples an item that fails costs. A split without samples has no folder.
     """
     from tqdm import tqdm
 
-    (Path(folder) / DONE_NAME).unlink(missing_ok=True)
-    stores = {split: open_store(Path(folder) / split) for split in SPLITS}
+    open_store(folder).delete(DONE_NAME)
+    stores = {split: open_store(below(folder, split)) for split in SPLITS}
     for store in stores.values():
-        _remove_set(store)
+        clear_shards(store)
     written = {}
     with tqdm(total=len(items), desc="preparing", unit="image", delay=2.0, leave=False, disable=not progress) as bar:
-        results = in_order(map_files(function, items, describe=describe, initializer=_one_thread, **pool), items)
+        results = in_order(map_files(function, items, describe=describe, initializer=one_thread, **pool), items)
         samples = _samples(results, tally, describe, weigh, bar)
         for split, members in groupby(samples, key=lambda sample: sample.split):
             written[split] = len(write_shards(stores[split], members, contract=contract, **shards))
-    report = IngestReport(written=written, skipped=tuple(tally.skipped), contract_hash=contract.hash())
+    report = IngestReport(
+        written=written, skipped=tuple(tally.skipped), contract_hash=contract.hash(), refused=dict(tally.refused), warned=dict(tally.warned)
+    )
     write_done(folder, key, report)
     return report
 
@@ -75,21 +83,17 @@ def _samples(
         if isinstance(result, Exception):
             tally.skip(describe(item), result, weigh(item))
             continue
-        samples, skipped = result
-        for what, reason in skipped:
+        tally.tell(result.verdict)
+        for what, reason in result.skipped:
             tally.skip(what, reason, 0)
-        yield from samples
+        for sample in result.samples:
+            sample.extra["acceptance"] = list(result.verdict.codes)
+            yield sample
     tally.check()
 
 
-def _one_thread() -> None:
+def one_thread() -> None:
     """In a worker: as many threads as workers are enough."""
     import cv2
 
     cv2.setNumThreads(1)
-
-
-def _remove_set(store: Store) -> None:
-    """Remove an earlier shard set, its index first: a set without one is unfinished."""
-    for name in sorted(store.list(), key=lambda name: name != "index.json"):
-        store.delete(name)

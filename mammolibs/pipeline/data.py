@@ -13,6 +13,7 @@ from mammolibs.catalog.split import FRACTIONS
 from mammolibs.errors import BadConfig, BadData
 from mammolibs.ingest import ingest_images
 from mammolibs.pipeline.options import TrainOptions
+from mammolibs.pipeline.policy import read_policy
 from mammolibs.pipeline.presets import contract_of, default_preset
 from mammolibs.pipeline.run import Run, RunSettings
 from mammolibs.records import ImageRow
@@ -35,6 +36,7 @@ def open_run(folder: Path, options: TrainOptions, sources: list[tuple[str, str]]
             fold=None if fold is None else (fold, options.folds),
             spacing_mm=options.spacing_mm,
             pretraining=not options.no_pretraining,
+            policy=read_policy(options.policy, options.accept).to_dict(),
         ),
     )
 
@@ -74,9 +76,9 @@ def write_shards_of(run: Run, options: TrainOptions, catalog: Catalog) -> None:
     if options.spacing_mm:
         rows = [replace(row, spacing_mm=options.spacing_mm) for row in rows]
         write_catalog(run.catalog, rows)
-    report = ingest_images(rows, run.contract, run.data / "shards", workers=options.workers)
+    report = ingest_images(rows, run.contract, run.data / "shards", policy=run.policy, workers=options.workers)
     skipped = [*catalog.skipped, *(Skipped(item=item, reason=reason) for item, reason in report.skipped)]
-    write_skipped(run.data / "skipped.csv", skipped)
+    write_skipped(run.skipped, skipped)
     print(f"samples: {report}", flush=True)
 
 

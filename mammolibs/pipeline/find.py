@@ -9,41 +9,45 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Iterator, Sequence
 
-
 from mammolibs.errors import BadConfig, BadData, BadFile, MammolibsError
 from mammolibs.imaging import iter_image_files
 from mammolibs.imaging.pool import map_files
 from mammolibs.pipeline.judge import OPERATING_NAME, Judge, Operating
 from mammolibs.pipeline.options import PredictOptions
 from mammolibs.pipeline.outcomes import found_regions
+from mammolibs.pipeline.policy import read_policy
 from mammolibs.pipeline.progress import progress
 from mammolibs.pipeline.run import Run
 from mammolibs.pipeline.source import Source, read_source
-from mammolibs.predict import Analysis, Finder, draw, make_findings, write_overlay
+from mammolibs.predict import Analysis, Finder, draw, make_findings, refused_findings, write_overlay
 from mammolibs.prepare import Contract
-from mammolibs.records import Findings
+from mammolibs.records import Findings, Policy
 from mammolibs.runtime import get_runtime
 from mammolibs.storage import write_atomic, write_json
 
-COLUMNS = ("file", "outcome", "image_score", "findings", "highest_probability", "highest_malignancy", "laterality", "view", "json")
+COLUMNS = (
+    "file", "outcome", "image_score", "findings", "highest_probability", "highest_malignancy", "laterality", "view", "reasons", "json",
+)  # fmt: skip
 
 
 def predict_files(options: PredictOptions) -> list[Findings]:
     """Findings of a file or of all images below a folder, written into `--out`; prints one line per image.
 
-    In a folder, what cannot be read is counted and listed in skipped.csv. Raises BadFile
+    An image that the policy refuses has findings that say why, and no scores. In a
+    folder, what cannot be read is counted and listed in skipped.csv. Raises BadFile
     for a single file that cannot be read, BadConfig (saying what to type) without a
     trained run, BadData where a folder gives nothing.
     """
     finder, operating, contract = open_finder(options)
+    policy = read_policy(options.policy, options.accept, Run.open(options.run).policy)
     source, out = Path(options.image), Path(options.out)
     paths = list(iter_image_files(source)) if source.is_dir() else [source]
     if not source.exists():
         raise BadFile(source, "is not there", "give an image or a folder of images")
     if not paths:
-        raise BadData(f"{source}: no DICOM, PNG, PGM or JPEG image below this folder; give another one")
+        raise BadData(f"{source}: no DICOM, PNG, PGM, JPEG or TIFF image below this folder; give another one")
     results, skipped = [], []
-    for item, answer in analyse_files(paths, finder, contract, options):
+    for item, answer in analyse_files(paths, finder, contract, options, policy):
         if isinstance(answer, MammolibsError):
             if not source.is_dir():
                 raise answer
@@ -56,12 +60,14 @@ def predict_files(options: PredictOptions) -> list[Findings]:
         write_json(told, asdict(findings))
         write_overlay(out / name.with_name(f"{name.name}.overlay.png"), draw(item.picture, findings))
         results.append((findings, told))
-        print(f"{findings.source_file}: {findings.outcome}, image score {findings.image_score:.3f}, {len(findings.findings)} findings{item.warning and f'; {item.warning}'}", flush=True)
+        print(in_one_line(findings), flush=True)
     if source.is_dir():
         write_tables(out, results, skipped)
         if not results:
             raise BadData(f"{source}: none of {len(paths)} images could be used; {out / 'skipped.csv'} says why")
-    print(f"{out}: {len(results)} images" + (f", {len(skipped)} skipped (skipped.csv)" if skipped else ""), flush=True)
+    refused = sum(findings.image_score is None for findings, _ in results)
+    counts = f"{len(results)} images" + (f", {refused} of them refused" if refused else "")
+    print(f"{out}: {counts}" + (f", {len(skipped)} skipped (skipped.csv)" if skipped else ""), flush=True)
     return [findings for findings, _ in results]
 
 
@@ -77,14 +83,18 @@ def open_finder(options: PredictOptions) -> tuple[Finder, Operating, Contract]:
 
 
 def analyse_files(
-    paths: Sequence[Path], finder: Finder, contract: Contract, options: PredictOptions
-) -> Iterator[tuple[Any, Analysis | MammolibsError]]:
-    """(Source, Analysis) of each image that can be read, (path, error) of each that cannot."""
-    reading = map_files(partial(read_source, contract=contract, spacing_mm=options.spacing_mm), paths, workers=max(1, options.workers))
+    paths: Sequence[Path], finder: Finder, contract: Contract, options: PredictOptions, policy: Policy
+) -> Iterator[tuple[Any, Analysis | MammolibsError | None]]:
+    """(Source, Analysis) of each image, (Source, None) of each that is refused, (path, error) of each that cannot be read."""
+    read = partial(read_source, contract=contract, spacing_mm=options.spacing_mm, policy=policy)
+    reading = map_files(read, paths, workers=max(1, options.workers))
     waiting: list[Source] = []
     for path, result in progress(reading, "images", unit="image", total=len(paths)):
         if isinstance(result, MammolibsError):
             yield path, result
+            continue
+        if result.verdict.refused:
+            yield result, None
             continue
         waiting.append(result)
         if len(waiting) == finder.batch:
@@ -93,8 +103,11 @@ def analyse_files(
     yield from zip(waiting, finder.analyse([s.prepared for s in waiting]))
 
 
-def to_findings(source: Source, analysis: Analysis, operating: Operating, contract: Contract) -> Findings:
-    """Findings above the region threshold, and the calibrated image score."""
+def to_findings(source: Source, analysis: Analysis | None, operating: Operating, contract: Contract) -> Findings:
+    """Findings above the region threshold, and the calibrated image score; of a refused image, without an analysis, its reasons."""
+    if analysis is None:
+        hashes = {"contract_hash": contract.hash(), "split_hash": operating.split_hash}
+        return refused_findings(source.facts, source.verdict, original=source.original, **hashes)
     regions = operating.calibrated(found_regions(analysis))
     return make_findings(
         analysis,
@@ -106,16 +119,27 @@ def to_findings(source: Source, analysis: Analysis, operating: Operating, contra
         contract_hash=contract.hash(),
         split_hash=operating.split_hash,
         spacing_mm=source.prepared.full.spacing_mm,
-        notes=tuple(note for note in (source.warning, source.frame, *operating.notes) if note),
+        verdict=source.verdict,
+        notes=tuple(note for note in (source.frame, *operating.notes) if note),
     )
+
+
+def in_one_line(findings: Findings) -> str:
+    """What one line on the screen says of an image."""
+    if findings.image_score is None:
+        return f"{findings.source_file}: {findings.outcome}: {'; '.join(reason.text for reason in findings.verdict.decisive)}"
+    told = "".join(f"; {reason.text}" for reason in findings.verdict.reasons)
+    count = len(findings.findings)
+    return f"{findings.source_file}: {findings.outcome}, image score {findings.image_score:.3f}, {count} findings{told}"
 
 
 def write_tables(out: Path, results: Sequence[tuple[Findings, Path]], skipped: Sequence[tuple[str, str]]) -> None:
     """findings.csv, one row per image, and skipped.csv."""
     rows = [
         (
-            f.source_file, f.outcome, f"{f.image_score:.6f}", len(f.findings), max((x.probability for x in f.findings), default=""),
-            max((x.malignancy for x in f.findings), default=""), f.laterality, f.view, path.relative_to(out).as_posix(),
+            f.source_file, f.outcome, "" if f.image_score is None else f"{f.image_score:.6f}", len(f.findings),
+            max((x.probability for x in f.findings), default=""),
+            max((x.malignancy for x in f.findings), default=""), f.laterality, f.view, " ".join(f.verdict.codes), path.relative_to(out).as_posix(),
         )
         for f, path in results
     ]

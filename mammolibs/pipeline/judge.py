@@ -129,7 +129,7 @@ class Judge:
 
     def analyses(self, rows: Sequence[ImageRow], name: str) -> Iterator[tuple[Prepared, Analysis]]:
         """Both stages on each image; one that cannot be read is noted in `skipped`."""
-        results = map_files(partial(prepare_row, contract=self.run.contract), rows, workers=self.workers, describe=_path)
+        results = map_files(partial(prepare_row, contract=self.run.contract, policy=self.run.policy), rows, workers=self.workers, describe=_path)
         waiting: list[Prepared] = []
         for row, result in progress(results, name, unit="image", total=len(rows)):
             if isinstance(result, MammolibsError):

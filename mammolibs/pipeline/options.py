@@ -6,6 +6,7 @@ from dataclasses import MISSING, dataclass
 
 from mammolibs.errors import BadConfig
 from mammolibs.pipeline.cli import option
+from mammolibs.pipeline.policy import accept_option, policy_option
 from mammolibs.pipeline.presets import PRESETS
 
 
@@ -45,7 +46,7 @@ class StageOptions(RunOptions):
     lr: float | None = option(None, "learning rate (default from the preset)", parse=float)
     steps_per_it: int | None = option(None, "steps in one iteration (default from the preset)", parse=int)
     batch: int | None = option(None, "rows of the global batch (default from the preset)", parse=int)
-    data: str | None = option(None, "folder with the shards (default: data in the run's folder)", metavar="FOLDER")
+    data: str | None = option(None, "folder or gs:// address with catalog and shards (default: data in the run's folder)", metavar="FOLDER")
     limit: int | None = option(None, "use only that many training rows", parse=int)
     from_scratch: bool = option(False, "start from random weights, with --pretrain no")
     accumulate: int = option(1, "parts that the global batch is cut into, one after the other, where memory holds no more")
@@ -119,6 +120,8 @@ class PredictOptions:
     spacing_mm: float | None = option(None, "millimetres per pixel, in place of what the file says", parse=float)
     precision: str = option("auto", "arithmetic of the networks", choices=("auto", "float32", "bfloat16"))
     workers: int = option(1, "processes that read")
+    policy: str | None = policy_option()
+    accept: tuple[str, ...] = accept_option()
 
     def __post_init__(self):
         check_spacing(self.spacing_mm)
@@ -143,6 +146,8 @@ class TrainOptions(RunOptions):
     it: int = option(20, "iterations of every stage")
     no_pretraining: bool = option(False, "leave out encoder and autoencoder, to see what they bring")
     spacing_mm: float | None = option(None, "millimetres per pixel of all images, in place of what source and files say", parse=float)
+    policy: str | None = policy_option()
+    accept: tuple[str, ...] = accept_option()
     dry_run: bool = option(False, "say how long it would take, how much disk and memory; do nothing")
 
     def __post_init__(self):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from mammolibs.catalog import read_catalog, split_hash
+from mammolibs.catalog import Skipped, read_catalog, split_hash, write_skipped
 from mammolibs.errors import BadConfig, BadFile
 from mammolibs.ingest import PatchRequest, ingest_patches, normal_requests, truth_requests
 from mammolibs.models import from_run
@@ -17,7 +17,7 @@ from mammolibs.predict import Finder
 from mammolibs.prepare import patch_side_px
 from mammolibs.records import ImageRow
 from mammolibs.runtime import Runtime
-from mammolibs.shards import open_index, read_sample
+from mammolibs.shards import open_index, open_shards, read_sample
 from mammolibs.storage import open_store, write_json
 
 SPLITS = ("train", "validation")
@@ -50,7 +50,9 @@ def make_patches(run: Run, stage: str, runtime: Runtime, *, unet: int | None = N
     if runtime.is_main:
         # As many hosts must be able to share the patches as share the images.
         lanes = open_index(open_store(run.shards("train"))).lanes
-        ingest_patches(requests, run.contract, folder, workers=workers, lanes=lanes)
+        report = ingest_patches(requests, run.contract, folder, policy=run.policy, workers=workers, lanes=lanes)
+        write_skipped(folder / "skipped.csv", [Skipped(item, reason) for item, reason in report.skipped])
+        print(f"{stage}: {report}", flush=True)
         write_json(folder / "made.json", made)
     runtime.wait_for_hosts()
     run.share(runtime)
@@ -66,8 +68,7 @@ def found_requests(run: Run, rows: list[ImageRow], runtime: Runtime, unet: int |
     by_id = {row.image_id: row for row in rows}
     requests = []
     for split in SPLITS:
-        store = open_store(run.shards(split))
-        index = open_index(store)
+        store, index = open_shards(run.shards(split))
         for start in progress(range(0, len(index), finder.batch), f"U-Net on {split} images"):
             samples = [read_sample(store, index, row) for row in range(start, min(start + finder.batch, len(index)))]
             for analysis in finder.find(samples):

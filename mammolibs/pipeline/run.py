@@ -10,9 +10,10 @@ from typing import Any
 from mammolibs.errors import BadConfig, BadFile
 from mammolibs.pipeline.presets import PRESETS, STAGES, Preset, preset
 from mammolibs.prepare import Contract
+from mammolibs.records import Policy
 from mammolibs.runtime import Runtime
-from mammolibs.shards import open_index
-from mammolibs.storage import mirror_of, open_store, working_copy, write_json
+from mammolibs.shards import is_finished, open_index
+from mammolibs.storage import below, is_address, mirror_of, open_store, working_copy, write_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +21,8 @@ class RunSettings:
     """What a run remembers, so that its scripts agree without being told again.
 
     contract: how images become samples. sources: (name, path) of each data set. fold: which
-    fold of how many this is, or None. pretraining: whether train.sh trains encoder and autoencoder. data: folder with the shards where it is not the run's own.
+    fold of how many this is, or None. pretraining: whether train.sh trains encoder and autoencoder. policy: which images are refused, as `Policy.to_dict`.
+    data: folder or address with catalog and shards where they are not the run's own.
     """
 
     preset: str
@@ -31,6 +33,7 @@ class RunSettings:
     data: str = ""
     spacing_mm: float | None = None
     pretraining: bool = True
+    policy: dict[str, Any] = field(default_factory=lambda: Policy().to_dict())
     notes: dict[str, Any] = field(default_factory=dict)
 
 
@@ -52,7 +55,7 @@ class Run:
             return cls.create(folder, settings_of_shards(folder, data, preset_name, seed or 0))
         settings = read_settings(folder / "run.json")
         kept = {"preset": settings.preset, "seed": settings.seed, "data": settings.data}
-        given = {"preset": preset_name, "seed": seed, "data": None if data is None else str(Path(data).resolve())}
+        given = {"preset": preset_name, "seed": seed, "data": None if data is None else settled(data)}
         for flag, value in given.items():
             if value is not None and value != kept[flag]:
                 was = f"with --{flag} {kept[flag]}" if kept[flag] != "" else f"on its own {flag}"
@@ -65,7 +68,7 @@ class Run:
         folder = local_folder(folder)
         if (folder / "run.json").is_file():
             there = cls.open(folder)
-            for name in ("preset", "seed", "contract", "sources", "fold", "data", "spacing_mm", "pretraining"):
+            for name in ("preset", "seed", "contract", "sources", "fold", "data", "spacing_mm", "pretraining", "policy"):
                 if getattr(there.settings, name) != getattr(settings, name):
                     raise BadConfig(
                         f"{folder}: holds a run with another {name} ({getattr(there.settings, name)}, now {getattr(settings, name)}); take another --run"
@@ -89,16 +92,25 @@ class Run:
         return Contract.from_dict(self.settings.contract)
 
     @property
-    def data(self) -> Path:
-        return Path(self.settings.data) if self.settings.data else self.folder / "data"
+    def policy(self) -> Policy:
+        return Policy().changed(self.settings.policy)
 
     @property
-    def catalog(self) -> Path:
-        return self.data / "catalog.parquet"
+    def data(self) -> Path | str:
+        """Where catalog and shards lie: a folder, or the address of one in a bucket."""
+        return below(self.settings.data or self.folder / "data")
 
-    def shards(self, split: str, kind: str = "shards") -> Path:
-        """Folder of one split's shard set; kind: shards (whole images), lesion_patches, patches."""
-        return (self.data if kind == "shards" else self.folder / "data") / kind / split
+    @property
+    def catalog(self) -> Path | str:
+        return below(self.data, "catalog.parquet")
+
+    @property
+    def skipped(self) -> Path | str:
+        return below(self.data, "skipped.csv")
+
+    def shards(self, split: str, kind: str = "shards") -> Path | str:
+        """Where one split's shard set lies; kind: shards (whole images), lesion_patches, patches."""
+        return below(self.data if kind == "shards" else self.folder / "data", kind, split)
 
     def send(self) -> None:
         """Where the run is the copy of a cloud folder: bring over what has changed."""
@@ -129,6 +141,7 @@ def read_settings(path: Path) -> RunSettings:
         values = json.loads(path.read_text())
         values["sources"] = tuple(map(tuple, values["sources"]))
         values["fold"] = tuple(values["fold"]) if values["fold"] else None
+        values["policy"] = Policy().changed(values.get("policy", {})).to_dict()
         return RunSettings(**values)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise BadFile(path, f"is damaged ({error})", "restore it, or start a new run with another --run") from error
@@ -136,21 +149,27 @@ def read_settings(path: Path) -> RunSettings:
 
 def settings_of_shards(folder: Path, data: str | None, preset_name: str | None, seed: int) -> RunSettings:
     """Settings of a new run on shards that were made by hand. Raises BadConfig where there are none, or no preset fits them."""
-    place = Path(data) if data else folder / "data"
+    place = settled(data) if data else folder / "data"
+    shards = open_store(below(place, "shards", "train"))
     if (folder / "folds" / "0" / "run.json").is_file():
         raise BadConfig(f"{folder}: was cross-validated, one run per fold; name one of them: --run {folder / 'folds' / '0'}")
-    if not (place / "shards" / "train" / "index.json").is_file():
+    if not is_finished(shards):
         others = sorted(path.name for path in folder.parent.glob("*") if (path / "run.json").is_file() or (path / "folds").is_dir())
         beside = f" (runs in {folder.parent}: {', '.join(others)})" if others and not folder.exists() else ""
         raise BadConfig(
             f"{folder}: no run and no shards here{beside}; type: bash train/train.sh --run {folder} (or make {place}/shards with dataset_enhancement/make_shards.py)"
         )
-    contract = Contract.from_dict(open_index(open_store(place / "shards" / "train")).contract)
+    contract = Contract.from_dict(open_index(shards).contract)
     fitting = [name for name, sizes in PRESETS.items() if sizes.canvas == contract.canvas]
     name = preset_name or (fitting[0] if fitting else None)
     if name is None:
         raise BadConfig(f"{place}: its canvas of {contract.canvas[0]}x{contract.canvas[1]} belongs to no preset; say which networks with --preset")
-    return RunSettings(preset=name, seed=seed, contract=contract.to_dict(), data=str(place.resolve()) if data else "")
+    return RunSettings(preset=name, seed=seed, contract=contract.to_dict(), data=str(place) if data else "")
+
+
+def settled(data: str) -> str:
+    """`--data` as a run remembers it, wherever the next command is typed."""
+    return data.rstrip("/") if is_address(data) else str(Path(data).resolve())
 
 
 def local_folder(folder: str | Path) -> Path:
@@ -158,7 +177,7 @@ def local_folder(folder: str | Path) -> Path:
 
     Raises what `Mirror.fetch` raises.
     """
-    if "://" not in str(folder):
+    if not is_address(folder):
         return Path(folder)
     mirror = working_copy(str(folder))
     mirror.fetch()

@@ -1,10 +1,11 @@
 """Image -> findings, in the pixel coordinates of the original."""
 
 from mammolibs.predict.finder import Analysis, Finder
-from mammolibs.predict.findings import make_findings
+from mammolibs.predict.findings import make_findings, refused_findings
 from mammolibs.predict.overlay import draw, write_overlay
 from mammolibs.predict.regions import Region, RegionRule, find_regions
 
 __all__ = [
-    "Analysis", "Finder", "Region", "RegionRule", "draw", "find_regions", "make_findings", "write_overlay",
+    "Analysis", "Finder", "Region", "RegionRule", "draw", "find_regions", "make_findings", "refused_findings",
+    "write_overlay",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Sequence
 
 import cv2
@@ -9,9 +10,9 @@ import numpy as np
 
 from mammolibs.predict.finder import Analysis
 from mammolibs.prepare import to_original
-from mammolibs.records import Finding, Findings, Placement
+from mammolibs.records import Finding, Findings, ImageFacts, Placement, Verdict
 
-FOUND, NOTHING = "regions found", "nothing found"
+FOUND, NOTHING, REFUSED = "regions found", "nothing found", "refused"
 
 
 def make_findings(
@@ -25,11 +26,14 @@ def make_findings(
     contract_hash: str,
     split_hash: str,
     spacing_mm: float | None,
+    verdict: Verdict,
     notes: tuple[str, ...] = (),
 ) -> Findings:
     """All regions whose probability lies above `threshold`, strongest first. None of them is an outcome too.
 
-    probabilities: of each region of the analysis, calibrated. notes: what else a reader should know.    """
+    probabilities: of each region of the analysis, calibrated. verdict: what speaks against the
+    image. notes: what else a reader should know.
+    """
     sample = analysis.sample
     findings = []
     for region, probability, malignancy in zip(analysis.regions, probabilities, analysis.malignancies, strict=True):
@@ -63,8 +67,18 @@ def make_findings(
         split_hash=split_hash,
         models=models,
         threshold=threshold,
+        verdict=verdict,
         notes=notes if spacing_mm else (*notes, "unknown spacing: sizes in mm are not given; --spacing-mm sets it"),
     )
+
+
+def refused_findings(facts: ImageFacts, verdict: Verdict, *, original: tuple[int, int], contract_hash: str, split_hash: str) -> Findings:
+    """Of an image that was not looked at: no findings, no score, and the verdict that says why."""
+    return Findings(
+        image_id=Path(facts.source_file).stem, source_file=facts.source_file, findings=(), image_score=None, outcome=REFUSED,
+        spacing_mm=facts.spacing_mm, laterality=facts.laterality, view=facts.view, original=original, contract_hash=contract_hash,
+        split_hash=split_hash, verdict=verdict,
+    )  # fmt: skip
 
 
 def original_box(box: tuple[float, float, float, float], placement: Placement) -> tuple[float, float, float, float]:

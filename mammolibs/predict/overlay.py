@@ -20,7 +20,8 @@ def draw(image: np.ndarray, findings: Findings) -> np.ndarray:
     """
     rgb = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
     scale = image.shape[0] / findings.original[0]
-    lines = [f"image score {findings.image_score:.2f}", findings.outcome]
+    lines = [] if findings.image_score is None else [f"image score {findings.image_score:.2f}"]
+    lines += [findings.outcome, *(f"{reason.action}: {reason.code}" for reason in findings.verdict.reasons)]
     for number, finding in enumerate(findings.findings, 1):
         colour = tuple(int(c) for c in _CALM + (_ALARM - _CALM) * finding.malignancy)
         points = ((np.array(finding.outline) + 0.5) * scale - 0.5).round().astype(np.int32)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mammolibs.prepare.contract import Contract
-from mammolibs.prepare.orient import locate
+from mammolibs.prepare.orient import Located, locate
 from mammolibs.prepare.sample import FullResolution, full_resolution, prepare_image
 from mammolibs.records import Mammogram, Sample
 
@@ -19,11 +19,13 @@ class Prepared:
     full: FullResolution
 
 
-def prepare_both(mammogram: Mammogram, contract: Contract, **known: Any) -> Prepared:
+def prepare_both(mammogram: Mammogram, contract: Contract, *, located: Located | None = None, **known: Any) -> Prepared:
     """The image on the canvas and at full resolution; `known` is what `prepare_image` takes of labels.
+
+    located: where its breast lies, where somebody has looked for it already.
 
     Raises BadFile where no breast is found.
     """
-    located = locate(mammogram, contract)
+    located = located or locate(mammogram, contract)
     sample = prepare_image(mammogram, contract, located=located, **known)
     return Prepared(sample=sample, full=full_resolution(mammogram, contract, located=located))

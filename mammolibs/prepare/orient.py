@@ -46,7 +46,7 @@ def locate(mammogram: Mammogram, contract: Contract) -> Located:
     name = mammogram.facts.source_file
     pixels, padding = mammogram.pixels, mammogram.padding
     region = find_breast(pixels, padding, contract=contract, name=name)
-    mirrored = chest_wall_side(region.mask, mammogram.laterality) == "right"
+    mirrored = (mammogram.chest_wall or chest_wall_side(region.mask, mammogram.laterality)) == "right"
     x0, y0, x1, y1 = region.box
     if mirrored:
         # The grid of cells starts at the left: looked for again, so that twins agree to the bit

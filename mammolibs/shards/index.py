@@ -12,6 +12,7 @@ a sample lies in its own JSON member, so that the tar files are readable without
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +22,7 @@ import google_crc32c
 import numpy as np
 
 from mammolibs.errors import BadFile
-from mammolibs.storage import Store
+from mammolibs.storage import CachedStore, Store, is_address, open_store
 
 INDEX_NAME = "index.json"
 FORMAT = "mammolibs shards"
@@ -103,8 +104,8 @@ class ShardIndex:
         )
 
 
-def write_index(store: Store, index: ShardIndex) -> None:
-    """Write `index.json`, whole or not at all."""
+def index_bytes(index: ShardIndex) -> bytes:
+    """What `index.json` holds."""
     samples = {n: list(v) for n, v in index.text.items()} | {n: v.tolist() for n, v in index.numbers.items()}
     body = _dumps(
         {
@@ -119,7 +120,12 @@ def write_index(store: Store, index: ShardIndex) -> None:
     )
     rest = body + b"\n}\n"
     head = _dumps({"format": FORMAT, "version": VERSION, "crc32c": google_crc32c.value(rest)})
-    store.write(INDEX_NAME, head[:-1] + b', "index":\n' + rest)
+    return head[:-1] + b', "index":\n' + rest
+
+
+def is_finished(store: Store) -> bool:
+    """True where a shard set lies that was written to its end. An empty index is the claim of a writer."""
+    return store.exists(INDEX_NAME) and store.size(INDEX_NAME) > 0
 
 
 def open_index(store: Store) -> ShardIndex:
@@ -131,6 +137,8 @@ def open_index(store: Store) -> ShardIndex:
     if not store.exists(INDEX_NAME):
         raise BadFile(file, "is not there, so this is no finished shard set", REMEDY)
     data = store.read(INDEX_NAME)
+    if not data:
+        raise BadFile(file, "is empty, so this is no finished shard set: a writer is at it, or was stopped", REMEDY)
     try:
         document = json.loads(data)
         found, checksum = (document["format"], document["version"]), document["crc32c"]
@@ -141,6 +149,18 @@ def open_index(store: Store) -> ShardIndex:
     if google_crc32c.value(data.partition(b"\n")[2]) != checksum or "index" not in document:
         raise BadFile(file, "does not match its checksum: it was damaged or edited", REMEDY)
     return _from_body(document["index"])
+
+
+def open_shards(location: str | os.PathLike) -> tuple[Store, ShardIndex]:
+    """A shard set to read from: its store and its index. A bucket's shards are read through this machine's cache.
+
+    Raises as `open_store`, `open_index` and `CachedStore`.
+    """
+    store = open_store(location)
+    index = open_index(store)
+    if is_address(location):
+        store = CachedStore(store, {shard.name: (shard.size, shard.crc32c) for shard in index.shards})
+    return store, index
 
 
 def _from_body(body: dict[str, Any]) -> ShardIndex:

@@ -13,7 +13,8 @@ in every lane, so lanes that are shorter are filled with padding of weight 0. Th
 Within a lane a pass goes through windows of a few shards in random order. In a window every
 occurrence gets a key in [0, 1) and the keys are sorted: the c-th of w occurrences of a row
 draws its key from [c/w, (c+1)/w), so that repeats lie apart. Padding is spread in the same
-way over the whole pass, so that no batch consists of it.
+way over the whole pass, so that no batch consists of it, and stands on rows of the window
+that it falls into, so that no further shard is opened for it.
 """
 
 from __future__ import annotations
@@ -101,8 +102,14 @@ class Order:
         keys = np.repeat(window_of_row, repeats) + (turn + draws.uniform(len(first))) / share
 
         missing = self.pass_slots - len(first)
-        stand_in = rows[np.argsort(draws.uniform(len(rows)), kind="stable")][np.arange(missing) % len(rows)]
+        shuffled = np.argsort(draws.uniform(len(rows)), kind="stable")
         padding_keys = windows * (np.arange(missing) + draws.uniform(missing)) / max(missing, 1)
+        stand_in = np.empty(missing, np.int64)
+        window_of_padding = np.minimum(padding_keys.astype(np.int64), windows - 1)
+        for one in range(windows):
+            here = np.flatnonzero(window_of_padding == one)
+            open_rows = rows[shuffled[window_of_row[shuffled] == one]]
+            stand_in[here] = open_rows[np.arange(len(here)) % len(open_rows)]
         queue = np.concatenate([np.repeat(rows, repeats), ~stand_in])
         return queue[np.argsort(np.concatenate([keys, padding_keys]), kind="stable")]
 

@@ -12,7 +12,7 @@ from mammolibs.errors import BadFile
 from mammolibs.records import Placement, Sample
 from mammolibs.shards.codec import decode_image, decode_mask
 from mammolibs.shards.index import MEMBERS, REMEDY, ShardIndex
-from mammolibs.storage import Store
+from mammolibs.storage import CachedStore, Store
 
 PLACEMENT_FIELDS = tuple(f.name for f in fields(Placement))
 
@@ -20,21 +20,20 @@ PLACEMENT_FIELDS = tuple(f.name for f in fields(Placement))
 def read_sample(store: Store, index: ShardIndex, row: int) -> Sample:
     """Sample number `row` of the index; its arrays may be read-only. One read from the store.
 
-    Raises BadFile, naming shard and sample, where the shard is missing or cut short or the
-    sample's bytes do not match their checksum; IndexError for a row that is not there.
+    A cache's copy of the shard that was damaged since it was fetched is fetched again. Raises
+    BadFile, naming shard and sample, where the shard is missing or cut short or the sample's
+    bytes do not match their checksum; IndexError for a row that is not there.
     """
     if not 0 <= row < len(index):
         raise IndexError(f"row {row}, the index has {len(index)}")
     numbers = index.numbers
     shard = index.shards[numbers["shard"][row]]
     file, image_id = f"{store.location}/{shard.name}", index.image_ids[row]
-    spans = {m: (int(numbers[f"{m}_offset"][row]), int(numbers[f"{m}_length"][row])) for m in MEMBERS}
-    start, end = spans["image"][0], sum(spans["json"])
-    block = memoryview(store.read(shard.name, start, end - start))
-    payload = {m: bytes(block[offset - start : offset - start + length]) for m, (offset, length) in spans.items() if length}
-    for member, data in payload.items():
-        if google_crc32c.value(data) != numbers[f"{member}_crc32c"][row]:
-            raise BadFile(file, f"the {member} of sample {image_id} (row {row}) does not match its checksum", REMEDY)
+    payload, damaged = _members(store, index, row, shard.name)
+    if damaged and isinstance(store, CachedStore) and store.renew(shard.name):
+        payload, damaged = _members(store, index, row, shard.name)
+    if damaged:
+        raise BadFile(file, f"the {damaged} of sample {image_id} (row {row}) does not match its checksum", REMEDY)
     shape = (int(numbers["height"][row]), int(numbers["width"][row]))
     try:
         image = decode_image(payload["image"], shape, index.codec)
@@ -60,6 +59,17 @@ def verify(store: Store, index: ShardIndex) -> int:
         if google_crc32c.value(store.read(shard.name)) != shard.crc32c:
             raise BadFile(file, "does not match its checksum", REMEDY)
     return len(index)
+
+
+def _members(store: Store, index: ShardIndex, row: int, shard: str) -> tuple[dict[str, bytes], str]:
+    """The bytes of a sample's members by name, and which of them does not match its checksum, "" for none."""
+    numbers = index.numbers
+    spans = {m: (int(numbers[f"{m}_offset"][row]), int(numbers[f"{m}_length"][row])) for m in MEMBERS}
+    start, end = spans["image"][0], sum(spans["json"])
+    block = memoryview(store.read(shard, start, end - start))
+    payload = {m: bytes(block[offset - start : offset - start + length]) for m, (offset, length) in spans.items() if length}
+    damaged = (member for member, data in payload.items() if google_crc32c.value(data) != numbers[f"{member}_crc32c"][row])
+    return payload, next(damaged, "")
 
 
 def _sample(facts: dict, image, mask) -> Sample:

@@ -18,7 +18,8 @@ import numpy as np
 from mammolibs.errors import BadConfig, BadData
 from mammolibs.records import Sample
 from mammolibs.shards.codec import encode_image, encode_mask, endings
-from mammolibs.shards.index import INDEX_NAME, MEMBERS, NUMBER_COLUMNS, TEXT_COLUMNS, ShardFile, ShardIndex, write_index
+from mammolibs.shards.index import MEMBERS, NUMBER_COLUMNS, TEXT_COLUMNS, ShardFile, ShardIndex, index_bytes
+from mammolibs.shards.place import SetPlace, take_place
 from mammolibs.storage import Store
 
 SPOOL_BYTES = 8_000_000
@@ -48,35 +49,29 @@ def write_shards(
     evenly, so that lanes stay equally long when a kind is repeated. With fewer samples than
     lanes there are as many lanes as samples. Each lane owns whole tar files of at most
     `shard_bytes` (more only where one sample is larger). Memory holds one shard and a few megabytes per lane. The index is written
-    last: a set without one is unfinished. The same samples give the same bytes.
+    last: a set without one is unfinished. The same samples give the same bytes. Of two
+    processes that write to one place in a bucket the one that began later goes on.
 
     Raises BadConfig for impossible options; BadData where there are no samples, where an
-    image_id comes twice, or where a sample contradicts itself.
+    image_id comes twice, or where a sample contradicts itself; BadFile where another process
+    has begun to write here since.
     """
     if lanes < 1 or shard_bytes < 1:
         raise BadConfig(f"lanes is {lanes} and shard_bytes {shard_bytes}, both must be 1 or more")
     endings(codec)
-    _clear(store)
+    place = take_place(store)
     with ExitStack() as stack:
-        writer = _SetWriter(store, lanes, shard_bytes, codec, stack)
+        writer = _SetWriter(place, lanes, shard_bytes, codec, stack)
         for sample in samples:
             writer.add(sample)
         index = writer.finish(contract)
-    write_index(store, index)
+    place.finish(index_bytes(index))
     return index
 
 
-def _clear(store: Store) -> None:
-    """Remove an earlier set, its index first, so that no reader meets a mixture."""
-    store.delete(INDEX_NAME)
-    for name in store.list("lane"):
-        if name.endswith(".tar"):
-            store.delete(name)
-
-
 class _SetWriter:
-    def __init__(self, store: Store, lanes: int, shard_bytes: int, codec: str, stack: ExitStack):
-        self.store, self.shard_bytes, self.codec = store, shard_bytes, codec
+    def __init__(self, place: SetPlace, lanes: int, shard_bytes: int, codec: str, stack: ExitStack):
+        self.place, self.shard_bytes, self.codec = place, shard_bytes, codec
         self.lanes = [_Lane(number, stack) for number in range(lanes)]
         self.shards: list[ShardFile | None] = []
         self.columns: dict[str, list] = {name: [] for name in (*TEXT_COLUMNS, *NUMBER_COLUMNS)}
@@ -115,8 +110,7 @@ class _SetWriter:
         lane.file.write(TAR_END)
         lane.file.seek(0)
         data = lane.file.read()
-        name = f"lane{lane.number:03d}-{lane.closed:05d}.tar"
-        self.store.write(name, data)
+        name = self.place.write_shard(lane.number, lane.closed, data)
         self.shards[lane.shard] = ShardFile(
             name=name, lane=lane.number, size=len(data), crc32c=google_crc32c.value(data), samples=lane.samples
         )
@@ -124,7 +118,7 @@ class _SetWriter:
 
     def finish(self, contract: HashedContract) -> ShardIndex:
         if not self.seen:
-            raise BadData(f"{self.store.location}: there are no samples to write into shards")
+            raise BadData(f"{self.place.store.location}: there are no samples to write into shards")
         for lane in self.lanes:
             if lane.shard is not None:
                 self._close(lane)

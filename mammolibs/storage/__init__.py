@@ -1,26 +1,35 @@
 """Bytes in and out. One door for every place that data can lie: `open_store(location)`."""
 
 from mammolibs.storage.archive import is_archive, unpack
+from mammolibs.storage.cached import CachedStore
 from mammolibs.storage.mirror import Mirror, mirror_of, working_copy
+from mammolibs.storage.places import below, is_address, local_file, locate
 from mammolibs.storage.store import (
     ChangedByAnother,
     GuardedStore,
     LocalStore,
     MemoryStore,
     Store,
+    json_bytes,
     open_store,
     write_atomic,
     write_json,
 )
 
 __all__ = [
+    "CachedStore",
     "ChangedByAnother",
     "GuardedStore",
     "LocalStore",
     "MemoryStore",
     "Mirror",
     "Store",
+    "below",
+    "is_address",
     "is_archive",
+    "json_bytes",
+    "local_file",
+    "locate",
     "mirror_of",
     "open_store",
     "unpack",

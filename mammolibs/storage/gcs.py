@@ -101,14 +101,21 @@ class GcsStore:
 
     def list(self, prefix: str = "") -> list[str]:
         """One request per 1000 names. What the console makes as folders (empty objects, "/" at the end) is left out."""
+        return sorted(self._listed(prefix, "name"))
 
-        def names(bucket: storage.Bucket) -> list[str]:
+    def checksums(self, prefix: str = "") -> dict[str, tuple[int, int]]:
+        """name -> (bytes, crc32c) of what `list` lists, with as many requests."""
+        found = self._listed(prefix, "name,size,crc32c")
+        return {name: (blob.size, int.from_bytes(base64.b64decode(blob.crc32c), "big")) for name, blob in found.items()}
+
+    def _listed(self, prefix: str, fields: str) -> dict[str, storage.Blob]:
+        def blobs(bucket: storage.Bucket) -> dict[str, storage.Blob]:
             # Each page has tries of its own, or one fault would begin a long list again.
-            options = {"fields": "items(name),nextPageToken", "timeout": self.answer_timeout, "retry": self._retry()}
-            return [blob.name for blob in bucket.list_blobs(prefix=self._prefix + prefix, **options)]
+            options = {"fields": f"items({fields}),nextPageToken", "timeout": self.answer_timeout, "retry": self._retry()}
+            return {blob.name: blob for blob in bucket.list_blobs(prefix=self._prefix + prefix, **options)}
 
-        found = self._call("", "listed", names)
-        return sorted(name.removeprefix(self._prefix) for name in found if not name.endswith("/"))
+        found = self._call("", "listed", blobs)
+        return {name.removeprefix(self._prefix): blob for name, blob in found.items() if not name.endswith("/")}
 
     def delete(self, name: str) -> None:
         def remove(bucket: storage.Bucket) -> None:

@@ -8,12 +8,8 @@ the other is told.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
-import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -21,13 +17,13 @@ import google_crc32c
 from tqdm import tqdm
 
 from mammolibs.errors import BadFile
+from mammolibs.storage.places import alone, cache_folder
 from mammolibs.storage.store import ChangedByAnother, GuardedStore, open_store, write_atomic, write_json
 
 INDEX_NAME = "mirror-index.json"
 NOTE_NAME = ".mirror.json"
 UNSENT_NAME = ".unsent"
 LOCK_NAME = ".mirror.lock"
-CACHE_VARIABLE = "MAMMOLIBS_CACHE"
 
 
 @dataclass(frozen=True)
@@ -60,7 +56,7 @@ class Mirror:
         Raises BadFile for an index that is damaged, and what the store raises.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with _alone(self.folder):
+        with alone(self.folder / LOCK_NAME):
             is_copy = self._load_note()
             there, generation = self._read_index()
             if is_copy and generation == self.generation:
@@ -178,8 +174,7 @@ class Mirror:
 def working_copy(location: str) -> Mirror:
     """The mirror of a cloud folder in this machine's cache ($MAMMOLIBS_CACHE, else ~/.cache/mammolibs); not fetched yet."""
     store = open_store(location)
-    cache = Path(os.environ.get(CACHE_VARIABLE) or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "mammolibs")
-    return Mirror(cache / "copies" / store.location.partition("://")[2], store)
+    return Mirror(cache_folder() / "copies" / store.location.partition("://")[2], store)
 
 
 def mirror_of(folder: Path | str) -> Mirror | None:
@@ -210,10 +205,3 @@ def _changed(path: Path) -> int:
         return path.stat().st_mtime_ns
     except FileNotFoundError:
         return 0
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    with open(folder / LOCK_NAME, "a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

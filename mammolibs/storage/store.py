@@ -7,7 +7,7 @@ import os
 import tempfile
 import threading
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from mammolibs.errors import BadConfig, BadFile, RuntimeUnavailable
 
@@ -32,6 +32,7 @@ class Store(Protocol):
     def delete(self, name: str) -> None: ...
 
 
+@runtime_checkable
 class GuardedStore(Store, Protocol):
     """A store that numbers every state of an object (its generation), so that of two writers exactly one wins.
 
@@ -97,9 +98,14 @@ def write_atomic(path: str | os.PathLike, data: bytes) -> None:
         raise
 
 
+def json_bytes(value: Any) -> bytes:
+    """A value as indented JSON. NaN and infinity raise ValueError."""
+    return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
 def write_json(path: str | os.PathLike, value: Any) -> None:
     """Write a value as indented JSON, whole or not at all. NaN and infinity raise ValueError."""
-    write_atomic(path, (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
+    write_atomic(path, json_bytes(value))
 
 
 class LocalStore:

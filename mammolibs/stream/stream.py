@@ -13,8 +13,9 @@ import numpy as np
 from mammolibs.augment import Augment
 from mammolibs.errors import BadConfig, BadData
 from mammolibs.records import Batch
-from mammolibs.shards import IndexEntry, Order, ShardIndex, check_hosts, open_index
-from mammolibs.storage import Store, open_store
+from mammolibs.shards import IndexEntry, Order, ShardIndex, check_hosts, open_index, open_shards
+from mammolibs.storage import CachedStore, Store
+from mammolibs.stream.ahead import ShardsAhead, check_room
 from mammolibs.stream.loading import load_in_thread, load_in_workers
 from mammolibs.stream.maker import MODES, VIEWS, BatchMaker, SampleCache
 
@@ -38,8 +39,12 @@ class Stream:
     make batches, 0 for a thread. limit: in training only so many rows, evenly spread over the index; in evaluation the first. cache_bytes: decoded
     samples kept in memory, over all workers. Padding carries a real image, weight 0, row -1.
 
+    The shards of a bucket are read through this machine's cache ($MAMMOLIBS_CACHE, at most
+    $MAMMOLIBS_CACHE_GB, 32 by default), each fetched whole before its turn comes, and once in a
+    pass. While it is fetched a process holds it in memory too. In evaluation each host reads all of them.
+
     Raises BadFile for a missing or damaged index; BadConfig for options that do not go
-    together; BadData where the samples differ in size or nothing is left to train on.
+    together or a cache that is too small; BadData where the samples differ in size or nothing is left to train on.
     """
 
     def __init__(
@@ -61,8 +66,7 @@ class Stream:
         cache_bytes: int = CACHE_BYTES,
     ):
         _check_options(views, mode, augment, workers, limit, hidden_share, hidden_block)
-        store = open_store(location) if isinstance(location, (str, os.PathLike)) else location
-        self.index = open_index(store)
+        store, self.index = open_shards(location) if isinstance(location, (str, os.PathLike)) else (location, open_index(location))
         check_hosts(hosts, host, global_batch=global_batch, lanes=self.index.lanes if mode == "train" else None)
         self.shape = _common_shape(store, self.index)
         self.rows = len(self.index) if limit is None else min(limit, len(self.index))
@@ -83,6 +87,8 @@ class Stream:
             hidden_block=hidden_block,
             cache=SampleCache(limit_bytes=cache_bytes),
         )
+        if isinstance(store, CachedStore):
+            check_room(self._maker)
 
     @property
     def steps_per_pass(self) -> int:
@@ -113,13 +119,17 @@ class Stream:
         last = self.steps_per_pass if self.mode == "evaluate" else 2**62
         steps = range(start_step, last if stop_step is None else min(stop_step, last))
         if not self.workers:
-            return load_in_thread(self._maker, steps)
+            return load_in_thread(self._reading(self._maker), steps)
         share = SampleCache(limit_bytes=self._maker.cache.limit_bytes // self.workers)
-        return load_in_workers(replace(self._maker, cache=share), steps, self.workers)
+        return load_in_workers(self._reading(replace(self._maker, cache=share)), steps, self.workers)
 
     def make(self, step: int) -> Batch:
         """The batch of one step, made here and now. Raises BadFile where a sample cannot be read."""
         return self._maker(step)
+
+    @staticmethod
+    def _reading(maker: BatchMaker) -> Callable[[int], Batch]:
+        return ShardsAhead(maker) if isinstance(maker.store, CachedStore) else maker
 
     def _order(self, repeats: Repeats) -> Order:
         counts = _count_repeats(self.index, repeats)

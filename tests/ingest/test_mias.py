@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from mammolibs.catalog import build_catalog
-from mammolibs.ingest import read_lesions, read_row
+from mammolibs.ingest import admit, read_lesions, read_row
 from mammolibs.prepare import Contract, locate, prepare_image
+from mammolibs.records import Policy
 
 DATA = Path(os.environ.get("MAMMOLIBS_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 CONTRACT = Contract(canvas_height_px=256, canvas_width_px=160)
@@ -48,3 +49,9 @@ def test_breast_and_side_are_found_on_every_film(rows):
         share = located.region.mask.mean()
         assert 0.15 < share < 0.95, f"{row.image_id}: {share:.2f}"
         assert located.breast_height_px > 700
+
+
+def test_no_film_is_refused_and_one_has_text(rows):
+    """The film with text has "MED-LAT OBL" in lead letters; the others have markers."""
+    found = {row.image_id: admit(read_row(row), CONTRACT, Policy(), "train")[0].codes for row in rows}
+    assert {name: codes for name, codes in found.items() if codes} == {"mias-mdb189": ("burned_in_text",)}

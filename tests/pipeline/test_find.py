@@ -114,12 +114,39 @@ def test_untrained_and_unevaluated_runs_say_what_to_type(whole_run, run_copy, im
         predict_files(PredictOptions(image=str(images[0]), run=str(run_copy), out=str(tmp_path)))
 
 
-def test_an_image_of_another_modality_is_told(whole_run, images, tmp_path, capsys):
+def test_a_refused_image_says_why_and_the_batch_goes_on(whole_run, images, tmp_path, capsys):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    dataset = pydicom.dcmread(images[0])
+    dataset.Modality = "CT"
+    dataset.save_as(folder / "ct.dcm")
+    shutil.copy(images[0], folder / "mammogram.dcm")
+    results = predict_files(PredictOptions(image=str(folder), run=str(whole_run), out=str(tmp_path / "out")))
+    told = json.loads((tmp_path / "out" / "ct.dcm.findings.json").read_text())
+    assert (told["outcome"], told["image_score"], told["findings"]) == ("refused", None, [])
+    reason = {"code": "wrong_modality", "text": "not a mammogram: its header says modality CT", "action": "refuse"}
+    assert told["verdict"] == {"use": "predict", "status": "refused", "reasons": [reason]}
+    assert "ct.dcm: refused: not a mammogram" in (printed := capsys.readouterr().out) and "2 images, 1 of them refused" in printed
+    (other,) = [findings for findings in results if findings.image_score is not None]
+    assert other.verdict.status == "accepted" and not other.verdict.refused and 0 <= other.image_score <= 1
+    with open(tmp_path / "out" / "findings.csv", newline="") as file:
+        table = {row["json"]: row for row in csv.DictReader(file)}
+    assert table["ct.dcm.findings.json"]["reasons"] == "wrong_modality" and table["ct.dcm.findings.json"]["image_score"] == ""
+    assert (tmp_path / "out" / "ct.dcm.overlay.png").is_file()
+
+
+def test_a_flag_or_a_file_changes_what_is_refused(whole_run, images, tmp_path):
     dataset = pydicom.dcmread(images[0])
     dataset.Modality = "CT"
     dataset.save_as(tmp_path / "ct.dcm")
-    (findings,) = predict_files(PredictOptions(image=str(tmp_path / "ct.dcm"), run=str(whole_run), out=str(tmp_path / "out")))
-    assert findings.notes[0].startswith("not a mammogram: its header says modality CT")
-    assert "not a mammogram" in capsys.readouterr().out
-    (plain,) = predict_files(PredictOptions(image=str(images[0]), run=str(whole_run), out=str(tmp_path / "out")))
-    assert not any("not a mammogram" in note for note in plain.notes)
+    asked = PredictOptions(image=str(tmp_path / "ct.dcm"), run=str(whole_run), out=str(tmp_path / "out"))
+    (accepted,) = predict_files(replace(asked, accept=("wrong_modality",)))
+    assert accepted.image_score is not None and accepted.verdict.codes == ("wrong_modality",)
+    (tmp_path / "policy.json").write_text('{"predict": {"wrong_modality": "ignore"}}')
+    (silent,) = predict_files(replace(asked, policy=str(tmp_path / "policy.json")))
+    assert silent.image_score == accepted.image_score and silent.verdict.codes == ()
+
+
+def test_the_default_policy_keeps_every_phantom(whole_run):
+    made = json.loads((whole_run / "data" / "shards" / "ingest.json").read_text())
+    assert made["skipped"] == [] and made["refused"] == {} and made["warned"]["implant"] > 0

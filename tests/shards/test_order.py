@@ -105,6 +105,16 @@ def test_padding_is_spread_over_the_pass_and_stands_on_rows_of_its_lane():
     assert Counter((~found[padding]).tolist()).most_common(1)[0][1] == 1
 
 
+def test_padding_opens_no_further_shard():
+    """Lanes of 12 shards, one of them twice as long: its fillers stand on rows of the window they fall into."""
+    lane = np.array([0] * 960 + [1] * 480)
+    shard = np.concatenate([np.arange(960) // 80, 12 + np.arange(480) // 40])
+    queue = Order(lane, shard, np.ones(1440, int), seed=0).queue(1, 0)
+    assert (queue < 0).sum() == 480
+    shards = shard[np.where(queue >= 0, queue, ~queue)].reshape(3, -1)
+    assert [len({*window}) for window in shards.tolist()] == [4, 4, 4]
+
+
 def test_rows_are_mixed_within_and_between_shards():
     """Uniform places: mean, spread and neighbours of a shuffled pass are those of a shuffle."""
     rows, o = 4000, order(4000, 4, 4)

@@ -141,15 +141,16 @@ def test_samples_are_taken_one_at_a_time(samples, contract):
 
 
 def test_a_new_set_leaves_nothing_of_the_old_one(samples, contract, tmp_path):
-    store, fresh = LocalStore(tmp_path), MemoryStore()
+    store, fresh = LocalStore(tmp_path / "a"), LocalStore(tmp_path / "b")
     write_shards(store, samples(30), contract=contract, lanes=8, shard_bytes=1000)
     for target in (store, fresh):
         write_shards(target, samples(5), contract=contract, lanes=2)
     assert contents(store) == contents(fresh)
 
 
-def test_an_interrupted_set_has_no_index(samples, contract):
-    store = MemoryStore()
+@pytest.mark.parametrize("store", [LocalStore, MemoryStore])
+def test_an_interrupted_set_has_no_index(store, samples, contract, tmp_path):
+    store = store(str(tmp_path))
     write_shards(store, samples(5), contract=contract)
 
     def dies():
@@ -158,7 +159,7 @@ def test_an_interrupted_set_has_no_index(samples, contract):
 
     with pytest.raises(RuntimeError, match="power cut"):
         write_shards(store, dies(), contract=contract)
-    with pytest.raises(BadFile, match="not there, so this is no finished shard set; make the shards again"):
+    with pytest.raises(BadFile, match="(not there|empty), so this is no finished shard set.*; make the shards again"):
         open_index(store)
 
 
@@ -208,7 +209,7 @@ def test_verify_also_finds_damage_between_the_samples(samples, contract):
     index = write_shards(store, samples(4), contract=contract, lanes=1)
     data = store.read(index.shards[0].name)
     store.write(index.shards[0].name, b"x" + data[1:])
-    with pytest.raises(BadFile, match="lane000-00000.tar: does not match"):
+    with pytest.raises(BadFile, match=r"lane000-00000-\d+.tar: does not match"):
         verify(store, index)
     store.write(index.shards[0].name, data + b"x")
     with pytest.raises(BadFile, match="has .* bytes, the index says"):

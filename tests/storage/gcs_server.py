@@ -10,7 +10,7 @@ know is answered with 400 and kept in `violations`: nothing that a client asks i
 
 Kinds: read, stat, list, delete, write (one request), start, chunk and probe (resumable).
 Faults: 400, 401, 403, 429, 503; `reset` (nothing done), `lost` (done, the answer lost), `truncated`, `wrong_bytes`
-(either way), `slow` (no first byte), `partial` (only half of a chunk kept).
+(either way), `slow` (no first byte), `partial` (only half of a chunk kept). `delay_s` makes every answer so much later.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tests.storage.gcs_objects import CHUNK_UNIT, Objects, Refused
 
 PARAMETERS = {"alt", "name", "uploadType", "upload_id", "prefix", "pageToken", "maxResults", "fields", "projection", "prettyPrint"}
 PARAMETERS |= {"generation", "ifGenerationMatch"}
-LIST_FIELDS = "items(name),nextPageToken"
+LIST_FIELDS = {"items(name),nextPageToken": ("name",), "items(name,size,crc32c),nextPageToken": ("name", "size", "crc32c")}
 WORDS = {
     400: "Invalid argument.",
     401: "Anonymous caller does not have storage.objects.get access to the Google Cloud Storage object.",
@@ -56,6 +56,7 @@ class GcsServer:
     def __init__(self, *buckets: str, page_size: int = 1000):
         self.objects = Objects(*buckets or ("bucket",))
         self.page_size = page_size
+        self.delay_s = 0.0
         self.counts: Counter[str] = Counter()
         self.violations: list[str] = []
         self.lock = threading.Lock()
@@ -112,6 +113,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(_error(400, f"unknown: {self.path}"))
         self.bucket, self.name = unquote(match[2]), unquote(match[3] or "")
         kind = self._kind(match[1] == "/upload")
+        if self.gcs.delay_s:
+            self.gcs.closing.wait(self.gcs.delay_s)
         fault = self.gcs.planted(kind)
         if fault.isdigit():
             return self._send(_error(int(fault), WORDS[int(fault)]))
@@ -182,14 +185,17 @@ class _Handler(BaseHTTPRequestHandler):
         return Answer(204)
 
     def _list(self) -> Answer:
-        if self.query.get("fields", LIST_FIELDS) != LIST_FIELDS:
+        fields = LIST_FIELDS.get(self.query.get("fields", next(iter(LIST_FIELDS))))
+        if fields is None:
             self._violates()
             raise Refused(400, "unknown fields")
-        names = sorted(n for n in self.objects.bucket(self.bucket) if n.startswith(self.query.get("prefix", "")))
+        held = self.objects.bucket(self.bucket)
+        names = sorted(n for n in held if n.startswith(self.query.get("prefix", "")))
         names = [n for n in names if n > self.query.get("pageToken", "")]
         limit = min(int(self.query.get("maxResults", 1000)), self.gcs.page_size)
         more = {"nextPageToken": names[limit - 1]} if len(names) > limit else {}
-        return _json({"items": [{"name": n} for n in names[:limit]], **more})
+        described = (self.objects.describe(self.bucket, n, held[n]) for n in names[:limit])
+        return _json({"items": [{key: value[key] for key in fields} for value in described], **more})
 
     def _write(self) -> Answer:
         meta, data, content_type = {"name": self.query.get("name")}, self.body, self.headers["Content-Type"]

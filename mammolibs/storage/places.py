@@ -1,0 +1,71 @@
+"""Where things lie: folders and addresses of buckets by one set of names; this machine's cache."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from mammolibs.errors import BadFile
+from mammolibs.storage.store import Store, open_store
+
+CACHE_VARIABLE = "MAMMOLIBS_CACHE"
+
+
+def is_address(location: str | os.PathLike) -> bool:
+    """True for `gs://...` and the like, False for a path."""
+    return "://" in str(location)
+
+
+def below(location: str | os.PathLike, *names: str) -> Path | str:
+    """The location of something below a location: a Path in a folder, text in a bucket."""
+    if is_address(location):
+        return "/".join((str(location).rstrip("/"), *names))
+    return Path(location, *names)
+
+
+def locate(location: str | os.PathLike) -> tuple[Store, str]:
+    """The store of the folder that a file lies in, and the file's name in it. Raises what `open_store` raises."""
+    if is_address(location):
+        folder, _, name = str(location).rpartition("/")
+        return open_store(folder), name
+    path = Path(location)
+    return open_store(path.parent), path.name
+
+
+@contextlib.contextmanager
+def local_file(location: str | os.PathLike) -> Iterator[Path]:
+    """A path with the file's bytes, for readers that want one: its own, or of an address a copy that is removed afterwards.
+
+    The copy has the file's ending, and one request brings it. A BadFile that is raised about the copy comes out with
+    the address. Raises what the store raises.
+    """
+    if not is_address(location):
+        yield Path(location)
+        return
+    store, name = locate(location)
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, name)
+        copy.write_bytes(store.read(name))
+        try:
+            yield copy
+        except BadFile as error:
+            if error.file != str(copy):
+                raise
+            raise BadFile(location, error.problem, error.remedy) from error
+
+
+def cache_folder() -> Path:
+    """Where this machine keeps copies: $MAMMOLIBS_CACHE, else ~/.cache/mammolibs."""
+    return Path(os.environ.get(CACHE_VARIABLE) or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "mammolibs")
+
+
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Of all threads and processes of this machine, one at a time is in here; `path` is a file that serves as the lock."""
+    with open(path, "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
