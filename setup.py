@@ -22,6 +22,7 @@ setup(
         "scikit-learn>=1.4",
         "matplotlib>=3.8",
         "openpyxl>=3.1",
+        "xlrd>=2.0.1",
         "google-crc32c>=1.5",
         "torch>=2.9",
         "torchvision>=0.24",

@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = hand_on(
         "StoredImage": "mammolibs.imaging",
         "Stream": "mammolibs.stream",
         "build_catalog": "mammolibs.catalog",
+        "derive_images": "mammolibs.ingest",
         "fold_rows": "mammolibs.catalog",
         "ingest_images": "mammolibs.ingest",
         "is_image_name": "mammolibs.imaging",

@@ -118,7 +118,7 @@ def _extract_folder(source: Path, out: Path, raw: bool, workers: int, timeout_s:
     inside = out.resolve()
     files = [path for path in iter_image_files(source) if not path.resolve().is_relative_to(inside)]
     if not files:
-        raise BadData(f"{source}: no image files below it; give a folder with DICOM, PNG, PGM or JPEG files")
+        raise BadData(f"{source}: no image files below it; give a folder with DICOM, PNG, PGM, JPEG or TIFF files")
     jobs = plan(files, source, out)
     _write_skipped(out / "skipped.csv", [])
     written, skipped = 0, []

@@ -37,7 +37,7 @@ def admit(mammogram: Mammogram, contract: Contract, policy: Policy, use: str) ->
 
 
 def breast_place(located: Located, chest_wall: str = "") -> BreastPlace:
-    """As the image is stored; the chest wall where it is known, else only where the breast's form tells it, whatever breast the header names."""
+    """As the image is stored; the chest wall as it is known, else where the breast's form alone tells it, whatever the header says."""
     mask = np.ascontiguousarray(located.region.mask[:, ::-1]) if located.mirrored else located.region.mask
     sides = {chest_wall_side(mask, laterality) for laterality in ("L", "R")}
     return BreastPlace(mask=mask, chest_wall=chest_wall or (sides.pop() if len(sides) == 1 else UNKNOWN))

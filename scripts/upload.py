@@ -1,0 +1,300 @@
+"""Bring a folder to a bucket: DICOM images de-identified first, label tables by the same pseudonyms, shards as they are.
+
+    python scripts/upload.py FOLDER gs://BUCKET/raw --key my.key
+    python scripts/upload.py FOLDER gs://BUCKET/raw --key my.key --tables labels.csv:path=file,patient=patient,pathology=keep
+    python scripts/upload.py runs/mine/data/shards gs://BUCKET/mine/shards --as-is
+
+Images: DICOM PS3.15 Basic Profile, with pseudonyms and moved dates by the key, which is made where there is none (mode
+0600). Keep it: the same key gives the same pseudonyms, so that later uploads belong to the same patients; who has it can
+tell whose images these are. A file becomes PATIENT/SOP_INSTANCE_UID.dcm, both pseudonyms, whatever it was called. What
+has text in its pixels, by its header or by the look of them, is left out, and so is every other kind of file.
+
+Tables: FILE:COLUMN=KIND,... with the kinds patient, accession, uid, date (moved by the days of the row's patient), file
+(an image's path below FOLDER, or its name) and keep (as it is: you vouch for it). Other columns stay here. A table
+becomes table-PSEUDONYM.csv.
+
+--as-is removes nothing. Shards carry each image's patient id, study and instance UID and path as the catalog has them: bring
+over those that were made of de-identified files.
+
+What the bucket has already, of the same size and crc32c, is not sent again. What was left out is listed in skipped.csv.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+import io
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, dataclass
+from pathlib import Path
+
+import google_crc32c
+import numpy as np
+from tqdm import tqdm
+
+from mammolibs.catalog import Skipped, write_skipped
+from mammolibs.catalog.label_tables import read_csv
+from mammolibs.errors import BadConfig, BadData, BadFile, MammolibsError
+from mammolibs.imaging import Pseudonyms, deidentify_file, identify, open_key, read_mammogram
+from mammolibs.imaging.burned_text import LEAST_LETTERS, burned_in_letters
+from mammolibs.imaging.deidentify_inside import is_dicom, refuse_as_is
+from mammolibs.imaging.deidentify_table import EDITION
+from mammolibs.imaging.pool import map_files
+from mammolibs.ingest.gate import breast_place
+from mammolibs.pipeline.cli import option, run_script
+from mammolibs.prepare import Contract, locate
+from mammolibs.storage import Store, json_bytes, open_store
+
+KINDS = ("patient", "accession", "uid", "date", "file", "keep")
+NOTE_NAME = "deidentification.json"
+MAX_SKIPPED_SHARE = 0.5
+OTHER_KIND = "is no DICOM file; a label table goes with --tables, another folder of what holds no patient's data with --as-is"
+
+
+def parse_table(text: str) -> tuple[str, dict[str, str]]:
+    """(file, column -> kind) from "FILE:COLUMN=KIND,...". Raises BadConfig."""
+    file, _, rest = text.partition(":")
+    columns = dict(part.rpartition("=")[::2] for part in rest.split(","))
+    wrong = [kind for kind in columns.values() if kind not in KINDS]
+    if not file or not all(columns) or wrong or list(columns.values()).count("patient") > 1:
+        raise BadConfig(f"--tables {text}: write FILE:COLUMN=KIND,COLUMN=KIND with kinds {', '.join(KINDS)}, patient once at most")
+    if "date" in columns.values() and "patient" not in columns.values():
+        raise BadConfig(f"--tables {text}: a date moves by its patient's days; name the patient column too")
+    return file, columns
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    folder: str = option(MISSING, "the folder to bring over; hidden files stay", positional=True, metavar="FOLDER")
+    to: str = option(MISSING, "where to", positional=True, metavar="gs://BUCKET/PREFIX")
+    key: str | None = option(None, "the file that all pseudonyms come from; made where there is none, and to be kept", metavar="FILE")
+    tables: tuple = option(
+        (), "a label table in FOLDER and what its columns are; repeatable", parse=parse_table, repeat=True, metavar="FILE:COLUMN=KIND,..."
+    )
+    issuer: str = option("", "Issuer of Patient ID of the tables' patients, where the images name one")
+    as_is: bool = option(False, "send names and bytes unchanged, for what holds no DICOM, such as shards")
+    skipped: str = option("skipped.csv", "where to list what was left out; names of files stand in it", metavar="FILE")
+    workers: int = option(0, "processes, 0 for one per core")
+    timeout: float = option(600.0, "seconds that one file may take")
+
+    def __post_init__(self):
+        if self.as_is == (self.key is not None) or (self.as_is and self.tables):
+            raise ValueError("give --key FILE to de-identify, or --as-is for what holds no DICOM; tables go with --key")
+        if self.key and Path(self.key).resolve().is_relative_to(Path(self.folder).resolve()):
+            raise ValueError(f"--key {self.key}: lies in the folder that goes to the bucket; keep it elsewhere")
+        if not self.to.startswith("gs://"):
+            raise ValueError(f"{self.to}: expected gs://BUCKET/PREFIX")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A file and the object that it becomes. there: (bytes, crc32c) of what lies there already."""
+
+    path: Path
+    name: str
+    there: tuple[int, int] | None
+
+
+def send_image(job: Job, *, store: Store, pseudonyms: Pseudonyms) -> int:
+    """De-identify and send one DICOM image file; the bytes that went over, 0 where the bucket has them. Raises BadFile."""
+    made = deidentify_file(job.path, pseudonyms)
+    if not _is_there(job, made.data):
+        for frame in range(made.frames):
+            _refuse_text(job.path, frame)
+    return _send(job, made.data, store)
+
+
+def send_as_is(job: Job, *, store: Store) -> int:
+    """Send one file unchanged; the bytes that went over, 0 where the bucket has them. Raises BadFile for what is or holds DICOM."""
+    refuse_as_is(job.path)
+    return _send(job, job.path.read_bytes(), store)
+
+
+def map_table(
+    path: Path, columns: dict[str, str], pseudonyms: Pseudonyms, names: dict[str, str], issuer: str = ""
+) -> tuple[bytes, list[int]]:
+    """A CSV with its named columns alone, and the lines that were left out because they name a file that was not sent.
+
+    names: path or name of a file -> its object. Raises BadFile where the table lacks a column, and for a date that is none.
+    """
+    text, left_out = io.StringIO(newline=""), []
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for line, row in enumerate(read_csv(path, tuple(columns)), start=2):
+        person = next((Pseudonyms.person(row[column], issuer) for column, kind in columns.items() if kind == "patient"), "")
+        cells = [_cell(row[column], kind, person, pseudonyms, names) for column, kind in columns.items()]
+        lost = [kind for (column, kind), cell in zip(columns.items(), cells, strict=True) if row[column] and not cell]
+        if "date" in lost:
+            raise BadFile(path, f"line {line} has a date that is not written as YYYYMMDD or YYYY-MM-DD", "mend it, or leave the column out")
+        if lost:
+            left_out.append(line)
+        else:
+            writer.writerow(cells)
+    return text.getvalue().encode(), left_out
+
+
+def _cell(cell: str, kind: str, person: str, pseudonyms: Pseudonyms, names: dict[str, str]) -> str:
+    if kind == "keep" or not cell:
+        return cell
+    if kind == "date":
+        return pseudonyms.date(person, cell)
+    if kind == "file":
+        return names.get(cell.replace("\\", "/").removeprefix("./"), "")
+    if kind == "uid":
+        return pseudonyms.uid(cell)
+    return pseudonyms.text(kind, person if kind == "patient" else cell)
+
+
+def _is_there(job: Job, data: bytes) -> bool:
+    return job.there == (len(data), google_crc32c.value(data))
+
+
+def _send(job: Job, data: bytes, store: Store) -> int:
+    if _is_there(job, data):
+        return 0
+    store.write(job.name, data)
+    return len(data)
+
+
+def _refuse_text(path: Path, frame: int) -> None:
+    """Where no breast is found, letters are looked for everywhere."""
+    mammogram = read_mammogram(path, frame=frame)
+    try:
+        breast = breast_place(locate(mammogram, Contract())).mask
+    except BadFile:
+        breast = np.zeros((1, 1), bool)
+    letters = burned_in_letters(mammogram.pixels, breast)
+    if letters >= LEAST_LETTERS:
+        raise BadFile(path, f"{letters} letters stand in lines in its pixels", "blank them with another program first, or leave it out")
+
+
+class Upload:
+    """One call: what is below the folder, where it goes, what was left out."""
+
+    def __init__(self, options: Options):
+        self.options, self.store, self.skipped = options, open_store(options.to), []
+        self.folder = Path(options.folder)
+        if not self.folder.is_dir():
+            raise BadFile(self.folder, "is no folder", "give the folder that holds what to bring over")
+        self.sent = self.same = self.bytes = 0
+
+    def run(self) -> str:
+        options = self.options
+        # Known from here on to be writable, and never older than the upload.
+        write_skipped(options.skipped, [])
+        there = self.store.checksums()
+        files = [path for path in _files_below(self.folder) if path.resolve() != Path(options.skipped).resolve()]
+        try:
+            if options.as_is:
+                self._as_is(files, there)
+            else:
+                self._deidentified(files, there)
+        finally:
+            write_skipped(options.skipped, sorted(self.skipped, key=lambda item: item.item))
+        return self._told()
+
+    def _as_is(self, files: Sequence[Path], there: dict) -> None:
+        print(f"AS IS: {len(files)} files go to {self.store.location} with their names and bytes, patient ids too", file=sys.stderr)
+        names = {path: path.relative_to(self.folder).as_posix() for path in files}
+        self._send_all(functools.partial(send_as_is, store=self.store), [Job(path, name, there.get(name)) for path, name in names.items()])
+
+    def _deidentified(self, files: Sequence[Path], there: dict) -> None:
+        tables = [(self.folder / file, columns) for file, columns in self.options.tables]
+        for path, columns in tables:
+            read_csv(path, tuple(columns))
+        pseudonyms = open_key(self.options.key)
+        self._check_key(pseudonyms)
+        jobs = self._plan([path for path in files if path not in dict(tables)], pseudonyms, there)
+        function = functools.partial(send_image, store=self.store, pseudonyms=pseudonyms)
+        done = self._send_all(function, jobs)
+        names = {path.relative_to(self.folder).as_posix(): name for path, name in done.items()}
+        often = Counter(path.name for path in done)
+        names = {path.name: name for path, name in done.items() if often[path.name] == 1} | names
+        for path, columns in tables:
+            self._send_table(path, columns, pseudonyms, names, there)
+
+    def _send_table(self, path: Path, columns: dict[str, str], pseudonyms: Pseudonyms, names: dict[str, str], there: dict) -> None:
+        name = f"table-{pseudonyms.text('table', path.relative_to(self.folder).as_posix())}.csv"
+        try:
+            data, left_out = map_table(path, columns, pseudonyms, names, self.options.issuer)
+        except BadFile as error:
+            self.skipped.append(Skipped(str(path), f"{error.problem}; {error.remedy}"))
+            return
+        self.skipped += [Skipped(f"{path} line {line}", "names a file that was not brought over") for line in left_out]
+        self._count(_send(Job(path, name, there.get(name)), data, self.store))
+        print(f"{path}: {self.store.location}/{name}")
+
+    def _check_key(self, pseudonyms: Pseudonyms) -> None:
+        """The bucket's folder says which key it was filled with, not what the key is: another would give each patient a second name."""
+        note = json_bytes({"profile": EDITION, "key": pseudonyms.text("key", "this one")})
+        if not self.store.exists(NOTE_NAME):
+            self.store.write(NOTE_NAME, note)
+        elif self.store.read(NOTE_NAME) != note:
+            raise BadConfig(f"--key {self.options.key}: {self.store.location} was filled with another key; give that, or another address")
+
+    def _plan(self, files: Sequence[Path], pseudonyms: Pseudonyms, there: dict) -> list[Job]:
+        """One job per SOP instance; other kinds of files and further copies are left out."""
+        first: dict[str, Job] = {}
+        for path in tqdm(files, unit="file", desc="headers", delay=2.0, leave=False):
+            try:
+                if not is_dicom(path):
+                    self.skipped.append(Skipped(str(path), OTHER_KIND, on_purpose=True))
+                    continue
+                identity = identify(path, pseudonyms)
+            except BadFile as error:
+                self.skipped.append(Skipped(str(path), f"{error.problem}; {error.remedy}"))
+                continue
+            job = Job(path, identity.object_name, there.get(identity.object_name))
+            if (taken := first.setdefault(identity.sop_uid, job)) is not job:
+                self.skipped.append(Skipped(str(path), f"has the SOP Instance UID of {taken.path}", on_purpose=True))
+        return list(first.values())
+
+    def _send_all(self, function: Callable[[Job], int], jobs: Sequence[Job]) -> dict[Path, str]:
+        """path -> object of what lies in the bucket now."""
+        done = {}
+        workers = min(self.options.workers or os.cpu_count() or 1, len(jobs))
+        answers = map_files(function, jobs, workers=workers, timeout_s=self.options.timeout, describe=lambda job: str(job.path))
+        sizes = {job: job.path.stat().st_size for job in jobs}
+        with tqdm(total=sum(sizes.values()), unit="B", unit_scale=True, desc="upload", delay=2.0, leave=False) as bar:
+            for job, answer in answers:
+                bar.update(sizes[job])
+                if isinstance(answer, BadFile) and answer.file == str(job.path):
+                    self.skipped.append(Skipped(str(job.path), f"{answer.problem}; {answer.remedy}"))
+                elif isinstance(answer, MammolibsError):
+                    raise answer
+                else:
+                    self._count(answer)
+                    done[job.path] = job.name
+        return done
+
+    def _count(self, sent: int) -> None:
+        self.sent, self.same, self.bytes = self.sent + bool(sent), self.same + (not sent), self.bytes + sent
+
+    def _told(self) -> str:
+        bad = [item for item in self.skipped if not item.on_purpose]
+        others = len(self.skipped) - len(bad)
+        if not self.sent + self.same or len(bad) > MAX_SKIPPED_SHARE * (len(bad) + self.sent + self.same):
+            first = f", first {bad[0].item}: {bad[0].reason}" if bad else ""
+            done = self.sent + self.same
+            raise BadData(f"{self.folder}: {done} brought over, {len(bad)} could not be{first}; see {self.options.skipped}")
+        told = f"{self.store.location}: {self.sent} sent ({self.bytes / 1e6:.1f} MB), {self.same} there already"
+        return told + (f"; {len(bad)} skipped, {others} of other kinds or copies, listed in {self.options.skipped}" if self.skipped else "")
+
+
+def _files_below(folder: Path) -> list[Path]:
+    found = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [Path(place, name) for name in sorted(names) if not name.startswith(".")]
+    return found
+
+
+def main(options: Options) -> None:
+    print(Upload(options).run())
+
+
+if __name__ == "__main__":
+    run_script(main, Options, __doc__)

@@ -1,0 +1,291 @@
+"""De-identification: nothing that is planted anywhere in a file comes out, what mammography needs does, and the pixels stay."""
+
+from __future__ import annotations
+
+import functools
+import io
+import re
+import stat
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pydicom
+import pytest
+from pydicom.datadict import DicomDictionary, keyword_for_tag
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+
+from mammolibs.errors import BadFile
+from mammolibs.imaging import Pseudonyms, deidentify_file, identify, open_key, read_facts, read_stored
+from mammolibs.imaging.deidentify import MAKER, TERMS
+from mammolibs.imaging.deidentify_inside import is_dicom, refuse_as_is
+from mammolibs.imaging.deidentify_table import profile_actions
+from mammolibs.imaging.dicom_write import mammogram_bytes
+from tests.imaging.make import COMPRESSED, NATIVE, dicom_bytes, texture
+from tests.imaging.test_dicom_write import HEADER, PIXELS, VALID, _errors
+
+KEY = Pseudonyms(b"a key of 32 bytes for the tests.")
+# Every planted value holds one of these.
+PLANTED = re.compile(rb"ZQ[0-9A-F]{8}|1\.2\.3\.99\d+|2019-?03-?04|112233", re.I)
+REAL = Path(__file__).parents[2].parent / "shared" / "data" / "dicom"
+PRIVATE = 0x00290010
+# One element of each kind, for the items of sequences.
+INSIDE = tuple({vr: tag for tag, (vr, *_) in DicomDictionary.items() if tag >> 16 >= 8}.values())
+
+
+def token(tag: int, vr: str):
+    """A value of this kind that can be found again; None for kinds that hold no text."""
+    word = f"ZQ{tag:08X}"
+    return {
+        "UI": f"1.2.3.99{tag}", "DA": "20190304", "DT": "20190304112233", "TM": "112233", "PN": f"{word}^ANNA", "AS": "077Y",
+        "UN": word.encode(), "OB": word.encode(), **dict.fromkeys(("LO", "LT", "SH", "ST", "UC", "UT", "UR", "AE"), word),
+    }.get(vr)  # fmt: skip
+
+
+def plant(data: Dataset, tags=DicomDictionary) -> Dataset:
+    """A value in each of these elements that can hold text, in private ones, in curves and overlays, and in an item of many a sequence."""
+    for tag in tags:
+        vr = DicomDictionary[tag][0]
+        keyword, listed = keyword_for_tag(tag), tag in profile_actions()
+        if tag >> 16 < 8 or keyword in (*MAKER, *TERMS, "SOPClassUID") or (tag in data and not listed):
+            continue
+        value = f"ZQ{tag:08X}" if vr == "CS" and listed else token(tag, vr)
+        if value is not None:
+            data.add_new(tag, vr, value)
+        elif vr == "SQ" and tags is DicomDictionary and (listed or keyword[0] in "CV"):
+            data.add_new(tag, vr, Sequence([plant(Dataset(), INSIDE)]))
+    data.add_new(PRIVATE, "LO", "ZQPRIV ZQ00290010")
+    data.add_new(PRIVATE + 0xFF1, "UN", b"ZQ00291001")
+    data.add_new(0x60000022, "LO", "ZQ60000022")
+    data.add_new(0x60003000, "OW", b"ZQ60003000")
+    return data
+
+
+@functools.cache
+def planted_bytes() -> bytes:
+    """A left MLO mammogram with something in every place that can hold text."""
+    data = pydicom.dcmread(io.BytesIO(mammogram_bytes(PIXELS, HEADER)))
+    plant(data)
+    code = data.ViewCodeSequence[0]
+    code.CodeMeaning = "ZQ00080104"
+    plant(code, INSIDE).CodeValue = "399368009"
+    code.CodingSchemeDesignator = "SCT"
+    strange = Dataset()
+    strange.CodeValue, strange.CodingSchemeDesignator, strange.CodeMeaning = "ZQ00080100", "99LOCAL", "ZQ00080104"
+    data.AnatomicRegionSequence.append(strange)
+    data.BurnedInAnnotation, data.PatientSex, data.PatientAge, data.PatientBirthDate = "NO", "F", "094Y", "20190304"
+    data.SeriesDescription = "Smith ZQ0008103E R MLO spot 2019-03-04"
+    data.PixelData += b"ZQ7FE00010"
+    data.file_meta.SourceApplicationEntityTitle = "ZQ00020016"
+    data.preamble = b"ZQ00000000" + bytes(118)
+    buffer = io.BytesIO()
+    pydicom.dcmwrite(buffer, data)
+    return buffer.getvalue()
+
+
+@functools.cache
+def planted_made() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "ZQ11111111.dcm")
+        path.write_bytes(planted_bytes())
+        return deidentify_file(path, KEY).data
+
+
+def deidentified(path: Path) -> Dataset:
+    return pydicom.dcmread(io.BytesIO(deidentify_file(path, KEY).data))
+
+
+@pytest.fixture
+def write(tmp_path):
+    def to(name: str, data: bytes) -> Path:
+        path = tmp_path / name
+        path.write_bytes(data)
+        return path
+
+    return to
+
+
+def test_nothing_that_is_planted_in_any_element_comes_out(write):
+    path = write("ZQ11111111.dcm", planted_bytes())
+    assert len(set(PLANTED.findall(planted_bytes()))) > 800
+    assert PLANTED.findall(planted_made()) == [] and PLANTED.findall(identify(path, KEY).object_name.encode()) == []
+    data = pydicom.dcmread(io.BytesIO(planted_made()))
+    assert not [element for element in data.iterall() if element.tag.is_private] and (0x6000, 0x22) not in data
+    assert "ZQ" not in str(data) and "Smith" not in str(data)
+
+
+def test_what_mammography_needs_stays(write):
+    made = write("b.dcm", planted_made())
+    data, facts = pydicom.dcmread(made), read_facts(made)
+    assert (facts.laterality, facts.view, facts.spacing_mm, facts.manufacturer, facts.modality) == ("L", "MLO", 0.07, "maker", "MG")
+    assert data.SeriesDescription == "R MLO SPOT" and facts.view_modifiers == ("spot",)
+    assert (data.PatientAge, data.PatientSex, data.PatientBirthDate, data.ManufacturerModelName) == ("090Y", "F", "", "model")
+    assert data.ViewCodeSequence[0].CodeMeaning == "MLO" and len(data.AnatomicRegionSequence) == 1
+    assert data.PatientIdentityRemoved == "YES" and data.DeidentificationMethod[0].startswith("mammolibs, DICOM PS3.15")
+    assert [item.CodeValue for item in data.DeidentificationMethodCodeSequence] == ["113100", "113105", "113107", "113108"]
+    assert np.array_equal(data.pixel_array, PIXELS)
+
+
+@pytest.mark.parametrize(("age", "birth", "told"), [
+    ("089Y", "", "089Y"), ("090Y", "", "090Y"), ("104Y", "", "090Y"), ("18 M", "", ""), ("010M", "", "010M"),
+    ("", "19600103", "059Y"), ("", "19600102", "060Y"), ("", "19200101", "090Y"), ("", "unknown", ""),
+])  # fmt: skip
+def test_ages_end_at_90_and_come_from_the_birth_date_where_none_is_told(write, age, birth, told):
+    data = pydicom.dcmread(io.BytesIO(mammogram_bytes(PIXELS, HEADER)))
+    data.PatientAge, data.PatientBirthDate = age, birth
+    buffer = io.BytesIO()
+    data.save_as(buffer)
+    assert deidentified(write("a.dcm", buffer.getvalue())).get("PatientAge", "") == told
+
+
+def test_one_patient_stays_one_patient_and_intervals_stay(write):
+    paths = [
+        write(f"{n}", mammogram_bytes(PIXELS, replace(HEADER, patient_id=who, date=date, instance_uid=f"2.25.{n}", source_uid="2.25.0")))
+        for n, (who, date) in enumerate([("P1", "20191231"), (" P1 ", "20200301"), ("P2", "20191231")])
+    ]
+    first, second, other = map(deidentified, paths)
+    days = [pydicom.valuerep.DA(data.StudyDate) for data in (first, second, other)]
+    assert first.PatientID == second.PatientID == first.PatientName != other.PatientID
+    assert (days[1] - days[0]).days == 61 and days[2] != days[0] and 0 < (pydicom.valuerep.DA("20191231") - days[0]).days <= 3652
+    assert first.StudyInstanceUID == second.StudyInstanceUID and first.SOPInstanceUID != second.SOPInstanceUID
+    assert first.AccessionNumber == second.AccessionNumber and len(first.AccessionNumber) == 16
+    assert first.SourceImageSequence[0].ReferencedSOPInstanceUID == KEY.uid("2.25.0")
+    assert first.file_meta.MediaStorageSOPInstanceUID == first.SOPInstanceUID == KEY.uid("2.25.0")
+    again = deidentify_file(paths[0], KEY)
+    assert again.data == deidentify_file(paths[0], KEY).data and again.identity == identify(paths[0], KEY)
+    assert deidentify_file(paths[0], Pseudonyms(b"another key")).identity.patient != again.identity.patient
+
+
+def test_the_same_number_of_two_issuers_is_two_patients(write):
+    names = set()
+    for issuer in ("", "ONE", "TWO"):
+        data = pydicom.dcmread(io.BytesIO(mammogram_bytes(PIXELS, HEADER)))
+        data.IssuerOfPatientID = issuer
+        buffer = io.BytesIO()
+        data.save_as(buffer)
+        names.add(deidentified(write("a.dcm", buffer.getvalue())).PatientID)
+    assert len(names) == 3
+
+
+def test_without_a_patient_id_none_is_invented(write):
+    data = pydicom.dcmread(io.BytesIO(mammogram_bytes(PIXELS, replace(HEADER, patient_id=""))))
+    del data.SOPInstanceUID
+    buffer = io.BytesIO()
+    pydicom.dcmwrite(buffer, data)
+    clean = deidentified(write("a.dcm", buffer.getvalue()))
+    assert clean.PatientID == "" and clean.StudyInstanceUID.startswith("2.25.") and clean.SOPInstanceUID.startswith("2.25.")
+
+
+@pytest.mark.parametrize("syntax", [*NATIVE, *COMPRESSED])
+def test_stored_pixels_stay_bit_for_bit_in_every_syntax(write, syntax):
+    bits = COMPRESSED[syntax].bits[-1] if syntax in COMPRESSED else 12
+    frames = np.stack([texture(bits, seed=seed) for seed in range(2)])
+    path = write("a.dcm", dicom_bytes(frames, syntax, bits=bits))
+    before, after = read_stored(path), read_stored(write("b.dcm", deidentify_file(path, KEY).data))
+    assert np.array_equal(before.frames, after.frames) and before.facts.transfer_syntax == after.facts.transfer_syntax
+
+
+def with_note(frame: bytes, marker: int, note: bytes) -> bytes:
+    return frame[:2] + b"\xff" + bytes([marker]) + (len(note) + 2).to_bytes(2, "big") + note + frame[2:]
+
+
+@pytest.mark.parametrize("marker", [0xFE, 0xE1, 0xED])
+@pytest.mark.parametrize("syntax", ["JPEG baseline", "JPEG lossless SV1", "JPEG-LS"])
+def test_comments_of_a_jpeg_are_written_over(write, syntax, marker):
+    bits = COMPRESSED[syntax].bits[0]
+    plain = COMPRESSED[syntax].encode
+    noted = dicom_bytes(texture(bits), syntax, bits=bits, encode=lambda a, b: with_note(plain(a, b), marker, b"ZQFFFFFFFE 1"))
+    path = write("a.dcm", noted)
+    before, data = read_stored(path).frames, deidentify_file(path, KEY).data
+    assert PLANTED.search(path.read_bytes()) and not PLANTED.search(data)
+    assert np.array_equal(before, read_stored(write("b.dcm", data)).frames)
+
+
+def test_comments_of_a_jpeg_2000_are_written_over(write):
+    def encode(pixels, bits):
+        frame = imagecodecs.jpeg2k_encode(pixels, level=0, codecformat="j2k", reversible=True, bitspersample=bits)
+        place = frame.index(b"\xff\x64")
+        note = b"ZQFFFFFF64"
+        return frame[:place] + b"\xff\x64" + (len(note) + 4).to_bytes(2, "big") + b"\0\1" + note + frame[place:]
+
+    path = write("a.dcm", dicom_bytes(texture(12), "JPEG 2000", bits=12, encode=encode))
+    data = deidentify_file(path, KEY).data
+    assert PLANTED.search(path.read_bytes()) and not PLANTED.search(data)
+    assert np.array_equal(read_stored(path).frames, read_stored(write("b.dcm", data)).frames)
+
+
+@pytest.mark.parametrize("name", ["lut", "derived"])
+def test_a_valid_file_stays_valid(write, name):
+    path = write("a.dcm", mammogram_bytes(PIXELS, replace(HEADER, **VALID[name])))
+    assert _errors(write("b.dcm", deidentify_file(path, KEY).data)) == []
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the real files are not at hand")
+@pytest.mark.parametrize("name", ["MG_Explicit_Little.dcm", "jpeg2k_3d.dcm"])
+def test_a_real_file_gets_no_new_errors(write, name):
+    path = REAL / name
+    if not path.is_file():
+        pytest.skip("not at hand")
+    made = write("a.dcm", deidentify_file(path, KEY).data)
+    assert set(_errors(made)) <= set(_errors(path))
+    before, after = read_facts(path), read_facts(made)
+    same = ("laterality", "view", "spacing_mm", "manufacturer", "modality", "bits_stored", "photometric", "view_modifiers", "frames")
+    assert [getattr(before, fact) for fact in same] == [getattr(after, fact) for fact in same]
+
+
+def test_text_in_the_pixels_that_the_header_tells_of_is_refused(write):
+    with pytest.raises(BadFile, match="burned into its pixels"):
+        deidentify_file(write("a.dcm", mammogram_bytes(PIXELS, replace(HEADER, burned_in=True))), KEY)
+    data = pydicom.dcmread(io.BytesIO(mammogram_bytes(PIXELS, HEADER)))
+    data.add_new(0x60000102, "US", 12)
+    buffer = io.BytesIO()
+    data.save_as(buffer)
+    with pytest.raises(BadFile, match="unused bits"):
+        deidentify_file(write("b.dcm", buffer.getvalue()), KEY)
+
+
+@pytest.mark.parametrize("data", [b"", b"no DICOM at all", mammogram_bytes(PIXELS, HEADER)[:400], dicom_bytes(PIXELS, bits=12, Rows=None)])
+def test_what_is_no_image_is_refused_in_one_line(write, data):
+    with pytest.raises(BadFile) as error:
+        deidentify_file(write("a.dcm", data), KEY)
+    assert "\n" not in str(error.value) and "a.dcm" in str(error.value)
+
+
+def test_a_key_is_made_once_and_only_its_owner_may_read_it(tmp_path):
+    path = tmp_path / "my.key"
+    first = open_key(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600 and open_key(path) == first and len(first.key) == 32
+    assert first.key.hex() not in repr(first) and open_key(tmp_path / "other.key") != first
+    path.chmod(0o640)
+    with pytest.raises(BadFile, match="chmod 600"):
+        open_key(path)
+    path.write_text("password")
+    with pytest.raises(BadFile, match="is no key"):
+        open_key(path)
+    with pytest.raises(BadFile, match="cannot be made"):
+        open_key(tmp_path / "gone" / "my.key")
+
+
+def test_what_holds_dicom_or_a_key_does_not_leave_as_it_is(tmp_path, write):
+    import tarfile
+    import zipfile
+
+    dicom, text = write("a", mammogram_bytes(PIXELS, HEADER)), write("a.txt", b"labels")
+    open_key(tmp_path / "k")
+    for name, packed in {"a.zip": dicom, "b.zip": text}.items():
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.write(packed, "inside")
+    for name, packed in {"a.tar": dicom, "b.tar": text, "a.tgz": dicom, "k.tar": tmp_path / "k", "z.tar": tmp_path / "b.zip"}.items():
+        with tarfile.open(tmp_path / name, "w:gz" if name.endswith("tgz") else "w") as archive:
+            archive.add(packed, "inside")
+    for name in ("a", "k", "a.zip", "a.tar", "a.tgz", "k.tar", "z.tar"):
+        with pytest.raises(BadFile, match="DICOM|key|archive"):
+            refuse_as_is(tmp_path / name)
+    for name in ("a.txt", "b.zip", "b.tar"):
+        refuse_as_is(tmp_path / name)
+    assert is_dicom(dicom) and not is_dicom(text)
+    with pytest.raises(BadFile, match="cannot be unpacked"):
+        refuse_as_is(write("cut.gz", b"\x1f\x8b\x08"))

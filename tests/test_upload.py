@@ -1,0 +1,268 @@
+"""scripts/upload.py against a bucket on loopback: nothing leaks, nothing is sent twice, what must stay is told."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import io
+import os
+import pickle
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pydicom
+import pytest
+from pydicom.datadict import dictionary_has_tag
+
+from mammolibs.catalog import make_catalog, read_catalog
+from mammolibs.errors import BadConfig, BadData, BadFile, RuntimeUnavailable
+from mammolibs.imaging import open_key, read_facts
+from mammolibs.imaging.deidentify_table import profile_actions
+from mammolibs.imaging.dicom_write import mammogram_bytes
+from mammolibs.ingest import ingest_images
+from mammolibs.pipeline.cli import parse_options
+from mammolibs.prepare import Contract
+from mammolibs.shards import open_index, read_sample
+from mammolibs.storage import open_store
+from scripts import upload
+from tests.imaging.test_deidentify import PLANTED, plant
+from tests.imaging.test_dicom_write import HEADER
+from tests.ingest.conftest import draw_film
+from tests.storage.gcs_server import GcsServer
+
+ROOT = Path(__file__).resolve().parents[1]
+TO = "gs://bucket/raw"
+TAGS = tuple(tag for tag in profile_actions() if dictionary_has_tag(tag))
+LABELS = (
+    "path,id,taken,who read it,result\n"
+    "{0},ZQ11111111,2019-03-04,Dr ZQ22222222,malignant\n"
+    "ZQ33333333.dcm,ZQ11111111,2019-03-04,x,benign\n"
+)
+
+
+@pytest.fixture
+def server(monkeypatch):
+    with GcsServer("bucket") as server:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.url)
+        yield server
+        assert server.violations == []
+
+
+@pytest.fixture
+def film(tmp_path):
+    draw_film(tmp_path / ".film.png", 0)
+    return cv2.imread(str(tmp_path / ".film.png"), cv2.IMREAD_UNCHANGED).astype(np.uint16) * 16
+
+
+@pytest.fixture
+def folder(tmp_path, film):
+    """Three exams with something planted in headers and names, and one file that is no DICOM."""
+    folder = tmp_path / "in"
+    for n in range(3):
+        header = replace(HEADER, instance_uid=f"1.2.3.990{n}", patient_id=f"ZQ0000000{n}", view="CC", spacing_mm=0.5)
+        data = pydicom.dcmread(io.BytesIO(mammogram_bytes(film + n, header)))
+        kept = {keyword: data[keyword].value for keyword in ("SOPInstanceUID", "PatientID", "PatientAge", "SeriesDescription")}
+        plant(data, TAGS).update(kept)
+        (folder / f"ZQ{n:08X}").mkdir(parents=True)
+        data.save_as(folder / f"ZQ{n:08X}" / "ZQ44444444.dcm")
+    (folder / "ZQ55555555.txt").write_text("ZQ66666666")
+    return folder
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """An upload in this process: spawning is the pool's own test."""
+    monkeypatch.setattr(upload, "map_files", _here(upload.map_files))
+
+    def call(folder, *flags, to=TO):
+        flags = flags or ("--key", str(tmp_path / "my.key"))
+        return upload.Upload(parse_options(upload.Options, [str(folder), to, *flags, "--skipped", str(tmp_path / "skipped.csv")])).run()
+
+    return call
+
+
+def _here(map_files):
+    return lambda function, items, **how: map_files(function, items, **{**how, "workers": 0})
+
+
+def objects(server, prefix="raw/"):
+    return {name.removeprefix(prefix): held for name, held in server.objects.buckets["bucket"].items() if name.startswith(prefix)}
+
+
+def skipped(tmp_path):
+    return {Path(row["item"]).name: row["reason"] for row in csv.DictReader((tmp_path / "skipped.csv").open())}
+
+
+def test_nothing_planted_reaches_the_bucket_the_catalog_the_shards_or_what_is_printed(server, folder, run, tmp_path, capsys):
+    (folder / "ZQ77777777.csv").write_text(LABELS.format("ZQ00000001/ZQ44444444.dcm"))
+    assert PLANTED.search((folder / "ZQ00000001" / "ZQ44444444.dcm").read_bytes())
+    table = ("--tables", "ZQ77777777.csv:path=file,id=patient,taken=date,result=keep")
+    assert " 4 sent " in run(folder, "--key", str(tmp_path / "my.key"), *table)
+    there = objects(server)
+    assert len(there) == 5
+    for name, held in there.items():
+        assert not PLANTED.search(name.encode() + repr(held.metadata).encode() + held.data), name
+        path = tmp_path / "got" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(held.data)
+    capsys.readouterr()
+    made = make_catalog([("dicom_folder", str(tmp_path / "got"))], tmp_path / "data")
+    contract = Contract(canvas_height_px=96, canvas_width_px=64)
+    report = ingest_images(made.rows, contract, tmp_path / "data" / "shards", workers=0, lanes=2, progress=False)
+    assert len(made.rows) == sum(report.written.values()) == 3 and len({row.patient_id for row in made.rows}) == 3
+    told = [repr(made), str(report), repr(capsys.readouterr()), repr(read_catalog(tmp_path / "data" / "catalog.parquet"))]
+    told += [repr(sample) for split in report.written for sample in _samples(tmp_path / "data" / "shards" / split)]
+    told += [path.read_bytes().decode("latin-1") + str(path) for path in (tmp_path / "data").rglob("*") if path.is_file()]
+    assert not [text for text in told if PLANTED.search(text.encode())]
+
+
+def _samples(folder):
+    store = open_store(folder)
+    index = open_index(store)
+    return [read_sample(store, index, row) for row in range(len(index))]
+
+
+def test_shards_of_files_that_were_not_deidentified_tell_of_their_headers_what_the_catalog_calls_them_and_no_more(folder, tmp_path):
+    """Ids are the source's own and paths this machine's: shards of such files are not for sharing. Names and dates are not in them."""
+    made = make_catalog([("dicom_folder", str(folder))], tmp_path / "data")
+    contract = Contract(canvas_height_px=96, canvas_width_px=64)
+    report = ingest_images(made.rows, contract, tmp_path / "shards", workers=0, lanes=2, progress=False)
+    held = b"".join(path.read_bytes() for path in (tmp_path / "shards").rglob("*") if path.is_file())
+    held += repr([_samples(tmp_path / "shards" / split) for split in report.written]).encode() + str(report).encode()
+    known = "".join(row.image_id + row.patient_id + row.exam_id + row.path for row in made.rows)
+    assert set(PLANTED.findall(held)) == set(PLANTED.findall(known.encode()))
+
+
+def test_a_table_goes_with_the_same_pseudonyms_as_its_images(server, folder, run, tmp_path):
+    (folder / "labels.csv").write_text(LABELS.format("./ZQ00000001\\ZQ44444444.dcm"))
+    table = ("--tables", "labels.csv:path=file,id=patient,taken=date,result=keep")
+    run(folder, "--key", str(tmp_path / "my.key"), *table)
+    (name,) = [name for name in objects(server) if name.startswith("table-")]
+    header, *rows = csv.reader(io.StringIO(objects(server)[name].data.decode()))
+    key = open_key(tmp_path / "my.key")
+    assert header == ["path", "id", "taken", "result"] and len(rows) == 1
+    assert rows[0][0] in objects(server)
+    assert rows[0][1:] == [key.text("patient", "ZQ11111111"), key.date("ZQ11111111", "20190304"), "malignant"]
+    assert skipped(tmp_path)["labels.csv line 3"] == "names a file that was not brought over"
+
+
+@pytest.mark.parametrize(("columns", "said"), [
+    ("", "write FILE:COLUMN=KIND"), (":id=patient", "write FILE:COLUMN=KIND"), ("labels.csv:id=person", "with kinds patient"),
+    ("labels.csv:taken=date", "name the patient column too"), ("labels.csv:a=patient,b=patient", "patient once"),
+])  # fmt: skip
+def test_a_table_that_is_told_wrongly_is_refused(columns, said):
+    with pytest.raises(BadConfig, match=said):
+        upload.parse_table(columns)
+
+
+def test_a_table_without_a_column_stops_the_upload_before_it_begins(server, folder, run, tmp_path):
+    (folder / "labels.csv").write_text("id\nP1\n")
+    with pytest.raises(BadFile, match="labels.csv: has no column name"):
+        run(folder, "--key", str(tmp_path / "my.key"), "--tables", "labels.csv:name=patient")
+    assert server.counts["write"] == 0
+
+
+def test_a_table_with_a_date_that_is_none_is_left_out_and_told(server, folder, run, tmp_path):
+    (folder / "labels.csv").write_text("id,taken\nP1,last May\n")
+    assert "1 skipped" in run(folder, "--key", str(tmp_path / "my.key"), "--tables", "labels.csv:id=patient,taken=date")
+    assert "line 2 has a date" in skipped(tmp_path)["labels.csv"] and "last May" not in skipped(tmp_path)["labels.csv"]
+
+
+def test_what_is_there_is_not_sent_again_and_what_was_damaged_is(server, folder, run):
+    assert " 3 sent " in run(folder)
+    name = next(name for name in objects(server) if name.endswith(".dcm"))
+    before, writes = objects(server)[name].data, server.counts["write"]
+    assert " 0 sent (0.0 MB), 3 there already" in run(folder) and server.counts["write"] == writes and server.counts["read"] == 1
+    server.put("bucket", f"raw/{name}", before[:-1] + b"?")
+    assert " 1 sent " in run(folder) and objects(server)[name].data == before
+
+
+def test_a_broken_connection_costs_nothing_and_a_lost_bucket_stops_all(server, folder, run, monkeypatch):
+    monkeypatch.setattr("mammolibs.storage.gcs.GcsStore._retry", _quick)
+    server.plant("reset", on="write", times=2)
+    server.plant("wrong_bytes", on="write")
+    assert " 3 sent " in run(folder)
+    with pytest.raises(BadFile, match="no such bucket"):
+        run(folder, to="gs://elsewhere/raw")
+    server.plant("401", on="list")
+    with pytest.raises(RuntimeUnavailable, match="no valid credentials"):
+        run(folder)
+
+
+def _quick(store):
+    from google.cloud.storage.retry import DEFAULT_RETRY
+
+    return DEFAULT_RETRY.with_delay(initial=0.001, maximum=0.01, multiplier=2).with_timeout(20)
+
+
+def test_another_key_for_the_same_place_is_refused(server, folder, run, tmp_path):
+    run(folder)
+    with pytest.raises(BadConfig, match="was filled with another key"):
+        run(folder, "--key", str(tmp_path / "other.key"))
+    assert open_key(tmp_path / "my.key").key.hex().encode() not in b"".join(held.data for held in objects(server).values())
+
+
+def test_text_in_the_pixels_copies_and_other_kinds_stay_here(server, folder, film, run, tmp_path):
+    written = film.copy()
+    text = cv2.putText(np.zeros(film.shape, np.uint8), "ANNA SMITH", (70, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.6, 255, 1)
+    written[text > 127] = 4000
+    for name, pixels, more in (("text", written, {}), ("told", film, {"burned_in": True}), ("copy", film, {"instance_uid": "1.2.3.9900"})):
+        header = replace(HEADER, **{"instance_uid": f"1.2.3.{len(name)}{name == 'told':d}", **more})
+        (folder / f"{name}.dcm").write_bytes(mammogram_bytes(pixels, header))
+    (folder / "cut.dcm").write_bytes(mammogram_bytes(film, replace(HEADER, instance_uid="1.2.3.7"))[:-100])
+    (folder / "film.png").write_bytes((tmp_path / ".film.png").read_bytes())
+    assert "; 3 skipped, 3 of other kinds or copies" in run(folder)
+    told = skipped(tmp_path)
+    assert "letters stand in lines" in told["text.dcm"] and "BurnedInAnnotation" in told["told.dcm"] and "cut short" in told["cut.dcm"]
+    assert "no DICOM" in told["film.png"] and "no DICOM" in told["ZQ55555555.txt"]
+    assert told["ZQ44444444.dcm"] == f"has the SOP Instance UID of {folder / 'copy.dcm'}"
+
+
+def test_a_folder_of_which_most_cannot_go_is_an_error(server, tmp_path, run):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.dcm").write_bytes(b"no DICOM")
+    with pytest.raises(BadData, match="0 brought over, 1 could not be.*a.dcm"):
+        run(tmp_path / "in")
+
+
+def test_shards_go_as_they_are_and_dicom_never_does(server, folder, run, tmp_path, capsys):
+    (folder / "train").mkdir()
+    (folder / "train" / "index.json").write_text("{}")
+    with pytest.raises(BadData, match="3 could not be"):
+        run(folder, "--as-is")
+    assert sorted(objects(server)) == ["ZQ55555555.txt", "train/index.json"] and "AS IS" in capsys.readouterr().err
+    assert "DICOM, which never leaves as it is" in skipped(tmp_path)["ZQ44444444.dcm"]
+
+
+@pytest.mark.parametrize("flags", [(), ("--as-is", "--key", "k"), ("--as-is", "--tables", "a.csv:b=keep")])
+def test_a_key_or_as_is_and_not_both(flags):
+    with pytest.raises(BadConfig, match="give --key FILE to de-identify, or --as-is"):
+        parse_options(upload.Options, ["in", TO, *flags])
+
+
+def test_a_key_does_not_lie_in_the_folder_and_the_address_is_a_buckets(tmp_path):
+    with pytest.raises(BadConfig, match="keep it elsewhere"):
+        parse_options(upload.Options, [str(tmp_path), TO, "--key", str(tmp_path / "a" / "k")])
+    with pytest.raises(BadConfig, match="expected gs://BUCKET/PREFIX"):
+        parse_options(upload.Options, [str(tmp_path), "elsewhere", "--key", "k"])
+
+
+def test_what_workers_are_given_can_be_handed_over(server, folder, tmp_path):
+    key, path = open_key(tmp_path / "my.key"), next(folder.rglob("*.dcm"))
+    sending = functools.partial(upload.send_image, store=open_store(TO), pseudonyms=key)
+    function, job = pickle.loads(pickle.dumps((sending, upload.Job(path, "a", None))))
+    assert function(job) == len(objects(server)["a"].data) > 0
+    facts = tmp_path / "a.dcm"
+    facts.write_bytes(objects(server)["a"].data)
+    assert (read_facts(facts).laterality, read_facts(facts).view) == ("L", "CC")
+
+
+def test_the_script_says_in_one_line_what_is_wrong(tmp_path):
+    command = [sys.executable, str(ROOT / "scripts" / "upload.py"), "gone", TO, "--key", "k"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=120)
+    assert (done.returncode, done.stdout) == (2, "") and not (tmp_path / "k").exists()
+    assert done.stderr == "gone: is no folder; give the folder that holds what to bring over\n"
