@@ -1,0 +1,160 @@
+"""The splits that can be audited: of a catalog, the official one of a source, anybody's CSV."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mammolibs.catalog.build import build_catalog, parse_source
+from mammolibs.catalog.label_tables import read_csv
+from mammolibs.catalog.sources import SOURCES
+from mammolibs.catalog.table import read_catalog
+from mammolibs.catalog.verdict import POOL
+from mammolibs.errors import BadConfig, BadData, BadFile
+from mammolibs.records import ImageRow
+
+CATALOG = "catalog.parquet"
+SPLIT_CHOICES = ("own", "official")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """Which columns of a CSV say what. regex: finds the patient in the id (its first group, else all that matches);
+    it or `group` must be given. image: path of the image file, absolute or relative to the table."""
+
+    id: str
+    split: str
+    group: str = ""
+    regex: str = ""
+    image: str = ""
+    exam: str = ""
+    parent: str = ""
+    official: str = ""
+
+
+def catalog_file(path: str | Path) -> Path:
+    """The table of a catalog that is given as its folder or as the table itself."""
+    return Path(path) / CATALOG if Path(path).is_dir() else Path(path)
+
+
+def official_rows(rows: Sequence[ImageRow]) -> list[ImageRow]:
+    """The rows with the official split as theirs. Raises BadData where one has none, or is in two of its parts."""
+    without = [row for row in rows if not row.official_split]
+    if len(without) == len(rows):
+        raise BadData(f"none of these {len(rows)} images has an official split; audit their own (--split own)")
+    mixed = [row for row in rows if row.official_split == "mixed"]
+    if without or mixed:
+        image, problem = (without or mixed)[0], "no official split" if without else "two official splits"
+        count = f"{len(without or mixed)} of {len(rows)} images"
+        raise BadData(f"{image.image_id} has {problem} ({count}); audit its source (--source NAME=PATH)")
+    return [replace(row, split=row.official_split) for row in rows]
+
+
+def source_rows(name: str, path: str | Path, *, unpack_folder: str | Path, pixels: bool = True) -> list[ImageRow]:
+    """The official split of a source. Its label tables are enough where the source can list them without images.
+
+    pixels: name image files too where they are there. An image in two parts of the official
+    split comes back once for each. Raises as `build_catalog`, and BadData where there is no official split.
+    """
+    listed = SOURCES[name].listed
+    if listed is None or not Path(path).is_dir():
+        return official_rows(build_catalog([(name, path)], unpack_folder=unpack_folder).rows)
+    rows = listed(Path(path))
+    try:
+        there = {row.image_id: row for row in SOURCES[name](path).rows} if pixels else {}
+    except BadFile:
+        there = {}
+    return official_rows([replace(row, path=there[row.image_id].path) if row.image_id in there else row for row in rows])
+
+
+def table_rows(path: str | Path, columns: Columns, *, split: str = "") -> list[ImageRow]:
+    """The rows of a CSV. split: what all rows get, where the table is a pretraining pool; else its column says.
+
+    Values of splits are taken without case. Raises BadConfig for a column that is not there, for
+    neither or both of group and regex, and for a pattern that is none; BadData for empty cells,
+    ids that repeat and ids that the pattern does not fit.
+    """
+    path = Path(path)
+    records = read_csv(path, ())
+    if not records:
+        raise BadData(f"{path}: the table has no row below its header; give one that has")
+    unused = {"regex", "split"} if split else {"regex"}
+    wanted = {f"--{what}-column": name for what, name in vars(columns).items() if name and what not in unused}
+    for flag, name in wanted.items():
+        _need_column(path, flag, name, list(records[0]))
+    if bool(columns.group) == bool(columns.regex):
+        raise BadConfig(f"{path}: say who the patients are: --group-column COLUMN, or --patient-regex PATTERN for ids that hold them")
+    ids = _cells(path, records, columns.id)
+    _refuse_repeats(path, columns.id, ids)
+    people = _cells(path, records, columns.group) if columns.group else _match(path, columns, ids)
+    splits = [split] * len(ids) if split else [value.casefold() for value in _cells(path, records, columns.split)]
+    return [
+        ImageRow(
+            image_id=image,
+            source="csv",
+            patient_id=person,
+            exam_id=record.get(columns.exam) or person,
+            path=str(path.absolute().parent / record[columns.image]) if record.get(columns.image) else "",
+            split=part,
+            official_split=record.get(columns.official, "").casefold(),
+            parent_id=record.get(columns.parent, ""),
+        )
+        for record, image, person, part in zip(records, ids, people, splits, strict=True)
+    ]
+
+
+def pool_rows(text: str, columns: Columns | None, *, unpack_folder: str | Path) -> list[ImageRow]:
+    """What a network was pretrained on: NAME=PATH of a source, a CSV with the same columns, or a catalog.
+
+    Of a catalog with a split of its own its training part, which pretraining sees alone. Raises as the others.
+    """
+    if "=" in text:
+        return build_catalog([parse_source(text)], unpack_folder=unpack_folder).rows
+    if text.lower().endswith((".csv", ".csv.xz", ".csv.gz")):
+        if columns is None:
+            raise BadConfig(f"--pool {text}: a CSV is compared with a CSV, by the same columns; give a catalog, or NAME=PATH of a source")
+        return table_rows(text, columns, split=POOL)
+    rows = read_catalog(catalog_file(text))
+    return [row for row in rows if row.split in ("", "train")]
+
+
+def _need_column(path: Path, flag: str, name: str, there: list[str]) -> None:
+    if name not in there:
+        near = difflib.get_close_matches(name, there, n=1, cutoff=0.5)
+        hint = f"; did you mean {near[0]}" if near else ""
+        raise BadConfig(f"{flag} {name}: {path} has no such column{hint}; it has {', '.join(there)}")
+
+
+def _cells(path: Path, records: list[dict[str, str]], column: str) -> list[str]:
+    empty = [number for number, record in enumerate(records, start=2) if not record[column]]
+    if empty:
+        count = f"{len(empty)} of {len(records)} rows"
+        raise BadData(f"{path}: column {column} is empty in {count}, first row {empty[0]}; fill it, or leave the row out")
+    return [record[column] for record in records]
+
+
+def _refuse_repeats(path: Path, column: str, ids: list[str]) -> None:
+    repeated = [(image, count) for image, count in Counter(ids).items() if count > 1]
+    if repeated:
+        image, count = repeated[0]
+        rows = ", ".join(str(number) for number, other in enumerate(ids, start=2) if other == image)
+        first = f"first {image} ({count} times, rows {rows})"
+        raise BadData(f"{path}: {len(repeated)} ids of column {column} repeat, {first}; give a column of unique ids")
+
+
+def _match(path: Path, columns: Columns, ids: list[str]) -> list[str]:
+    try:
+        pattern = re.compile(columns.regex)
+    except re.error as error:
+        raise BadConfig(f"--patient-regex {columns.regex}: this is no pattern ({error}); for instance '(P[0-9]+)_'") from error
+    found = [pattern.search(image) for image in ids]
+    people = [(match[1] if pattern.groups else match[0]) or "" if match else "" for match in found]
+    missed = [image for image, person in zip(ids, people, strict=True) if not person]
+    if missed:
+        count = f"{len(missed)} of {len(ids)} ids"
+        raise BadData(f"{path}: --patient-regex {columns.regex} finds no patient in {count}, first {missed[0]}; write one that fits all")
+    return people

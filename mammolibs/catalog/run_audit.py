@@ -1,0 +1,86 @@
+"""An audit as its script's flags ask for it: read the rows, judge, print, keep the verdict."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+from mammolibs.catalog.audit import audit, check_splits
+from mammolibs.catalog.audit_inputs import Columns, catalog_file, official_rows, pool_rows, source_rows, table_rows
+from mammolibs.catalog.files import write_verdict
+from mammolibs.catalog.table import read_catalog
+from mammolibs.catalog.thumbnails import Thumbnails
+from mammolibs.catalog.verdict import KINDS, Verdict
+from mammolibs.errors import BadConfig, BadFile
+from mammolibs.records import ImageRow
+from mammolibs.storage import write_json
+
+LEAKS = 1
+
+
+def parse_kind(text: str) -> str:
+    """A kind of leak. Raises BadConfig that names the nearest."""
+    if text not in KINDS:
+        near = difflib.get_close_matches(text, KINDS, n=1, cutoff=0.3)
+        hint = f"; did you mean {near[0]!r}" if near else ""
+        raise BadConfig(f"--ignore {text}: no such kind of leak{hint}; there are {', '.join(KINDS)}")
+    return text
+
+
+def run_audit(options: Any) -> int:
+    """0 where nothing leaks, 1 where something does. options: the flags of dataset_enhancement/audit_split.py.
+
+    Raises what reading the rows raises, before any pixel is read.
+    """
+    unpacked = Path(options.cache) / "unpacked"
+    columns = _columns(options)
+    rows = _rows(options, columns, unpacked)
+    pool = [row for text in options.pool for row in pool_rows(text, columns, unpack_folder=unpacked)]
+    check_splits(rows, pool)
+    thumbnails = None if options.no_pixels else Thumbnails(Path(options.cache) / "thumbnails", options.workers)
+    verdict = audit(rows, pool=pool, thumbnails=thumbnails, ignore=dict.fromkeys(options.ignore, "told to ignore it"))
+    print("\n".join(verdict.lines()))
+    _keep(options, verdict)
+    return 0 if verdict.clean else LEAKS
+
+
+def _columns(options: Any) -> Columns | None:
+    named = {what: getattr(options, f"{what}_column") for what in ("id", "split", "group", "image", "exam", "parent", "official")}
+    if not options.csv:
+        stray = [what for what, name in named.items() if name]
+        if stray:
+            raise BadConfig(f"--{stray[0]}-column {named[stray[0]]}: columns are of a CSV; give --csv FILE")
+        return None
+    for what in ("id", "split"):
+        if not named[what]:
+            raise BadConfig(f"--csv {options.csv}: give --{what}-column COLUMN too")
+    return Columns(**named, regex=options.patient_regex)
+
+
+def _rows(options: Any, columns: Columns | None, unpacked: Path) -> list[ImageRow]:
+    given = [name for name in ("catalog", "source", "csv") if getattr(options, name)]
+    if len(given) != 1:
+        raise BadConfig(f"{' and '.join(f'--{name}' for name in given) or 'nothing to audit'}: give one of --catalog, --source, --csv")
+    if columns:
+        return table_rows(options.csv, columns)
+    if options.source:
+        if options.split == "own":
+            raise BadConfig("--split own: a source has an official split alone; build a catalog of it, and audit that")
+        return source_rows(*options.source, unpack_folder=unpacked, pixels=not options.no_pixels)
+    rows = read_catalog(catalog_file(options.catalog))
+    return official_rows(rows) if options.split == "official" else rows
+
+
+def _keep(options: Any, verdict: Verdict) -> None:
+    """Write it to --json, and to the split.json of a catalog whose own split was judged."""
+    if options.json:
+        write_json(options.json, verdict.to_dict())
+    beside = catalog_file(options.catalog).parent / "split.json" if options.catalog else None
+    if beside and beside.exists() and options.split != "official":
+        try:
+            write_verdict(beside, verdict)
+            print(f"kept in {beside}")
+        # The verdict stands, and with it the exit code, where it cannot be kept.
+        except BadFile as error:
+            print(f"not kept: {error}")
