@@ -7,6 +7,7 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mammolibs.evaluate.charts import Charts, charts_html, charts_markdown
 from mammolibs.evaluate.style import CSS
 
 
@@ -44,12 +45,13 @@ class Picture:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Pictures side by side."""
+    """Pictures side by side. equal: "width" in columns, or "height" in lines that are filled from the left."""
 
     pictures: tuple[Picture, ...]
+    equal: str = "width"
 
 
-Item = Text | Table | Cards | Picture | Gallery
+Item = Text | Table | Cards | Picture | Gallery | Charts
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ def _markdown(item: Item) -> str:
         return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
     if isinstance(item, Cards):
         return "\n".join(f"- **{label}: {value}** {interval} ({basis})" for label, value, interval, basis in item.cards)
+    if isinstance(item, Charts):
+        return charts_markdown(item)
     if isinstance(item, Gallery):
         return "\n\n".join(_markdown(picture) for picture in item.pictures)
     return f"![{item.caption}](figures/{item.name})\n\n*{item.caption}*"
@@ -119,8 +123,10 @@ def _html(item: Item) -> str:
         return f'<div class="table"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
     if isinstance(item, Cards):
         return f'<div class="cards">{"".join(_card(*card) for card in item.cards)}</div>'
+    if isinstance(item, Charts):
+        return charts_html(item)
     if isinstance(item, Gallery):
-        return f'<div class="gallery">{"".join(_html(picture) for picture in item.pictures)}</div>'
+        return f'<div class="gallery {item.equal}">{"".join(_html(picture) for picture in item.pictures)}</div>'
     data = base64.b64encode(item.png).decode()
     caption = html.escape(item.caption)
     return f'<figure><img alt="{caption}" src="data:image/png;base64,{data}"><figcaption>{caption}</figcaption></figure>'
