@@ -71,6 +71,8 @@ def load_in_workers(make: Callable[[int], Batch], steps: range, workers: int) ->
             yield made
     finally:
         atexit.unregister(kill)
+        # An error keeps this frame, and a loader's workers end with the loader.
+        del batches
 
 
 def _guarded(batches: Iterator[Any], workers: int) -> Iterator[Any]:

@@ -43,6 +43,14 @@ def test_a_damaged_sample_keeps_its_error_on_the_way_out_of_a_worker(shards):
     assert caught.value.problem
 
 
+def test_an_error_that_is_kept_keeps_no_worker(shards):
+    (shards / "lane001-00000.tar").write_bytes(b"short")
+    before = set(multiprocessing.active_children())
+    with pytest.raises(BadFile) as kept:
+        list(Stream(shards, global_batch=4, mode="evaluate", workers=2).batches())
+    assert set(multiprocessing.active_children()) <= before and kept.value
+
+
 def test_another_error_in_a_worker_comes_out_too():
     with pytest.raises(ZeroDivisionError):
         list(load_in_workers(partial(operator.floordiv, 6), range(0, 3), 1))
