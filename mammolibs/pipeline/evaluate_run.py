@@ -38,7 +38,7 @@ def evaluate_run(options: PipelineEvalOptions) -> dict[str, Any]:
         run.report,
         predictions=predictions,
         stages=single_figures(values),
-        data=data_facts(read_catalog(run.catalog), [run.data / "skipped.csv"], judge.skipped),
+        data=data_facts(read_catalog(run.catalog), [run.skipped], judge.skipped),
         runtime=runtime_facts(runtime),
         split_hash=made_by["split_hash"],
         provenance=made_by,

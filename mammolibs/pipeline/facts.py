@@ -11,7 +11,7 @@ from mammolibs.records import SPLITS, ImageRow
 from mammolibs.runtime import Runtime
 
 
-def data_facts(rows: Sequence[ImageRow], lists: Iterable[Path], unread: Iterable[tuple[str, str]] = ()) -> dict[str, Any]:
+def data_facts(rows: Sequence[ImageRow], lists: Iterable[Path | str], unread: Iterable[tuple[str, str]] = ()) -> dict[str, Any]:
     """Images and patients by split, truth, licences, and what was left out.
 
     lists: the skipped.csv of catalog and shards. unread: (file, reason) of what could not be read afterwards.

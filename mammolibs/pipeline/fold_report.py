@@ -29,7 +29,7 @@ def write_fold_report(folder: Path, runs: Sequence[Run], runtime: Runtime, worke
     judges = {k: (Judge.open(run, runtime, workers=workers), Operating.load(run.folder / OPERATING_NAME)) for k, run in enumerate(runs)}
     data = data_facts(
         read_catalog(folder / "data" / "catalog.parquet"),
-        [folder / "data" / "skipped.csv", *(run.data / "skipped.csv" for run in runs)],
+        [folder / "data" / "skipped.csv", *(run.skipped for run in runs)],
         [(s["item"], s["reason"]) for report in reports for s in report["data"]["skipped"]],
     )
     data["splits"] = {f"fold {k}": report["data"]["splits"] for k, report in enumerate(reports)}

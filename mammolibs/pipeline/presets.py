@@ -101,7 +101,8 @@ def default_preset() -> str:
     return "standard" if has_accelerator() else "cpu"
 
 
-def contract_of(name: str) -> Contract:
-    """How the preset of that name prepares images. Raises BadConfig."""
+def contract_of(name: str, canvas: tuple[int, int] | None = None) -> Contract:
+    """How the preset of that name prepares images, on its canvas or another (height, width in pixels). Raises BadConfig."""
     sizes = preset(name)
-    return Contract(canvas_height_px=sizes.canvas[0], canvas_width_px=sizes.canvas[1], patch_size_px=sizes.patch_px, patch_mm=sizes.patch_mm)
+    height, width = canvas or sizes.canvas
+    return Contract(canvas_height_px=height, canvas_width_px=width, patch_size_px=sizes.patch_px, patch_mm=sizes.patch_mm)

@@ -11,16 +11,17 @@ from mammolibs.models.runs import find_weights
 from mammolibs.models.weights import read_card
 from mammolibs.pipeline.run import Run
 from mammolibs.records import SPLITS, ImageRow
-from mammolibs.shards import open_index
+from mammolibs.shards import is_finished, open_index
 from mammolibs.storage import open_store
 
 
 def check_split(run: Run, rows: Mapping[str, ImageRow]) -> None:
     """rows: image_id -> row of the catalog. Raises BadData where a split's shards hold an image that the catalog puts elsewhere."""
     for split in SPLITS:
-        if not (run.shards(split) / "index.json").is_file():
+        store = open_store(run.shards(split))
+        if not is_finished(store):
             continue
-        index = open_index(open_store(run.shards(split)))
+        index = open_index(store)
         strayed = [name for name in index.image_ids if name in rows and rows[name].split != split]
         if strayed:
             raise BadData(

@@ -38,7 +38,8 @@ class GcsStore:
     """`gs://bucket/prefix` as a Store and a GuardedStore.
 
     Credentials are those that Google's libraries find; with STORAGE_EMULATOR_HOST=http://HOST:PORT
-    none are sent. The store can be pickled: each process makes its own client at its first call.
+    none are sent. The store can be pickled: each process makes its own client at its first call, to the
+    place that the store was made for, whatever its own environment says.
 
     Every method raises BadFile where bucket or object is missing, out of bounds for this account or
     damaged, and RuntimeUnavailable where there are no valid credentials, or no answer within `deadline`
@@ -58,6 +59,7 @@ class GcsStore:
         self.first_wait = first_wait
         self._bucket_name = bucket
         self._prefix = f"{prefix}/" if prefix else ""
+        self._emulator = os.environ.get("STORAGE_EMULATOR_HOST")
         self._client: storage.Client | None = None
         self._client_pid = 0
 
@@ -136,7 +138,8 @@ class GcsStore:
     def _bucket(self) -> storage.Bucket:
         # Connections do not survive a fork: two processes would read each other's answers.
         if self._client is None or self._client_pid != os.getpid():
-            client = storage.Client(project=None)
+            endpoint = {"api_endpoint": self._emulator} if self._emulator else None
+            client = storage.Client(project=None, client_options=endpoint, use_auth_w_custom_endpoint=not endpoint)
             # Else the library asks for the bucket itself beside each call, in a thread, until it gets an answer: for traces that
             # nobody takes, and with a right (storage.buckets.get) that who may use objects need not have.
             client._bucket_metadata_cache = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import pickle
@@ -37,7 +38,11 @@ class Counted(MemoryStore):
 
 
 def bytes_in(folder) -> int:
-    return sum(entry.stat().st_size for entry in os.scandir(folder))
+    total = 0
+    for entry in os.scandir(folder):
+        with contextlib.suppress(FileNotFoundError):  # given up by another process since it was listed
+            total += entry.stat().st_size
+    return total
 
 
 def known(data=DATA) -> dict[str, tuple[int, int]]:

@@ -282,6 +282,13 @@ def test_it_travels_to_another_process(gcs, server):
         assert pool.submit(gcs.read, "a").result() == DATA
 
 
+def test_it_finds_its_server_from_a_process_with_another_environment(gcs, monkeypatch):
+    gcs.write("a", DATA)
+    travelled = pickle.dumps(gcs)
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:1")
+    assert pickle.loads(travelled).read("a") == DATA
+
+
 def test_a_forked_process_has_connections_of_its_own(gcs, server, monkeypatch):
     gcs.write("a", DATA)
     own, child = gcs._client, os.getpid() + 1
