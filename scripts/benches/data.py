@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> None:
         write_shards(open_store(SHARDS), samples(options.samples), contract=Contract(), lanes=LANES)
         # No two samples fit into one byte, so that each is an object of its own.
         write_shards(open_store(OBJECTS), samples(options.samples), contract=Contract(), lanes=LANES, shard_bytes=1, codec="png")
-        print(f"{options.samples} samples of {SIDE}x{SIDE} uint16 with masks, {options.workers} workers, {options.rounds} turns", flush=True)
+        print(f"{options.samples} samples of {SIDE}x{SIDE} uint16 with masks, {options.workers} workers, {options.rounds} turns")
         print(f"{'delay ms':>8}  {'reader':<14}{'samples/s':>10}{'ratio':>8}{'CPU ratio':>11}{'requests per 1000 samples':>28}", flush=True)
         for delay_ms in options.delays.split(","):
             ask(server, float(delay_ms) / 1000)
@@ -96,8 +96,8 @@ def read_pass(name: str, cache: Path, server: Connection, options: argparse.Name
 
 
 def samples(count: int) -> Iterator[Sample]:
-    """Crops of one mammogram-like image, mostly inside the breast, with an ellipse as the lesion's mask."""
-    whole = mammogram_like(4 * SIDE, 14) << 2
+    """Crops of one mammogram-like image, mostly inside the breast, about 8 bits to a pixel when packed; an ellipse is the lesion's mask."""
+    whole = mammogram_like(4 * SIDE, 12) << 4
     rng, (y, x) = np.random.default_rng(0), np.mgrid[:SIDE, :SIDE]
     for number in range(count):
         top, left = rng.integers(SIDE // 2, whole.shape[0] - 3 * SIDE // 2), rng.integers(0, SIDE // 2)
