@@ -76,8 +76,14 @@ class Keeper:
         if run.runtime.is_main:
             prune_weights(run.folder, {iteration, self.best.iteration if self.best else iteration}, self.options.keep_every)
         self._say(self._line(row, value))
-        if row["wait_share"] > INPUT_DOMINATES:
+        if remark := self.stage.remark(self.history):
+            self._say(f"{self.stage.name}: {remark}")
+        if row["wait_share"] > INPUT_DOMINATES and not self._starting(row):
             self._say(f"{self.stage.name}: {row['wait_share']:.0%} of the time went into waiting for input; more --workers, or data on a nearer disk, would help")
+
+    def _starting(self, row: dict[str, float]) -> bool:
+        """In a leg's first iteration the loader's processes start, which is no sign of slow input unless the wait goes on after it."""
+        return not self.run.why and row["iteration"] == self.run.leg.start_iteration + 1
 
     def result(self) -> FitResult:
         """Where the results are; prints which weights were saved."""

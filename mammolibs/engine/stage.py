@@ -32,6 +32,9 @@ class Stage(Protocol):
         ratio of their sums over steps and hosts. The names are the same in every step.
         """
 
+    def remark(self, history: list[dict[str, float]]) -> str:
+        """What a person should be told once an iteration's row stands in the history; empty where there is nothing to say."""
+
 
 class TrainStream(Protocol):
     """The training batches, a pure function of the step number."""

@@ -41,6 +41,10 @@ class AutoencoderStage:
         error, fill = values["masked_error"].mean(), values["mean_fill_error"].mean()
         return {"masked_error": float(error), "error_against_mean_fill": float(error / max(fill, 1e-12))}
 
+    def remark(self, history: list[dict[str, float]]) -> str:
+        """Nothing."""
+        return ""
+
     def per_image(self, model: nn.Module, batches: Iterable[Batch], runtime: Any) -> dict[str, np.ndarray]:
         """One value per image, in the order of the shard index: its error, that of the mean fill, and whether it beats that."""
         found = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import Any, Iterable
 
@@ -15,7 +14,9 @@ from mammolibs.models import PretrainEncoder
 from mammolibs.records import Batch
 
 COLLAPSED = 1e-3
-"""A spread of the embeddings below which a validation says that nothing tells images apart."""
+"""A spread of the embeddings below which nothing tells images apart."""
+COLLAPSED_FOR = 3
+"""Iterations in a row that must show it: a network that has hardly begun to learn shows it too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,14 +45,21 @@ class EncoderStage:
     def validate(self, model: nn.Module, batches: Iterable[Batch], runtime: Any) -> dict[str, float]:
         """Over all validation images at once: loss, share whose other view is the nearest, spread of the embeddings."""
         first, second, weights = self._embed(model, batches, runtime)
-        spread = float(embedding_spread(first, weights))
-        if spread < COLLAPSED and runtime.is_main:
-            print(f"encoder: all images have the same embedding (spread {spread:.1g}): it has collapsed; start again: train/unet/encoder/train_encoder.py --pretrain no with a lower --lr", file=sys.stderr, flush=True)
         return {
             "contrastive_loss": float(nt_xent(first, second, weights, temperature=self.temperature)),
             "retrieval_top1": float(retrieval_top1(first, second, weights)),
-            "embedding_spread": spread,
+            "embedding_spread": float(embedding_spread(first, weights)),
         }
+
+    def remark(self, history: list[dict[str, float]]) -> str:
+        """Says where the network has collapsed: a constant answer."""
+        spreads = [row["embedding_spread"] for row in history[-COLLAPSED_FOR:] if "embedding_spread" in row]
+        if len(spreads) < COLLAPSED_FOR or max(spreads) >= COLLAPSED:
+            return ""
+        return (
+            f"all images have had the same embedding for {COLLAPSED_FOR} iterations (spread {spreads[-1]:.1g}): it has collapsed;"
+            " start again: train/unet/encoder/train_encoder.py --pretrain no with a lower --lr"
+        )
 
     def per_image(self, model: nn.Module, batches: Iterable[Batch], runtime: Any) -> dict[str, np.ndarray]:
         """One value per image, in the order of the shard index: is its other view the nearest of all?"""

@@ -48,3 +48,7 @@ class PatchStage:
         if 0 < int(label.sum()) < len(label):
             figures["patch_auc"] = point(auc_statistic(logit.numpy(), label.numpy(), range(len(label)), "patch"))
         return figures
+
+    def remark(self, history: list[dict[str, float]]) -> str:
+        """Nothing."""
+        return ""

@@ -60,3 +60,7 @@ class UNetStage:
             "lesion_sensitivity_at_1_fp": found[1.0],
             "detection": (dice + sum(found.values())) / (1 + len(found)),
         }
+
+    def remark(self, history: list[dict[str, float]]) -> str:
+        """Nothing."""
+        return ""

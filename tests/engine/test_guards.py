@@ -17,7 +17,7 @@ from mammolibs.errors import BadConfig, BadData, BadFile, HostRead, MammolibsErr
 from mammolibs.runtime import check_batch
 from mammolibs.runtime.checksum import checksums
 from mammolibs.runtime.single import SingleRuntime
-from tests.engine.tiny import Batches, DiceStage, card, validator
+from tests.engine.tiny import Batches, DiceStage, card, small_stages, validator
 
 OPTIONS = FitOptions(iterations=2, steps_per_iteration=4, log_every=3, save_seconds=0)
 
@@ -231,6 +231,22 @@ def test_waiting_for_input_is_named_where_it_dominates(tmp_path, capsys):
 
     train(tmp_path, stream=Broken(2, wait), options=FitOptions(iterations=1, steps_per_iteration=4))
     assert "of the time went into waiting for input; more --workers" in capsys.readouterr().out
+
+
+def test_the_first_iteration_of_a_leg_may_wait_for_its_loader_to_start(tmp_path, capsys):
+    def wait_at_first(batch):
+        threading.Event().wait(0.5)
+        return batch
+
+    train(tmp_path, stream=Broken(0, wait_at_first), options=FitOptions(iterations=2, steps_per_iteration=4))
+    assert "of the time went into waiting for input" not in capsys.readouterr().out
+
+
+def test_a_collapsed_encoder_is_told_once_it_lasts_and_not_when_it_has_hardly_begun():
+    stage = small_stages()["encoder"]
+    rows = [{"embedding_spread": spread} for spread in (4e-4, 5e-4, 6e-4)]
+    assert stage.remark(rows[:2]) == "" and stage.remark([*rows, {"embedding_spread": 0.4}]) == ""
+    assert "has collapsed; start again" in stage.remark(rows)
 
 
 def test_the_bar_shows_a_number_from_the_first_look_on(tmp_path, capsys):

@@ -55,6 +55,9 @@ class DiceStage:
         loss = top / pixels + 1 - (2 * both + 1) / (either + 1)
         return loss, {"bce": (top, pixels)}
 
+    def remark(self, history):
+        return ""
+
 
 class PairStage(DiceStage):
     """A contrastive loss: every image of the global batch against every other."""
