@@ -25,7 +25,6 @@ setup(
         "xlrd>=2.0.1",
         "google-crc32c>=1.5",
         "torch>=2.9",
-        "torchvision>=0.24",
         "safetensors>=0.4",
         "tqdm>=4.66",
     ],
@@ -33,6 +32,6 @@ setup(
         "xla": ["torch_xla==2.9.0"],
         "tpu": ["torch_xla[tpu]==2.9.0"],
         "gcs": ["google-cloud-storage>=3.17"],
-        "test": ["pytest>=8", "pytest-xdist>=3.5", "scikit-image>=0.24", "dicom3tools"],
+        "test": ["pytest>=8", "pytest-xdist>=3.5", "scikit-image>=0.24", "torchvision>=0.24", "dicom3tools"],
     },
 )

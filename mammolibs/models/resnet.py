@@ -1,12 +1,12 @@
-"""The patch classifier: torchvision's ResNet-18 with a stem for grey images and one logit."""
+"""The patch classifier: ResNet-18 with a stem for grey images and one logit."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock
 
 from mammolibs.models.norm import make_norm
 from mammolibs.models.parts import check_at_least, check_images
@@ -50,13 +50,28 @@ class ResNet(nn.Module):
         return self(images).float().sigmoid()
 
 
-def _two_blocks(in_channels: int, out_channels: int, norm_layer) -> nn.Sequential:
-    narrower = None
-    stride = 1
-    if in_channels != out_channels:
-        stride = 2
-        narrower = nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, stride=2, bias=False), norm_layer(out_channels))
-    return nn.Sequential(
-        BasicBlock(in_channels, out_channels, stride, narrower, norm_layer=norm_layer),
-        BasicBlock(out_channels, out_channels, norm_layer=norm_layer),
-    )
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions beside a way round them (He et al. 2016); tensor names are torchvision's.
+
+    A block that changes the number of channels halves height and width; its way round is a 1x1 convolution with stride 2.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, norm_layer: Callable[[int], nn.Module]):
+        super().__init__()
+        changes = in_channels != out_channels
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride=2 if changes else 1, padding=1, bias=False)
+        self.bn1 = norm_layer(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
+        self.bn2 = norm_layer(out_channels)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = None
+        if changes:
+            self.downsample = nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, stride=2, bias=False), norm_layer(out_channels))
+
+    def forward(self, features: Tensor) -> Tensor:
+        round_it = features if self.downsample is None else self.downsample(features)
+        return self.relu(self.bn2(self.conv2(self.relu(self.bn1(self.conv1(features))))) + round_it)
+
+
+def _two_blocks(in_channels: int, out_channels: int, norm_layer: Callable[[int], nn.Module]) -> nn.Sequential:
+    return nn.Sequential(BasicBlock(in_channels, out_channels, norm_layer), BasicBlock(out_channels, out_channels, norm_layer))

@@ -13,6 +13,7 @@ import traceback
 from typing import Any, Callable, Sequence, TypeVar
 
 from mammolibs.errors import BadConfig, MammolibsError
+from mammolibs.runtime import check_asked_device
 
 Options = TypeVar("Options")
 _CHOICE = re.compile(r"argument (?P<flag>\S+): invalid choice: '(?P<given>.*)' \(choose from (?P<allowed>.*)\)")
@@ -77,7 +78,11 @@ def run_script(main: Callable[[Any], int | None], options_class: type, descripti
     """
     debug = "--debug" in sys.argv[1:]
     try:
-        code = main(parse_options(options_class, sys.argv[1:], description or ""))
+        options = parse_options(options_class, sys.argv[1:], description or "")
+        if hasattr(options, "precision"):
+            # It computes on a device: one that is not there is refused before the libraries behind it load, which takes seconds.
+            check_asked_device()
+        code = main(options)
     except MammolibsError as error:
         if debug:
             traceback.print_exc()

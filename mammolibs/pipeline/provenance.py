@@ -11,7 +11,7 @@ from mammolibs.evaluate import Threshold
 from mammolibs.models.runs import find_weights, weights_hash
 from mammolibs.pipeline.run import Run
 
-PACKAGES = ("mammolibs", "torch", "torch_xla", "torchvision", "numpy", "opencv-python-headless", "pydicom", "imagecodecs")
+PACKAGES = ("mammolibs", "torch", "torch_xla", "numpy", "opencv-python-headless", "pydicom", "imagecodecs")
 
 
 def provenance(run: Run, iterations: Mapping[str, int | None], thresholds: Mapping[str, Threshold] | None = None) -> dict[str, Any]:

@@ -23,13 +23,12 @@ def get_runtime(precision: str = "auto", seed: int = 0, *, announce: bool = True
     Raises RuntimeUnavailable where the device that is asked for is not there, BadConfig for
     an unknown precision, and with `one_process` where several work together.
     """
-    if device := os.environ.get(DEVICE_VARIABLE):
-        _check_own_variable(device)
+    check_asked_device()
+    if os.environ.get(DEVICE_VARIABLE):
         from mammolibs.runtime.tpu import TpuRuntime
 
         runtime: Runtime = TpuRuntime(precision)
-    elif asked := os.environ.get("PJRT_DEVICE"):
-        _check_device_kind(asked)
+    elif os.environ.get("PJRT_DEVICE"):
         from mammolibs.runtime.xla import XlaRuntime
 
         runtime = XlaRuntime(precision)
@@ -47,6 +46,17 @@ def get_runtime(precision: str = "auto", seed: int = 0, *, announce: bool = True
     if announce and runtime.is_main:
         print(describe(runtime), flush=True)
     return runtime
+
+
+def check_asked_device() -> None:
+    """Ask whether the device that the environment names is there, without importing what drives it.
+
+    Raises RuntimeUnavailable where it is not, or where the name is none.
+    """
+    if device := os.environ.get(DEVICE_VARIABLE):
+        _check_own_variable(device)
+    elif asked := os.environ.get("PJRT_DEVICE"):
+        _check_device_kind(asked)
 
 
 def describe(runtime: Runtime) -> str:
