@@ -132,7 +132,7 @@ def _join(backend: str) -> None:
         dist.init_process_group(backend, timeout=_PATIENCE)
     except (ValueError, RuntimeError) as error:
         said = str(error).splitlines()[0]
-        remedy = "start them with torchrun --standalone --nproc-per-node N"
+        remedy = "start them with torchrun --standalone --nproc-per-node N -- SCRIPT"
         raise RuntimeUnavailable(f"torchrun's processes do not find each other ({said}); {remedy}") from error
     atexit.register(_leave)
 

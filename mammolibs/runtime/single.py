@@ -28,7 +28,7 @@ class SingleRuntime:
         self.precision, self.precision_reason = choose_precision(precision, self.device.type)
         self.reason = "neither PJRT_DEVICE nor torchrun's variables are set"
         if self.device.type == "cuda" and torch.cuda.device_count() > 1:
-            self.reason += f"; torchrun --nproc-per-node {torch.cuda.device_count()} would use all GPUs"
+            self.reason += f"; torchrun --nproc-per-node {torch.cuda.device_count()} -- SCRIPT would use all GPUs"
 
     @property
     def is_main(self) -> bool:

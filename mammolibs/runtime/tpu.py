@@ -16,7 +16,7 @@ from mammolibs.errors import RuntimeUnavailable
 from mammolibs.runtime.ddp import DdpRuntime
 from mammolibs.runtime.tpu_chips import count_chips
 
-_START = 'eval "$(python -m torch.tpu.distributed)"; torchrun --nproc-per-node {chips} SCRIPT'
+_START = 'eval "$(python -m torch.tpu.distributed)"; torchrun --nproc-per-node {chips} -- SCRIPT'
 
 
 class TpuRuntime(DdpRuntime):
