@@ -3,6 +3,7 @@
 from mammolibs.storage.archive import is_archive, unpack
 from mammolibs.storage.cached import CachedStore
 from mammolibs.storage.mirror import Mirror, mirror_of, working_copy
+from mammolibs.storage.packed import packed_address
 from mammolibs.storage.places import below, is_address, local_file, locate
 from mammolibs.storage.store import (
     ChangedByAnother,
@@ -32,6 +33,7 @@ __all__ = [
     "locate",
     "mirror_of",
     "open_store",
+    "packed_address",
     "unpack",
     "working_copy",
     "write_atomic",

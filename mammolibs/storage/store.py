@@ -53,7 +53,7 @@ class GuardedStore(Store, Protocol):
 
 
 def open_store(location: str | os.PathLike) -> Store:
-    """The store for a location: a folder (made on the first write) or `gs://bucket/prefix`.
+    """The store for a location: a folder (made on the first write), `gs://bucket/prefix`, or an archive (`zip:///x.zip`, `tar:///x.tar`).
 
     Raises RuntimeUnavailable for another scheme and where google-cloud-storage is not
     installed, BadConfig for an address that names no bucket.
@@ -67,6 +67,10 @@ def open_store(location: str | os.PathLike) -> Store:
         except ImportError as error:
             raise RuntimeUnavailable(f"{text}: google-cloud-storage does not import ({error}); pip install 'mammolibs[gcs]'") from error
         return GcsStore(text)
+    if text.startswith(("zip://", "tar://")):
+        from mammolibs.storage.packed import PackedStore
+
+        return PackedStore(text)
     if "://" in text:
         raise RuntimeUnavailable(f"{text}: only folders and gs://BUCKET/PREFIX are read and written; copy the data to one of them")
     return LocalStore(text)

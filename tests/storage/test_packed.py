@@ -1,0 +1,93 @@
+"""A zip and a tar read where they lie."""
+
+from __future__ import annotations
+
+import multiprocessing
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from mammolibs.errors import BadConfig, BadFile
+from mammolibs.storage import local_file, open_store, packed_address
+
+FILES = {"set/a.bin": bytes(range(256)) * 40, "set/deep/b with space.txt": b"x" * 5000, "set/empty": b"", "top.csv": b"a,b\n1,2\n"}
+
+
+@pytest.fixture(params=["stored.zip", "deflated.zip", "plain.tar"])
+def archive(tmp_path, request) -> Path:
+    path = tmp_path / request.param
+    if path.suffix == ".tar":
+        folder = tmp_path / "in"
+        for name, data in FILES.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(data)
+        with tarfile.open(path, "w") as tar:
+            tar.add(folder, arcname=".")
+    else:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED if "stored" in path.name else zipfile.ZIP_DEFLATED) as opened:
+            opened.mkdir("set")
+            for name, data in FILES.items():
+                opened.writestr(name, data)
+    return path
+
+
+def test_members_are_read_whole_and_in_parts_and_found_below_a_folder(archive):
+    store = open_store(packed_address(archive))
+    assert store.list() == sorted(FILES) and store.list("set/d") == ["set/deep/b with space.txt"]
+    for name, data in FILES.items():
+        assert store.exists(name) and store.size(name) == len(data) and store.read(name) == data
+    data = FILES["set/a.bin"]
+    assert (store.read("set/a.bin", 100, 7), store.read("set/a.bin", 10_000)) == (data[100:107], data[10_000:])
+    below = open_store(f"{packed_address(archive)}/set")
+    assert below.list() == ["a.bin", "deep/b with space.txt", "empty"] and below.read("a.bin") == data
+
+
+def test_a_reader_that_wants_a_path_gets_one(archive):
+    with local_file(f"{packed_address(archive)}/set/deep/b with space.txt") as path:
+        assert path.read_bytes() == FILES["set/deep/b with space.txt"] and path.suffix == ".txt"
+
+
+def test_other_processes_read_at_the_same_time(archive):
+    store = open_store(packed_address(archive))
+    assert store.read("set/a.bin", 0, 1) == b"\0"
+    for context in map(multiprocessing.get_context, ("fork", "spawn")):
+        with context.Pool(2) as pool:
+            assert pool.map(store.read, list(FILES) * 20) == list(FILES.values()) * 20
+
+
+def test_what_is_not_there_cut_short_or_to_be_written_is_told(archive):
+    store = open_store(packed_address(archive))
+    with pytest.raises(BadFile, match="gone.*is not there"):
+        store.read("gone")
+    with pytest.raises(BadFile, match="cut short"):
+        store.read("set/a.bin", 10_000, 1000)
+    with pytest.raises(BadFile, match="only read"):
+        store.write("new", b"")
+    with pytest.raises(BadConfig, match="names no archive"):
+        open_store(f"{packed_address(archive.with_name('no' + archive.suffix))}")
+
+
+def test_damage_is_told_and_never_read_as_data(archive):
+    whole = bytearray(archive.read_bytes())
+    if archive.suffix == ".tar":  # no checksums of members: only its headers are guarded
+        whole[:512] = b"\x01" * 512
+    else:
+        place = whole.index(b"set/a.bin") + 60
+        whole[place] ^= 0x40
+    archive.write_bytes(whole)
+    with pytest.raises(BadFile, match="download"):
+        open_store(packed_address(archive)).read("set/a.bin")
+
+
+def test_members_that_would_leave_the_archive_are_not_there(tmp_path):
+    path = tmp_path / "bad.zip"
+    with zipfile.ZipFile(path, "w") as opened:
+        for name in ("../out.dcm", "/abs.dcm", "a/../../b.dcm", "good.dcm"):
+            opened.writestr(name, b"x")
+    assert open_store(packed_address(path)).list() == ["good.dcm"]
+
+
+def test_a_compressed_tar_has_no_address(tmp_path):
+    assert packed_address(tmp_path / "a.tar.gz") is None and packed_address(tmp_path / "a.txz") is None
