@@ -11,12 +11,13 @@ from mammolibs.evaluate.calibration import Calibration, calibrate_regions, fit_c
 from mammolibs.evaluate.chosen import Chosen
 from mammolibs.evaluate.examples import Example, select_examples
 from mammolibs.evaluate.matching import match_regions
-from mammolibs.evaluate.metrics import METRICS, mean_statistic, measure, measure_all, paired_difference
+from mammolibs.evaluate.metrics import METRICS, measure, measure_all, paired_difference
 from mammolibs.evaluate.overlap import DiceSweep, dice_iou
 from mammolibs.evaluate.predictions import LesionTruth, PatchScore, Prediction, Region, read_predictions, write_predictions
 from mammolibs.evaluate.ranking import auc_statistic, roc_curve, sensitivity_statistic
 from mammolibs.evaluate.report import write_report
 from mammolibs.evaluate.stage_report import print_table, stage_report
+from mammolibs.evaluate.sums import mean_statistic
 from mammolibs.evaluate.thresholds import Threshold, choose_mask_threshold, choose_region_threshold, choose_score_threshold
 
 __all__ = [

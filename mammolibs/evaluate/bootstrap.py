@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,7 +23,8 @@ class Statistic:
     (rounds,), NaN where a round leaves it undefined; weight 1 for everybody gives the figure
     itself. independent: patients of the rarer kind, what a perfect score rests on. steps: how
     many steps there are between 0 and 1. is_count: a share of things counted, so never surer
-    than half a binomial standard error. problem: why it cannot be computed, or empty.
+    than half a binomial standard error. scale: "share" of what lies in [0, 1], "positive" of
+    what lies at or above 0, "real" of any number. problem: why it cannot be computed, or empty.
     """
 
     unit: str
@@ -35,6 +36,7 @@ class Statistic:
     evaluate: Callable[[np.ndarray], np.ndarray]
     steps: int
     is_count: bool = False
+    scale: str = "share"
     problem: str = ""
 
 
@@ -59,10 +61,16 @@ class Draws:
         for start in range(0, self.rounds, BLOCK_ROUNDS):
             yield self._weights[start : start + BLOCK_ROUNDS, columns].astype(np.float32)
 
-    def values(self, statistic: Statistic) -> np.ndarray:
-        """The statistic in every round, float64 (rounds,), NaN where undefined."""
+    def values(self, *statistics: Statistic) -> np.ndarray:
+        """The statistics, all over the same patients, in every round: float64 (statistics, rounds), NaN where undefined.
+
+        All of them are asked with the same weights in turn, so that those of one `Ranked` count once.
+        """
+        patients = statistics[0].patients
+        if any(other.patients is not patients and not np.array_equal(other.patients, patients) for other in statistics[1:]):
+            raise ValueError("these statistics are not over the same patients")
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.concatenate([statistic.evaluate(block) for block in self.blocks(statistic.patients)])
+            return np.concatenate([np.stack([one.evaluate(block) for one in statistics]) for block in self.blocks(patients)], axis=1)
 
 
 def mean_over_folds(parts: Sequence[Statistic], groups: str = "folds") -> Statistic:
@@ -110,26 +118,35 @@ def problem_of(statistic: Statistic) -> str:
 
 
 def estimate(statistic: Statistic, draws: Draws | None = None) -> Estimate:
-    """The figure, a proportion in [0, 1], with its 95 % interval; value None with the reason where there is none."""
+    """The figure with its 95 % interval; value None with the reason where there is none."""
+    return estimate_all({"": statistic}, draws)[""]
+
+
+def estimate_all(statistics: Mapping[str, Statistic], draws: Draws | None = None) -> dict[str, Estimate]:
+    """Several figures at once, those over the same patients from one pass over the draws."""
+    groups: dict[bytes, list[str]] = {}
+    for name, statistic in statistics.items():
+        if not problem_of(statistic):
+            groups.setdefault("\0".join(statistic.patients).encode(), []).append(name)
+    rounds: dict[str, np.ndarray] = {}
+    for names in groups.values():
+        members = [statistics[name] for name in names]
+        own = draws or Draws(members[0].patients)
+        rounds |= dict(zip(names, own.values(*members), strict=True))
+    return {name: _estimate(statistic, rounds.get(name), draws) for name, statistic in statistics.items()}
+
+
+def _estimate(statistic: Statistic, rounds: np.ndarray | None, draws: Draws | None) -> Estimate:
     facts = {"n": statistic.n, "events": statistic.events, "unit": statistic.unit}
-    reason = problem_of(statistic)
-    if reason:
-        return Estimate(value=None, method=statistic.method, reason=reason, **facts)
-    draws = draws or Draws(statistic.patients)
+    if rounds is None:
+        return Estimate(value=None, method=statistic.method, reason=problem_of(statistic), **facts)
     value = point(statistic)
-    low, high, reason = logit_interval(value, draws.values(statistic), statistic)
-    return Estimate(value=value, low=low, high=high, method=_describe(statistic, draws), reason=reason, **facts)
-
-
-def mean_with_interval(statistic: Statistic, draws: Draws) -> Estimate:
-    """A mean that is no proportion, with its 95 % interval (normal, bootstrap standard error), from 0 up."""
-    facts = {"n": statistic.n, "events": statistic.events, "unit": statistic.unit}
-    reason = problem_of(statistic)
-    if reason:
-        return Estimate(value=None, method=statistic.method, reason=reason, **facts)
-    value, rounds = point(statistic), draws.values(statistic)
-    half = _quantile(statistic.independent) * float(np.nanstd(rounds, ddof=1))
-    return Estimate(value=value, low=max(0.0, value - half), high=value + half, method=_describe(statistic, draws, scale="plain scale"), **facts)
+    if not math.isfinite(value):
+        return Estimate(value=None, method=statistic.method, reason="cannot be computed: nothing to divide by", **facts)
+    interval = logit_interval if statistic.scale == "share" else plain_interval
+    low, high, reason = interval(value, rounds, statistic)
+    told = f"{len(rounds)} rounds, seed {draws.seed if draws else 0}"
+    return Estimate(value=value, low=low, high=high, method=_describe(statistic, told), reason=reason, **facts)
 
 
 def difference(a: Statistic, b: Statistic, draws: Draws | None = None) -> Estimate:
@@ -141,16 +158,17 @@ def difference(a: Statistic, b: Statistic, draws: Draws | None = None) -> Estima
     if reason:
         return Estimate(value=None, method=f"difference of: {a.method}", reason=reason, **facts)
     draws = draws or Draws(a.patients)
-    gaps = draws.values(a) - draws.values(b)
+    gaps = np.subtract(*draws.values(a, b))
     gaps = gaps[np.isfinite(gaps)]
     value = point(a) - point(b)
-    method = f"paired difference of: {_describe(a, draws, scale='plain scale')}"
+    method = f"paired difference of: {_describe(a, f'{draws.rounds} rounds, seed {draws.seed}', scale='plain scale')}"
     if len(gaps) < draws.rounds / 2:
         return Estimate(value=value, method=method, reason="undefined in most rounds, no interval", **facts)
     half = _quantile(a.independent) * float(np.std(gaps, ddof=1))
     if half == 0.0:
         reason = "no round told the two apart; the interval is a point" if value else "the two agree on every patient"
-    return Estimate(value=value, low=max(-1.0, value - half), high=min(1.0, value + half), method=method, reason=reason, **facts)
+    most = 1.0 if a.scale == "share" else math.inf
+    return Estimate(value=value, low=max(-most, value - half), high=min(most, value + half), method=method, reason=reason, **facts)
 
 
 def logit_interval(value: float, rounds: np.ndarray, statistic: Statistic) -> tuple[float | None, float | None, str]:
@@ -180,6 +198,16 @@ def logit_interval(value: float, rounds: np.ndarray, statistic: Statistic) -> tu
     return min(low, value), max(high, value), ""
 
 
+def plain_interval(value: float, rounds: np.ndarray, statistic: Statistic) -> tuple[float | None, float | None, str]:
+    """Low, high and a reason where they are missing: value +- t x the rounds' standard deviation; from 0 up where nothing lies below."""
+    rounds = rounds[np.isfinite(rounds)]
+    if len(rounds) < 2:
+        return None, None, "undefined in most rounds, no interval"
+    half = _quantile(statistic.independent) * float(np.std(rounds, ddof=1))
+    low = max(0.0, value - half) if statistic.scale == "positive" else value - half
+    return low, value + half, ""
+
+
 def _exact(value: float, count: int) -> tuple[float, float]:
     from scipy.special import betaincinv
 
@@ -200,8 +228,6 @@ def _quantile(independent: int) -> float:
     return float(stdtrit(max(independent - 1, 1), 0.975))
 
 
-def _describe(statistic: Statistic, draws: Draws, scale: str = "logit scale") -> str:
-    return (
-        f"{statistic.method}; bootstrap over {len(statistic.patients)} patients, "
-        f"{draws.rounds} rounds, seed {draws.seed}, standard error, {scale}"
-    )
+def _describe(statistic: Statistic, told: str, scale: str = "") -> str:
+    scale = scale or ("logit scale" if statistic.scale == "share" else "plain scale")
+    return f"{statistic.method}; bootstrap over {len(statistic.patients)} patients, {told}, standard error, {scale}"

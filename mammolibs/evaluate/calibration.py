@@ -169,22 +169,3 @@ def _minimise(x: np.ndarray, labels: np.ndarray, strength: float) -> np.ndarray:
     start[0] = math.log(share / (1 - share))
     bounds = [(None, None)] + [(0.0, None)] * x.shape[1]
     return minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
-
-
-def brier_score(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Mean squared gap between probability and outcome (Brier 1950); lower is better."""
-    return float(np.mean((np.asarray(scores, float) - np.asarray(labels)) ** 2))
-
-
-def reliability(scores: np.ndarray, labels: np.ndarray, *, bins: int = 10) -> list[tuple[float, float, int]]:
-    """Mean score, share positive and count in bins of equal count, from the lowest scores to the highest."""
-    order = np.argsort(scores, kind="stable")
-    parts = [p for p in np.array_split(order, min(bins, max(1, len(order) // 5))) if len(p)]
-    scores, labels = np.asarray(scores, float), np.asarray(labels)
-    return [(float(scores[p].mean()), float(labels[p].mean()), len(p)) for p in parts]
-
-
-def calibration_error(scores: np.ndarray, labels: np.ndarray, *, bins: int = 10) -> float:
-    """Expected calibration error over bins of equal count: mean gap between score and share positive."""
-    rows = reliability(scores, labels, bins=bins)
-    return sum(count * abs(score - share) for score, share, count in rows) / max(sum(r[2] for r in rows), 1)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mammolibs.evaluate.bootstrap import Draws, Statistic, estimate, mean_with_interval
+from mammolibs.evaluate.bootstrap import Draws, Statistic, estimate
 from mammolibs.evaluate.calibration import Calibration
 from mammolibs.evaluate.detection import is_located
-from mammolibs.evaluate.metrics import mean_statistic
+from mammolibs.evaluate.sums import mean_statistic
 from mammolibs.evaluate.predictions import Prediction
 from mammolibs.evaluate.thresholds import Threshold
 from mammolibs.records import Estimate
@@ -37,7 +37,7 @@ def at_thresholds(held_out: Sequence[Prediction], chosen: Mapping[int, Chosen], 
         "sensitivity": estimate(_called(held_out, chosen, label=1), draws),
         "specificity": estimate(_called(held_out, chosen, label=0), draws),
         "lesion_sensitivity": estimate(_lesions_found(held_out, chosen), draws),
-        "false_positives_per_image": mean_with_interval(_false_positives(held_out, chosen), draws),
+        "false_positives_per_image": estimate(_false_positives(held_out, chosen), draws),
     }
 
 
@@ -72,6 +72,7 @@ def _false_positives(held_out: Sequence[Prediction], chosen: Mapping[int, Chosen
         np.array(counts, float), np.array([p.patient_id for p, _ in rows], str), "image", events=int(sum(counts)),
         method="regions above the cut chosen on validation patients that hit no lesion, per image",
     )
+    statistic = replace(statistic, scale="positive")
     return statistic if rows else replace(statistic, problem="no such cut was chosen, or no image has lesions known by place")
 
 

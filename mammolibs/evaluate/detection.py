@@ -14,7 +14,7 @@ import numpy as np
 
 from mammolibs.evaluate.bootstrap import Statistic
 from mammolibs.evaluate.predictions import LesionTruth, Prediction, Region
-from mammolibs.evaluate.ranking import running_weights
+from mammolibs.evaluate.ranked import running_weights
 
 Score = Callable[[Region], float]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mammolibs.evaluate.bootstrap import Draws, problem_of
-from mammolibs.evaluate.calibration import reliability
+from mammolibs.evaluate.probability import reliability
 from mammolibs.evaluate.detection import collect, froc_curve
 from mammolibs.evaluate.predictions import Prediction
 from mammolibs.evaluate.ranking import roc_curve, sensitivity_statistic
@@ -78,7 +78,7 @@ def _roc_band(s: Any, draws: Draws) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     lines = []
     for false in grid:
         statistic = sensitivity_statistic(s.scores, s.labels, s.patients, s.unit, specificity=1 - false)
-        lines.append(np.nanpercentile(few.values(statistic), [2.5, 97.5]))
+        lines.append(np.nanpercentile(few.values(statistic)[0], [2.5, 97.5]))
     low, high = np.asarray(lines).T
     return grid, low, high
 

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from mammolibs.errors import BadConfig, BadData
-from mammolibs.evaluate.bootstrap import ROUNDS, Draws, Statistic, difference, estimate, mean_over_folds
+from mammolibs.evaluate.bootstrap import ROUNDS, Draws, Statistic, difference, estimate, estimate_all, mean_over_folds
 from mammolibs.evaluate.detection import collect, lesion_sensitivity_statistic
 from mammolibs.evaluate.predictions import Prediction
 from mammolibs.evaluate.ranking import auc_statistic, sensitivity_statistic
+from mammolibs.evaluate.sums import mean_statistic
 from mammolibs.evaluate.units import scores_at
 from mammolibs.records import Estimate
 
@@ -46,26 +47,6 @@ def _lesions(false_per_image: float, pathology: str = "") -> Builder:
         return lesion_sensitivity_statistic(found, false_per_image=false_per_image, name=f"{pathology} lesion".strip())
 
     return build
-
-
-def mean_statistic(values: np.ndarray, patients: np.ndarray, unit: str, *, method: str, events: int | None = None) -> Statistic:
-    """Mean of values in [0, 1] over units, clustered by patient. values: float (n,); patients: str (n,)."""
-    values, patients = np.asarray(values, float), np.asarray(patients, str)
-    ids = np.unique(patients)
-    codes = np.searchsorted(ids, patients)
-    sums = np.bincount(codes, weights=values, minlength=len(ids))
-    counts = np.bincount(codes, minlength=len(ids))
-    return Statistic(
-        unit=unit,
-        n=len(values),
-        events=len(values) if events is None else events,
-        patients=ids,
-        independent=len(ids),
-        steps=len(ids),
-        method=method,
-        evaluate=lambda weights: (weights @ sums) / (weights @ counts),
-        problem="" if len(values) else f"no {unit} to take the mean over",
-    )
 
 
 def _overlap(name: str) -> Builder:
@@ -132,7 +113,7 @@ def measure_all(predictions: Sequence[Prediction], draws: Draws | None = None) -
     """Every figure of the pipeline, the U-Net and the ResNet, all over the same draws of patients."""
     draws = draws or Draws([p.patient_id for p in predictions])
     return {
-        block: {name: estimate(build(predictions), draws) for name, build in builders.items()}
+        block: estimate_all({name: build(predictions) for name, build in builders.items()}, draws)
         for block, builders in METRICS.items()
     }
 

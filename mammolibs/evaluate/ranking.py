@@ -1,90 +1,99 @@
-"""How well a score ranks: AUC, sensitivity at a specificity, the ROC curve. Higher means more suspicious."""
+"""How well a score ranks: areas under curves, sensitivity and specificity at each other. Higher means more suspicious.
+
+All of them are counted along one `Ranked`. A cut calls what scores at or above it.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 
 from mammolibs.evaluate.bootstrap import Statistic
+from mammolibs.evaluate.ranked import Ranked
 
-
-def _independent(patients: np.ndarray, labels: np.ndarray) -> int:
-    return min(len(np.unique(patients[labels == 1])), len(np.unique(patients[labels == 0])))
-
-
-def _problem(scores: np.ndarray, labels: np.ndarray, unit: str) -> str:
-    if len(labels) == 0:
-        return f"no {unit} with a known label"
-    for kind, name in ((1, "positive"), (0, "negative")):
-        if not np.any(labels == kind):
-            return f"no {name} {unit} among {len(labels)}, one class only"
-    return "all scores are equal" if np.ptp(scores) == 0 else ""
-
-
-def _facts(scores: np.ndarray, labels: np.ndarray, patients: np.ndarray, unit: str) -> dict:
-    return {
-        "unit": unit,
-        "n": len(labels),
-        "events": int(np.sum(labels == 1)),
-        "patients": np.unique(patients),
-        "independent": _independent(patients, labels),
-        "problem": _problem(scores, labels, unit),
-    }
+Counts = Callable[[np.ndarray, np.ndarray], np.ndarray]
+# Whole numbers are compared with shares of whole numbers, which rounding may leave a little short.
+SLACK = 1e-6
 
 
 def auc_statistic(scores: np.ndarray, labels: np.ndarray, patients: np.ndarray, unit: str, *, method: str = "AUC") -> Statistic:
-    """Area under the ROC curve: the share of (positive, negative) pairs in the right order, ties count half.
-
-    scores: float (n,). labels: int (n,), 1 or 0. patients: str (n,), the cluster of each.
-    """
-    scores, labels, patients = np.asarray(scores, float), np.asarray(labels), np.asarray(patients, str)
-    facts = _facts(scores, labels, patients, unit)
-    codes = np.searchsorted(facts["patients"], patients)
-    order = np.argsort(scores[labels == 0], kind="stable")
-    negatives, negative_codes = scores[labels == 0][order], codes[labels == 0][order]
-    positives, positive_codes = scores[labels == 1], codes[labels == 1]
-    below = np.searchsorted(negatives, positives, "left")
-    through = np.searchsorted(negatives, positives, "right")
-
-    def evaluate(weights: np.ndarray) -> np.ndarray:
-        passed = running_weights(np.take(weights, negative_codes, axis=1))
-        own = np.take(weights, positive_codes, axis=1)
-        pairs = np.einsum("rp,rp->r", own, passed[:, below] + passed[:, through], dtype=np.float64) / 2
-        return pairs / (own.sum(axis=1, dtype=np.float64) * passed[:, -1])
-
-    positive_patients, negative_patients = (len(np.unique(patients[labels == kind])) for kind in (1, 0))
-    return Statistic(evaluate=evaluate, method=method, steps=positive_patients * negative_patients, **facts)
+    """`auc` of units that are ranked for it alone."""
+    return auc(Ranked(scores, labels, patients, unit), method=method)
 
 
 def sensitivity_statistic(
     scores: np.ndarray, labels: np.ndarray, patients: np.ndarray, unit: str, *, specificity: float
 ) -> Statistic:
-    """Largest share of positives above a cut that leaves at least `specificity` of the negatives at or below it."""
-    scores, labels, patients = np.asarray(scores, float), np.asarray(labels), np.asarray(patients, str)
-    facts = _facts(scores, labels, patients, unit)
-    codes = np.searchsorted(facts["patients"], patients)
-    order = np.argsort(scores, kind="stable")
-    scores, labels, codes = scores[order], labels[order], codes[order]
-    negatives, positives = scores[labels == 0], scores[labels == 1]
-    missed = np.searchsorted(positives, negatives, "right")
-
-    def evaluate(weights: np.ndarray) -> np.ndarray:
-        passed = running_weights(np.take(weights, codes[labels == 0], axis=1))[:, 1:]
-        lost = running_weights(np.take(weights, codes[labels == 1], axis=1))
-        wanted = passed[:, -1:] * np.float32(specificity - 1e-6)
-        cut = np.minimum((passed < wanted).sum(axis=1), passed.shape[1] - 1)
-        rows = np.arange(len(weights))
-        share = 1 - lost[rows, missed[cut]].astype(np.float64) / lost[:, -1]
-        return np.where(passed[:, -1] > 0, share, np.nan)
-
-    facts |= {"steps": facts["independent"], "is_count": True}
-    return Statistic(evaluate=evaluate, method=f"sensitivity at {specificity * 100:g} % specificity, the cut read off these images' own curve", **facts)
+    """`sensitivity_at` of units that are ranked for it alone."""
+    return sensitivity_at(Ranked(scores, labels, patients, unit), specificity)
 
 
-def running_weights(weights: np.ndarray) -> np.ndarray:
-    """Running sums with a leading 0, float32 (rounds, n + 1); whole numbers, so exact up to 2^24."""
-    total = np.zeros((weights.shape[0], weights.shape[1] + 1), np.float32)
-    np.cumsum(weights, axis=1, out=total[:, 1:])
-    return total
+def auc(ranked: Ranked, *, method: str = "AUC") -> Statistic:
+    """Area under the ROC curve: the share of (positive, negative) pairs in the right order, ties count half."""
+    held = np.flatnonzero(np.diff(ranked.counts(_once(ranked))[0][0])) + 1
+
+    def count(true: np.ndarray, false: np.ndarray) -> np.ndarray:
+        own = true[:, held] - true[:, held - 1]
+        behind = 2 * false[:, -1:] - false[:, held] - false[:, held - 1]
+        pairs = np.einsum("rg,rg->r", own, behind, dtype=np.float64) / 2
+        return pairs / (true[:, -1].astype(np.float64) * false[:, -1])
+
+    return _statistic(ranked, count, method, steps=int(np.prod(ranked.patients_of_each_class)))
+
+
+def partial_auc(ranked: Ranked, most_false: float = 0.1) -> Statistic:
+    """Area under the ROC curve up to a false-positive rate, on McClish's scale (1989): 0.5 is chance, 1 is perfect."""
+
+    def count(true: np.ndarray, false: np.ndarray) -> np.ndarray:
+        true, false = true.astype(np.float64) / true[:, -1:], false.astype(np.float64) / false[:, -1:]
+        width = np.diff(np.minimum(false, most_false), axis=1)
+        run, rise = np.diff(false, axis=1), np.diff(true, axis=1)
+        reached = true[:, :-1] + rise * np.divide(width, run, out=np.zeros_like(run), where=run > 0)
+        area = np.sum(width * (true[:, :-1] + reached), axis=1) / 2
+        chance = most_false**2 / 2
+        return 0.5 * (1 + (area - chance) / (most_false - chance))
+
+    method = f"partial AUC up to a false-positive rate of {most_false:g}, McClish's scale (0.5 is chance)"
+    return _statistic(ranked, count, method, steps=int(np.prod(ranked.patients_of_each_class)))
+
+
+def average_precision(ranked: Ranked) -> Statistic:
+    """Area under the precision-recall curve as a sum over its steps, without interpolation; chance is the share of positives."""
+    held = np.flatnonzero(np.diff(ranked.counts(_once(ranked))[0][0])) + 1
+
+    def count(true: np.ndarray, false: np.ndarray) -> np.ndarray:
+        own, hits = (true[:, held] - true[:, held - 1]).astype(np.float64), true[:, held].astype(np.float64)
+        called = hits + false[:, held]
+        return np.sum(own * np.divide(hits, called, out=np.zeros_like(hits), where=called > 0), axis=1) / true[:, -1]
+
+    return _statistic(ranked, count, "average precision (area under the precision-recall curve)")
+
+
+def sensitivity_at(ranked: Ranked, specificity: float) -> Statistic:
+    """Largest share of positives at or above a cut that leaves at least `specificity` of the negatives below it."""
+
+    def count(true: np.ndarray, false: np.ndarray) -> np.ndarray:
+        allowed = false[:, -1:].astype(np.float64) * (1 - specificity) + SLACK
+        cut = (false <= allowed).sum(axis=1) - 1
+        share = true[np.arange(len(true)), cut].astype(np.float64) / true[:, -1]
+        return np.where(false[:, -1] > 0, share, np.nan)
+
+    method = f"sensitivity at {specificity * 100:g} % specificity, the cut read off these {ranked.unit}s' own curve"
+    return _statistic(ranked, count, method, is_count=True)
+
+
+def specificity_at(ranked: Ranked, sensitivity: float) -> Statistic:
+    """Largest share of negatives below a cut that leaves at least `sensitivity` of the positives at or above it."""
+
+    def count(true: np.ndarray, false: np.ndarray) -> np.ndarray:
+        wanted = true[:, -1:].astype(np.float64) * sensitivity - SLACK
+        cut = (true < wanted).sum(axis=1)
+        share = 1 - false[np.arange(len(true)), cut].astype(np.float64) / false[:, -1]
+        return np.where(true[:, -1] > 0, share, np.nan)
+
+    method = f"specificity at {sensitivity * 100:g} % sensitivity, the cut read off these {ranked.unit}s' own curve"
+    return _statistic(ranked, count, method, is_count=True)
 
 
 def roc_curve(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -95,3 +104,24 @@ def roc_curve(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.nd
     false = 1 - np.searchsorted(negatives, cuts, "right") / max(len(negatives), 1)
     true = 1 - np.searchsorted(positives, cuts, "right") / max(len(positives), 1)
     return false, true, cuts
+
+
+def _once(ranked: Ranked) -> np.ndarray:
+    return np.ones((1, len(ranked.patients)), np.float32)
+
+
+def _statistic(ranked: Ranked, count: Counts, method: str, *, steps: int | None = None, is_count: bool = False) -> Statistic:
+    """A figure of the running counts. steps: how finely it is divided; by default as patients of the rarer class."""
+    independent = min(ranked.patients_of_each_class)
+    return Statistic(
+        unit=ranked.unit,
+        n=ranked.n,
+        events=ranked.events,
+        patients=ranked.patients,
+        independent=independent,
+        method=method,
+        evaluate=lambda weights: count(*ranked.counts(weights)),
+        steps=independent if steps is None else steps,
+        is_count=is_count,
+        problem=ranked.problem,
+    )

@@ -21,7 +21,9 @@ from mammolibs.evaluate import (
     measure,
     region_features,
 )
-from mammolibs.evaluate.calibration import brier_score, calibration_error, reliability
+from mammolibs.evaluate.bootstrap import point
+from mammolibs.evaluate.probability import brier, expected_calibration_error, reliability
+from mammolibs.evaluate.ranked import Ranked
 
 
 RAW = np.full(400, 0.5)
@@ -49,8 +51,9 @@ def test_calibration_survives_json_and_is_calibrated():
     assert again == fitted
     scores = again.apply(features, np.full(4000, 0.5))
     assert abs(scores.mean() - labels.mean()) < 0.005
-    assert calibration_error(scores, labels) < 0.03
-    assert brier_score(scores, labels) < labels.mean() * (1 - labels.mean())
+    ranked = Ranked(scores, labels, np.arange(4000), "image")
+    assert point(expected_calibration_error(ranked)) < 0.03
+    assert point(brier(ranked)) < labels.mean() * (1 - labels.mean())
 
 
 def test_calibration_never_turns_a_score_upside_down():
@@ -120,9 +123,14 @@ def test_regions_of_two_folds_come_onto_one_scale(make_predictions):
     fitted = [fit_region_calibration(boastful(validation, 4.0, 5.0)), fit_region_calibration(boastful(validation, 0.5, -3.0))]
     mended = calibrated(folds[0], fitted[0]) + calibrated(folds[1], fitted[1])
     assert measure(mended, "lesion_sensitivity_at_1_fp").value == pytest.approx(honest, abs=0.02)
-    regions = [x for r in mended for x in r.regions]
-    said, true = np.array([x.probability for x in regions]), np.array([x.hit >= 0 for x in regions])
-    assert calibration_error(said, true) < 0.04 < 0.1 < calibration_error(np.array([x.probability for r in mixed for x in r.regions]), true)
+
+
+    def error(rows):
+        regions = [x for r in rows for x in r.regions]
+        ranked = Ranked([x.probability for x in regions], [x.hit >= 0 for x in regions], np.arange(len(regions)), "region")
+        return point(expected_calibration_error(ranked))
+
+    assert error(mended) < 0.04 < 0.1 < error(mixed)
 
 
 def test_calibrated_regions_keep_their_order_and_carry_their_score(make_predictions):

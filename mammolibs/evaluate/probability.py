@@ -1,0 +1,132 @@
+"""Scores as probabilities: do they say how often the answer is yes?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from mammolibs.evaluate.bootstrap import Statistic
+from mammolibs.evaluate.ranked import Ranked
+from mammolibs.evaluate.sums import mean_statistic, sums_statistic
+
+BINS = 10
+# Within so much of 0 and 1 a probability has no finite log odds that a fit could use.
+FLOOR = 1e-6
+NEWTON_STEPS = 12
+
+
+def probability_figures(ranked: Ranked) -> dict[str, Statistic]:
+    """Brier score, calibration error, slope and intercept, probabilistic F1; with a problem where scores leave [0, 1]."""
+    builders = {
+        "brier": brier,
+        "calibration_error": expected_calibration_error,
+        "calibration_slope": calibration_slope,
+        "calibration_intercept": calibration_intercept,
+        "probabilistic_f1": probabilistic_f1,
+    }
+    outside = int(np.sum((ranked.scores < 0) | (ranked.scores > 1)))
+    if not outside:
+        return {name: build(ranked) for name, build in builders.items()}
+    reason = f"{outside} of {ranked.n} scores lie outside [0, 1]: they are no probabilities"
+    shares = Ranked(np.clip(ranked.scores, 0, 1), ranked.labels, ranked.patient_of, ranked.unit)
+    return {name: replace(build(shares), problem=reason) for name, build in builders.items()}
+
+
+def brier(ranked: Ranked) -> Statistic:
+    """Mean squared gap between probability and outcome (Brier 1950); lower is better, the share x (1 - share) of events says nothing."""
+    statistic = mean_statistic((ranked.scores - ranked.labels) ** 2, ranked.patient_of, ranked.unit, method="Brier score", events=ranked.events)
+    return replace(statistic, problem="" if ranked.n else ranked.problem)
+
+
+def reliability(scores: np.ndarray, labels: np.ndarray, *, bins: int = BINS) -> list[tuple[float, float, int]]:
+    """Mean score, share positive and count in bins of equal count, from the lowest scores to the highest."""
+    scores, labels = np.asarray(scores, float), np.asarray(labels)
+    return [(float(scores[p].mean()), float(labels[p].mean()), len(p)) for p in _bins(scores, bins)]
+
+
+def expected_calibration_error(ranked: Ranked, *, bins: int = BINS) -> Statistic:
+    """Mean gap between score and share positive over bins of equal count (Naeini et al. 2015); never below 0, so small sets look worse."""
+    held = np.zeros((ranked.n, max(1, min(bins, max(1, ranked.n // 5)))))
+    for number, part in enumerate(_bins(ranked.scores, bins)):
+        held[part, number] = 1.0
+    gaps = held * (ranked.scores - ranked.labels)[:, None]
+
+    def combine(count: np.ndarray, *by_bin: np.ndarray) -> np.ndarray:
+        return np.abs(np.stack(by_bin)).sum(axis=0) / count
+
+    columns = [np.ones(ranked.n), *gaps.T]
+    method = f"expected calibration error, {held.shape[1]} bins of equal count"
+    statistic = sums_statistic(columns, combine, ranked.patient_of, ranked.unit, method=method, events=ranked.events)
+    return replace(statistic, problem="" if ranked.n else ranked.problem)
+
+
+def calibration_slope(ranked: Ranked) -> Statistic:
+    """Slope of the outcome's log odds on the score's (Cox 1958): 1 is right, below 1 the scores are too sure of themselves."""
+    return _logistic(ranked, 1, "calibration slope: 1 is right, below 1 the scores are too extreme")
+
+
+def calibration_intercept(ranked: Ranked) -> Statistic:
+    """Log odds to be added to all scores so that their mean is right (calibration in the large): 0 is right, below 0 they are too high."""
+    return _logistic(ranked, 0, "calibration in the large: 0 is right, below 0 the scores are too high")
+
+
+def probabilistic_f1(ranked: Ranked) -> Statistic:
+    """F1 of precision and recall in which each unit counts by its score, without any cut (Yacouby and Axman 2020)."""
+
+    def combine(hits: np.ndarray, said: np.ndarray, positives: np.ndarray) -> np.ndarray:
+        precision, recall = hits / said, hits / positives
+        return 2 * precision * recall / (precision + recall)
+
+    columns = [ranked.scores * ranked.labels, ranked.scores, ranked.labels]
+    statistic = sums_statistic(
+        columns, combine, ranked.patient_of, ranked.unit, method="probabilistic F1", events=ranked.events,
+        independent=ranked.patients_of_each_class[0],
+    )  # fmt: skip
+    return replace(statistic, problem="" if ranked.events else ranked.problem)
+
+
+def _bins(scores: np.ndarray, bins: int) -> list[np.ndarray]:
+    order = np.argsort(scores, kind="stable")
+    return [p for p in np.array_split(order, min(bins, max(1, len(order) // 5))) if len(p)]
+
+
+def _logistic(ranked: Ranked, wanted: int, method: str) -> Statistic:
+    """A logistic regression of the outcome in every round at once, by Newton's method: with a slope, or (wanted 0) with the slope held at 1."""
+    share = np.clip(ranked.scores, FLOOR, 1 - FLOOR)
+    odds = np.log(share / (1 - share))
+    codes = np.searchsorted(ranked.patients, ranked.patient_of)
+    labels = ranked.labels.astype(np.float64)
+    begin = [np.zeros(2)]
+
+    def solve(weights: np.ndarray) -> np.ndarray:
+        w = np.take(weights, codes, axis=1).astype(np.float64)
+        b = np.tile(begin[0], (len(w), 1)) if wanted else np.tile([begin[0][0], 1.0], (len(w), 1))
+        for _ in range(NEWTON_STEPS):
+            p = 1 / (1 + np.exp(-b[:, :1] - b[:, 1:] * odds))
+            error, curve = w * (labels - p), w * p * (1 - p)
+            g0, h0 = error.sum(axis=1), curve.sum(axis=1)
+            if not wanted:
+                step = np.stack([g0 / h0, np.zeros(len(w))], axis=1)
+            else:
+                g1, h1, h2 = error @ odds, curve @ odds, curve @ odds**2
+                det = h0 * h2 - h1**2
+                step = np.stack([(h2 * g0 - h1 * g1) / det, (h0 * g1 - h1 * g0) / det], axis=1)
+            b = b + np.clip(step, -4, 4)
+            if np.nanmax(np.abs(step), initial=0) < 1e-9:
+                break
+        # Where the classes do not overlap the slope has no end: such a round has no figure.
+        return np.where(np.abs(step).max(axis=1) < 1e-6, b[:, wanted], np.nan)
+
+    independent = min(ranked.patients_of_each_class)
+    statistic = Statistic(
+        unit=ranked.unit, n=ranked.n, events=ranked.events, patients=ranked.patients, independent=independent, steps=independent,
+        method=method, evaluate=solve, scale="real", problem=ranked.problem,
+    )  # fmt: skip
+    if not statistic.problem:
+        with np.errstate(all="ignore"):
+            found = solve(np.ones((1, len(ranked.patients)), np.float32))[0]
+        if not np.isfinite(found):
+            return replace(statistic, problem="the classes do not overlap: no slope fits")
+        begin[0] = np.array([found, 1.0]) if not wanted else begin[0]
+    return statistic
