@@ -12,8 +12,8 @@ from mammolibs.evaluate.bootstrap import Draws, problem_of
 from mammolibs.evaluate.probability import reliability
 from mammolibs.evaluate.detection import collect, froc_curve
 from mammolibs.evaluate.predictions import Prediction
-from mammolibs.evaluate.ranking import roc_curve, sensitivity_statistic
-from mammolibs.evaluate.units import scores_at
+from mammolibs.evaluate.ranked import Ranked
+from mammolibs.evaluate.ranking import roc_curve, sensitivity_at
 
 BLUE, ORANGE, GREEN, GREY = "#0f6e84", "#d9731a", "#4c9a2a", "#8895a1"
 COLOURS = (BLUE, ORANGE, GREEN, "#8a4fa3", GREY)
@@ -49,18 +49,17 @@ def dress(axes: Any, title: str, x: str, y: str) -> None:
         axes.spines[side].set_visible(False)
 
 
-def roc_figure(held_out: Sequence[Prediction], draws: Draws) -> bytes | None:
-    """ROC per image, with a pointwise 95 % band over patients, and per patient; None where neither can be drawn."""
+def roc_figure(levels: Sequence[Ranked], draws: Draws) -> bytes | None:
+    """ROC per level, the first with a pointwise 95 % band over patients; None where none can be drawn."""
     figure, (axes,) = new_figure(4.6, 4.3)
     drawn = False
-    for level, colour in (("image", BLUE), ("patient", ORANGE)):
-        s = scores_at(level, held_out)
-        if problem_of(sensitivity_statistic(s.scores, s.labels, s.patients, level, specificity=0.9)):
+    for ranked, colour in zip(levels, COLOURS, strict=False):
+        if problem_of(sensitivity_at(ranked, 0.9)):
             continue
-        false, true, _ = roc_curve(s.scores, s.labels)
-        axes.plot(false, true, color=colour, linewidth=1.8, label=f"{level} ({int(s.labels.sum())} of {len(s.labels)} malignant)")
-        if level == "image":
-            grid, low, high = _roc_band(s, draws)
+        false, true, _ = roc_curve(ranked.scores, ranked.labels)
+        axes.plot(false, true, color=colour, linewidth=1.8, label=f"{ranked.unit} ({ranked.events} of {ranked.n} malignant)")
+        if ranked is levels[0]:
+            grid, low, high = _roc_band(ranked, draws)
             axes.fill_between(grid, low, high, color=colour, alpha=0.15, linewidth=0)
         drawn = True
     if not drawn:
@@ -72,14 +71,11 @@ def roc_figure(held_out: Sequence[Prediction], draws: Draws) -> bytes | None:
     return to_png(figure)
 
 
-def _roc_band(s: Any, draws: Draws) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    few = Draws(s.patients, rounds=min(BAND_ROUNDS, draws.rounds), seed=draws.seed)
+def _roc_band(ranked: Ranked, draws: Draws) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    few = Draws(ranked.patients, rounds=min(BAND_ROUNDS, draws.rounds), seed=draws.seed)
     grid = np.linspace(0, 1, 41)
-    lines = []
-    for false in grid:
-        statistic = sensitivity_statistic(s.scores, s.labels, s.patients, s.unit, specificity=1 - false)
-        lines.append(np.nanpercentile(few.values(statistic)[0], [2.5, 97.5]))
-    low, high = np.asarray(lines).T
+    rounds = few.values(*(sensitivity_at(ranked, 1 - false) for false in grid))
+    low, high = np.nanpercentile(rounds, [2.5, 97.5], axis=1)
     return grid, low, high
 
 
@@ -109,10 +105,9 @@ def froc_figure(held_out: Sequence[Prediction], figures: Mapping[str, Mapping[st
     return to_png(figure)
 
 
-def calibration_figure(held_out: Sequence[Prediction]) -> bytes | None:
-    """Share malignant against image score in bins of equal count (Wilson 95 % bars), and where the scores lie."""
-    s = scores_at("image", held_out)
-    if len(s.labels) < 10 or not 0 < s.labels.sum() < len(s.labels):
+def calibration_figure(s: Ranked) -> bytes | None:
+    """Share malignant against score, in [0, 1], in bins of equal count (Wilson 95 % bars), and where the scores lie."""
+    if s.n < 10 or not 0 < s.events < s.n:
         return None
     figure, (left, right) = new_figure(8.2, 3.7, 2)
     rows = reliability(s.scores, s.labels)
@@ -123,11 +118,11 @@ def calibration_figure(held_out: Sequence[Prediction]) -> bytes | None:
     top = min(1.0, 1.1 * max(0.1, *(r[0] for r in rows), *(_wilson(r[1], r[2])[1] for r in rows)))
     left.plot([0, top], [0, top], color=GREY, linewidth=1, linestyle=(0, (4, 3)))
     left.set(xlim=(0, top), ylim=(0, top))
-    dress(left, "Calibration", "image score", "share malignant")
+    dress(left, "Calibration", f"{s.unit} score", "share malignant")
     edges = np.linspace(0, max(float(s.scores.max()), 1e-6), 26)
     for label, colour, name in ((0, BLUE, "not malignant"), (1, ORANGE, "malignant")):
         right.hist(s.scores[s.labels == label], bins=edges, color=colour, alpha=0.6, label=name, density=True)
-    dress(right, "Where the scores lie", "image score", "density")
+    dress(right, "Where the scores lie", f"{s.unit} score", "density")
     right.legend(fontsize=8, frameon=False)
     return to_png(figure)
 

@@ -18,6 +18,7 @@ from mammolibs.evaluate.flow import held_out_counts, held_out_rows
 from mammolibs.evaluate.metrics import METRICS, measure_all, metric_builder
 from mammolibs.evaluate.predictions import Prediction
 from mammolibs.evaluate.result import DISCLAIMER, Figures, block
+from mammolibs.evaluate.units import scores_at
 from mammolibs.storage import write_atomic, write_json
 
 FOLD_FIGURES = ("image_auc", "patient_auc", "dice", "lesion_sensitivity_at_1_fp")
@@ -123,8 +124,8 @@ def build_sections(
     """The report's sections in reading order, with their pictures drawn."""
     pictures = {
         "pipeline": [
-            *_picture("roc.png", plots.roc_figure(held_out, draws), "ROC over held-out images; band: pointwise 95 % over patients."),
-            *_picture("calibration.png", plots.calibration_figure(held_out), "Image score against the share that is malignant, bins of equal count; bars: Wilson 95 %."),
+            *_picture("roc.png", plots.roc_figure([scores_at(level, held_out).ranked for level in ("image", "patient")], draws), "ROC over held-out images; band: pointwise 95 % over patients."),
+            *_picture("calibration.png", plots.calibration_figure(scores_at("image", held_out).ranked), "Image score against the share that is malignant, bins of equal count; bars: Wilson 95 %."),
         ],
         "unet": _picture("froc.png", plots.froc_figure(held_out, result["unet"]), "FROC over held-out images, region probability; bars: 95 % intervals."),
     }  # fmt: skip

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mammolibs.evaluate.predictions import Prediction
+from mammolibs.evaluate.ranked import Ranked
 from mammolibs.records import UNKNOWN
 
 LEVELS = ("image", "breast", "patient")
@@ -24,6 +25,11 @@ class Scores:
     patients: np.ndarray
     names: tuple[str, ...]
     unknown: int
+
+    @property
+    def ranked(self) -> Ranked:
+        """The same, in order."""
+        return Ranked(self.scores, self.labels, self.patients, self.unit)
 
 
 def scores_at(level: str, predictions: Sequence[Prediction]) -> Scores:

@@ -1,0 +1,163 @@
+"""Anybody's table of scores: one row per image, breast or patient, read strictly."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mammolibs.errors import BadConfig, BadData, BadFile
+from mammolibs.evaluate.ranked import Ranked
+
+TRUE = ("1", "1.0", "true", "yes", "malignant", "positive")
+FALSE = ("0", "0.0", "false", "no", "benign", "normal", "negative")
+UNKNOWN = ("", "-1", "unknown", "na", "n/a", "none")
+REMEDY = "mend the table, or name another column"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreColumns:
+    """Which column holds what; empty where the table has none. second: another model's scores of the same rows."""
+
+    score: str
+    truth: str
+    patient: str
+    image: str = ""
+    breast: str = ""
+    source: str = ""
+    second: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ScoreTable:
+    """The rows that have a known truth. unit: what a row is. scores, second: float (n,). labels: int (n,), 1 or 0.
+
+    patients, breasts, sources: str (n,), breasts and sources None without such a column.
+    unknown: rows left out because nobody says whether they are positive.
+    """
+
+    unit: str
+    scores: np.ndarray
+    labels: np.ndarray
+    patients: np.ndarray
+    breasts: np.ndarray | None
+    sources: np.ndarray | None
+    second: np.ndarray | None
+    unknown: int
+
+    def ranked(self, level: str = "", scores: np.ndarray | None = None) -> Ranked:
+        """The rows, or (level "breast" or "patient") the highest score of each, positive where any row is."""
+        scores = self.scores if scores is None else scores
+        if level in ("", self.unit):
+            return Ranked(scores, self.labels, self.patients, self.unit)
+        keys = self.patients if level == "patient" else np.char.add(np.char.add(self.patients, "\0"), self.breasts)
+        _, first, group = np.unique(keys, return_index=True, return_inverse=True)
+        highest, positive = np.full(len(first), -np.inf), np.zeros(len(first), int)
+        np.maximum.at(highest, group, scores)
+        np.maximum.at(positive, group, self.labels)
+        return Ranked(highest, positive, self.patients[first], level)
+
+    @property
+    def levels(self) -> list[str]:
+        """The unit of a row, then what rows can be put together to."""
+        wider = [name for name, there in (("breast", self.breasts is not None), ("patient", True)) if there and name != self.unit]
+        return [self.unit, *wider]
+
+
+def read_scores(path: str | Path, columns: ScoreColumns) -> ScoreTable:
+    """The table, a CSV with a head (`,` `;` or tab).
+
+    Truth is 1 or 0, or a word that says so; where it is empty the row is left out and counted. Raises BadFile for a
+    file that is no such table, BadConfig for a column that is not there, BadData for a
+    score that is no finite number, a truth that is none, a row without patient, and an image that comes twice.
+    """
+    records = _read(Path(path), [name for name in vars(columns).values() if name])
+    rows, unknown = [], 0
+    for line, record in records:
+        label = _truth(path, line, columns.truth, record[columns.truth])
+        patient = record[columns.patient].strip()
+        if not patient:
+            raise BadData(f"{path}, line {line}: {columns.patient} is empty; every row needs its patient")
+        scores = [_number(path, line, name, record[name]) for name in (columns.score, columns.second) if name]
+        if label is None:
+            unknown += 1
+        else:
+            rows.append((label, patient, scores, *(record[name].strip() if name else "" for name in (columns.image, columns.breast, columns.source))))
+    labels, patients, scores, images, breasts, sources = zip(*rows, strict=True) if rows else ((),) * 6
+    if columns.image:
+        _refuse_twice(path, columns.image, images)
+    values = np.array(scores, float).reshape(len(rows), -1)
+    return ScoreTable(
+        unit=_unit(columns, patients),
+        scores=values[:, 0] if rows else np.zeros(0),
+        labels=np.array(labels, int),
+        patients=np.array(patients, str),
+        breasts=np.array(breasts, str) if columns.breast else None,
+        sources=np.array(sources, str) if columns.source else None,
+        second=values[:, 1] if columns.second and rows else None,
+        unknown=unknown,
+    )
+
+
+def _unit(columns: ScoreColumns, patients: Sequence[str]) -> str:
+    if columns.image:
+        return "image"
+    if columns.breast:
+        return "breast"
+    return "patient" if len(set(patients)) == len(patients) else "image"
+
+
+def _read(path: Path, wanted: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadFile(path, f"cannot be read ({error})", "give a CSV in UTF-8") from error
+    head = text.split("\n", 1)[0]
+    delimiter = max(",;\t", key=head.count)
+    try:
+        rows = [(number, row) for number, row in enumerate(csv.reader(text.splitlines(), delimiter=delimiter), 1) if any(map(str.strip, row))]
+    except csv.Error as error:
+        raise BadFile(path, f"is no CSV ({error})", "give a CSV with a head") from error
+    if len(rows) < 2:
+        raise BadFile(path, "holds no rows", "give a CSV with a head and a row per image")
+    names = [name.strip() for name in rows[0][1]]
+    for name in wanted:
+        if name not in names:
+            raise BadConfig(f"{path}: no column {name!r}; there are {', '.join(names)}")
+        if names.count(name) > 1:
+            raise BadConfig(f"{path}: {names.count(name)} columns are called {name!r}; {REMEDY}")
+    for number, row in rows[1:]:
+        if len(row) != len(names):
+            raise BadFile(path, f"line {number} has {len(row)} cells, the head {len(names)}", REMEDY)
+    return [(number, dict(zip(names, row, strict=True))) for number, row in rows[1:]]
+
+
+def _truth(path: str | Path, line: int, column: str, text: str) -> int | None:
+    word = text.strip().lower()
+    if word in UNKNOWN:
+        return None
+    if word in TRUE or word in FALSE:
+        return int(word in TRUE)
+    raise BadData(f"{path}, line {line}: {column} is {text!r}, expected 1 or 0 (or malignant, benign, normal; empty for unknown); {REMEDY}")
+
+
+def _number(path: str | Path, line: int, column: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise BadData(f"{path}, line {line}: {column} is {text!r}, expected a number; {REMEDY}")
+    return value
+
+
+def _refuse_twice(path: str | Path, column: str, images: Sequence[str]) -> None:
+    seen: set[str] = set()
+    for name in images:
+        if name in seen:
+            raise BadData(f"{path}: {column} {name!r} comes twice; one row per image")
+        seen.add(name)
