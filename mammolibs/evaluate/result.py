@@ -62,6 +62,8 @@ def show(fields: dict[str, Any], *, digits: int = 2) -> str:
     """A figure in one line: value [low, high], or that it is not known and why."""
     if fields["value"] is None:
         return f"not known ({fields['reason']})"
+    if fields["value"] not in (0.0, 1.0) and round(fields["value"], digits) in (0.0, 1.0):
+        digits += 2  # neither certain nor impossible, and not to be shown as such
     text = f"{fields['value']:.{digits}f}"
     if fields["low"] is None or fields["high"] is None:
         return text

@@ -90,15 +90,15 @@ def read_scores(path: str | Path, columns: ScoreColumns) -> ScoreTable:
     labels, patients, scores, images, breasts, sources = zip(*rows, strict=True) if rows else ((),) * 6
     if columns.image:
         _refuse_twice(path, columns.image, images)
-    values = np.array(scores, float).reshape(len(rows), -1)
+    values = np.array(scores, float).reshape(len(rows), 1 + bool(columns.second))
     return ScoreTable(
         unit=_unit(columns, patients),
-        scores=values[:, 0] if rows else np.zeros(0),
+        scores=values[:, 0],
         labels=np.array(labels, int),
         patients=np.array(patients, str),
         breasts=np.array(breasts, str) if columns.breast else None,
         sources=np.array(sources, str) if columns.source else None,
-        second=values[:, 1] if columns.second and rows else None,
+        second=values[:, 1] if columns.second else None,
         unknown=unknown,
     )
 

@@ -19,6 +19,14 @@ NAMES = {
     "patient_auc": "Patient AUC",
     "sensitivity_at_90_specificity": "Sensitivity at 90 % specificity",
     "sensitivity_at_95_specificity": "Sensitivity at 95 % specificity",
+    "auc": "AUC",
+    "partial_auc": "Partial AUC, false-positive rates up to 0.1",
+    "specificity_at_90_sensitivity": "Specificity at 90 % sensitivity",
+    "specificity_at_95_sensitivity": "Specificity at 95 % sensitivity",
+    "brier": "Brier score",
+    "probabilistic_f1": "Probabilistic F1",
+    "ppv": "Positive predictive value",
+    "npv": "Negative predictive value",
     "dice": "Dice, lesion images",
     "iou": "IoU, lesion images",
     "patch_auc": "Patch AUC",
@@ -51,7 +59,8 @@ def name_of(figure: str) -> str:
     if figure in NAMES:
         return NAMES[figure]
     words = figure.replace("_fp", " false positives per image" if "_1_" not in figure else " false positive per image")
-    return words.replace("_", " ").capitalize()
+    words = words.replace("_", " ")
+    return words[:1].upper() + words[1:]
 
 
 def figure_table(block: Mapping[str, Any]) -> Item:

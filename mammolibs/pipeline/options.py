@@ -158,3 +158,30 @@ class TrainOptions(RunOptions):
                 raise BadConfig(f"--{name.replace('_', '-')} {value}: must be greater than 0")
         if self.folds is not None and self.folds < 3:
             raise BadConfig(f"--folds {self.folds}: at least 3 (one to test on, one to choose by, one to train on)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoresOptions:
+    """eval/scores.py"""
+
+    table: str = option(MISSING, "a CSV with a head", positional=True)
+    score: str = option(MISSING, "column of the score, higher is more suspicious", metavar="COLUMN")
+    truth: str = option(MISSING, "column that says 1 (positive) or 0; empty where nobody knows", metavar="COLUMN")
+    patient: str = option(MISSING, "column of the patient", metavar="COLUMN")
+    image: str | None = option(None, "column of the image: a row is an image", metavar="COLUMN")
+    breast: str | None = option(None, "column of the breast (a side, say): figures per breast too", metavar="COLUMN")
+    source: str | None = option(None, "column of the data set or site: figures inside each too", metavar="COLUMN")
+    second: str | None = option(None, "column of another model's score, to be compared on the same rows", metavar="COLUMN")
+    threshold: float | None = option(None, "scores at or above it are called (default read off the curve at 90 % specificity, and said so)", parse=float)
+    prevalence: float | None = option(None, "share positive where the scores would be used (default the table's own)", parse=float)
+    out: str = option("scores", "folder for the report", metavar="FOLDER")
+    rounds: int = option(2000, "bootstrap rounds")
+    seed: int = option(0, "of the bootstrap")
+
+    def __post_init__(self):
+        if self.prevalence is not None and not 0 < self.prevalence < 1:
+            raise BadConfig(f"--prevalence {self.prevalence:g}: a share between 0 and 1")
+        if self.threshold is not None and self.threshold != self.threshold:
+            raise BadConfig("--threshold nan: give a number")
+        if self.rounds < 100:
+            raise BadConfig(f"--rounds {self.rounds}: at least 100")
