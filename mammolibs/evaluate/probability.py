@@ -14,6 +14,7 @@ BINS = 10
 # Within so much of 0 and 1 a probability has no finite log odds that a fit could use.
 FLOOR = 1e-6
 NEWTON_STEPS = 12
+SMALL_STEP = 1e-5
 
 
 def probability_figures(ranked: Ranked) -> dict[str, Statistic]:
@@ -92,41 +93,46 @@ def _bins(scores: np.ndarray, bins: int) -> list[np.ndarray]:
 
 
 def _logistic(ranked: Ranked, wanted: int, method: str) -> Statistic:
-    """A logistic regression of the outcome in every round at once, by Newton's method: with a slope, or (wanted 0) with the slope held at 1."""
+    """A logistic regression of the outcome in every round at once: with a slope, or (wanted 0) with the slope held at 1.
+
+    Newton's method from the solution for everybody, which no round is far from.
+    """
     share = np.clip(ranked.scores, FLOOR, 1 - FLOOR)
     odds = np.log(share / (1 - share))
+    powers = np.stack([np.ones_like(odds), odds, odds**2], axis=1).astype(np.float32)
     codes = np.searchsorted(ranked.patients, ranked.patient_of)
-    labels = ranked.labels.astype(np.float64)
-    begin = [np.zeros(2)]
+    start = np.array([0.0, 1.0])
 
     def solve(weights: np.ndarray) -> np.ndarray:
-        w = np.take(weights, codes, axis=1).astype(np.float64)
-        b = np.tile(begin[0], (len(w), 1)) if wanted else np.tile([begin[0][0], 1.0], (len(w), 1))
+        w = np.take(weights, codes, axis=1)
+        events = (w @ (powers[:, :2] * ranked.labels[:, None].astype(np.float32))).astype(np.float64)
+        b = np.tile(start, (len(w), 1))
         for _ in range(NEWTON_STEPS):
-            p = 1 / (1 + np.exp(-b[:, :1] - b[:, 1:] * odds))
-            error, curve = w * (labels - p), w * p * (1 - p)
-            g0, h0 = error.sum(axis=1), curve.sum(axis=1)
-            if not wanted:
-                step = np.stack([g0 / h0, np.zeros(len(w))], axis=1)
+            p = 1 / (1 + np.exp(-(b.astype(np.float32) @ powers[:, :2].T)))
+            weighted = w * p
+            g0, g1 = (events - weighted @ powers[:, :2]).T
+            weighted *= 1 - p
+            h0, h1, h2 = (weighted @ powers).T.astype(np.float64)
+            if wanted:
+                step = np.stack([h2 * g0 - h1 * g1, h0 * g1 - h1 * g0], axis=1) / (h0 * h2 - h1**2)[:, None]
             else:
-                g1, h1, h2 = error @ odds, curve @ odds, curve @ odds**2
-                det = h0 * h2 - h1**2
-                step = np.stack([(h2 * g0 - h1 * g1) / det, (h0 * g1 - h1 * g0) / det], axis=1)
+                step = np.stack([g0 / h0, np.zeros(len(w))], axis=1)
             b = b + np.clip(step, -4, 4)
-            if np.nanmax(np.abs(step), initial=0) < 1e-9:
+            if np.nanmax(np.abs(step), initial=0) < SMALL_STEP:
                 break
         # Where the classes do not overlap the slope has no end: such a round has no figure.
-        return np.where(np.abs(step).max(axis=1) < 1e-6, b[:, wanted], np.nan)
+        return np.where(np.abs(step).max(axis=1, keepdims=True) < 100 * SMALL_STEP, b, np.nan)
 
     independent = min(ranked.patients_of_each_class)
     statistic = Statistic(
         unit=ranked.unit, n=ranked.n, events=ranked.events, patients=ranked.patients, independent=independent, steps=independent,
-        method=method, evaluate=solve, scale="real", problem=ranked.problem,
+        method=method, evaluate=lambda weights: solve(weights)[:, wanted], scale="real", problem=ranked.problem,
     )  # fmt: skip
-    if not statistic.problem:
-        with np.errstate(all="ignore"):
-            found = solve(np.ones((1, len(ranked.patients)), np.float32))[0]
-        if not np.isfinite(found):
-            return replace(statistic, problem="the classes do not overlap: no slope fits")
-        begin[0] = np.array([found, 1.0]) if not wanted else begin[0]
+    if statistic.problem:
+        return statistic
+    with np.errstate(all="ignore"):
+        found = solve(np.ones((1, len(ranked.patients)), np.float32))[0]
+    if not np.all(np.isfinite(found)):
+        return replace(statistic, problem="the classes do not overlap: no slope fits")
+    start[:] = found
     return statistic

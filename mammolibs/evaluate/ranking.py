@@ -46,7 +46,9 @@ def partial_auc(ranked: Ranked, most_false: float = 0.1) -> Statistic:
     """Area under the ROC curve up to a false-positive rate, on McClish's scale (1989): 0.5 is chance, 1 is perfect."""
 
     def count(true: np.ndarray, false: np.ndarray) -> np.ndarray:
-        true, false = true.astype(np.float64) / true[:, -1:], false.astype(np.float64) / false[:, -1:]
+        all_true, all_false = true[:, -1:].astype(np.float64), false[:, -1:].astype(np.float64)
+        reach = 2 + int((false <= most_false * all_false).sum(axis=1).max(initial=0))
+        true, false = true[:, :reach] / all_true, false[:, :reach] / all_false
         width = np.diff(np.minimum(false, most_false), axis=1)
         run, rise = np.diff(false, axis=1), np.diff(true, axis=1)
         reached = true[:, :-1] + rise * np.divide(width, run, out=np.zeros_like(run), where=run > 0)
