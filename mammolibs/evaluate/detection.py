@@ -77,39 +77,80 @@ def is_located(prediction: Prediction) -> bool:
     return prediction.has_lesion == 0 and all(lesion.placed for lesion in prediction.lesions)
 
 
+class RankedDetections:
+    """Lesions and false positives in order, sorted once, as `Ranked` is for units; what FROC figures are counted along."""
+
+    def __init__(self, found: Detections):
+        self.found = found
+        self.patients = np.unique(found.image_patients)
+        order = np.argsort(-found.false_scores, kind="stable")
+        self.false = found.false_scores[order]
+        self._false_codes = np.searchsorted(self.patients, found.false_patients[order])
+        self._images = np.bincount(np.searchsorted(self.patients, found.image_patients), minlength=len(self.patients)).astype(np.float32)
+        rank = np.argsort(-found.lesion_scores, kind="stable")
+        self.lesions = found.lesion_scores[rank]
+        self._lesion_codes = np.searchsorted(self.patients, found.lesion_patients[rank])
+
+    def counts(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Weights: of images (rounds,); running, of false positives (rounds, F + 1) and of lesions (rounds, L + 1), from the highest score."""
+        false = running_weights(np.take(weights, self._false_codes, axis=1))
+        return weights @ self._images, false, running_weights(np.take(weights, self._lesion_codes, axis=1))
+
+    def statistic(self, evaluate: Callable[[np.ndarray], np.ndarray], method: str, name: str, *, is_count: bool = False) -> Statistic:
+        found, ill = self.found, len(np.unique(self.found.lesion_patients))
+        return Statistic(
+            unit="lesion", n=len(self.lesions), events=len(self.lesions), patients=self.patients, independent=ill, steps=ill,
+            is_count=is_count, method=f"{method} over {len(found.image_patients)} images", evaluate=evaluate,
+            problem="" if len(self.lesions) else f"no {name} with a known place on {len(found.image_patients)} images",
+        )  # fmt: skip
+
+
 def lesion_sensitivity_statistic(found: Detections, *, false_per_image: float, name: str = "lesion") -> Statistic:
     """Share of lesions found with a cut that leaves at most `false_per_image` false positives per image."""
-    patients = np.unique(found.image_patients)
-    order = np.argsort(-found.false_scores, kind="stable")
-    false = found.false_scores[order]
-    false_codes = np.searchsorted(patients, found.false_patients[order])
-    image_counts = np.bincount(np.searchsorted(patients, found.image_patients), minlength=len(patients))
-    rank = np.argsort(-found.lesion_scores, kind="stable")
-    lesions = found.lesion_scores[rank]
-    lesion_codes = np.searchsorted(patients, found.lesion_patients[rank])
+    ranked = RankedDetections(found)
     # Per possible cut (the first false positive that is one too many, or none): how many lesions score above it.
-    cuts = np.append(false, -np.inf)
-    above = np.searchsorted(-lesions, -cuts, "left")
+    above = np.searchsorted(-ranked.lesions, -np.append(ranked.false, -np.inf), "left")
 
     def evaluate(weights: np.ndarray) -> np.ndarray:
-        budget = false_per_image * (weights @ image_counts.astype(np.float32)) + 1e-3
-        passed = running_weights(np.take(weights, false_codes, axis=1))[:, 1:]
-        cut = (passed <= budget[:, None]).sum(axis=1)
-        hits = running_weights(np.take(weights, lesion_codes, axis=1))
+        images, false, hits = ranked.counts(weights)
+        budget = false_per_image * images + 1e-3
+        cut = (false[:, 1:] <= budget[:, None]).sum(axis=1)
         return hits[np.arange(len(weights)), above[cut]].astype(np.float64) / hits[:, -1]
 
-    return Statistic(
-        unit="lesion",
-        n=len(lesions),
-        events=len(lesions),
-        patients=patients,
-        independent=len(np.unique(found.lesion_patients)),
-        steps=len(np.unique(found.lesion_patients)),
-        is_count=True,
-        method=f"{name} sensitivity at {false_per_image:g} false positives per image over {len(found.image_patients)} images, the cut read off their own curve",
-        evaluate=evaluate,
-        problem="" if len(lesions) else f"no {name} with a known place on {len(found.image_patients)} images",
-    )
+    method = f"{name} sensitivity at {false_per_image:g} false positives per image, the cut read off these images' own curve,"
+    return ranked.statistic(evaluate, method, name, is_count=True)
+
+
+def froc_area_statistic(found: Detections, *, most_false: float = 2.0, name: str = "lesion") -> Statistic:
+    """Mean lesion sensitivity over 0 to `most_false` false positives per image: the area under that part of the FROC, scaled to [0, 1]."""
+    ranked = RankedDetections(found)
+    above = np.searchsorted(-ranked.lesions, -np.append(ranked.false, -np.inf), "left")
+
+    def evaluate(weights: np.ndarray) -> np.ndarray:
+        images, false, hits = ranked.counts(weights)
+        budget = (most_false * images)[:, None].astype(np.float64)
+        width = np.diff(np.minimum(false, budget), axis=1)
+        area = np.sum(width * hits[:, above[:-1]], axis=1) + (budget[:, 0] - width.sum(axis=1)) * hits[:, above[-1]]
+        return area / (budget[:, 0] * hits[:, -1])
+
+    return ranked.statistic(evaluate, f"mean {name} sensitivity from 0 to {most_false:g} false positives per image", name)
+
+
+def lesion_precision_statistic(found: Detections, *, name: str = "lesion") -> Statistic:
+    """Average precision of the regions: over lesions from the highest score on, the share of regions so far that are on a lesion."""
+    ranked = RankedDetections(found)
+    seen = ranked.lesions[np.isfinite(ranked.lesions)]
+    through = np.searchsorted(-seen, -seen, "right")
+    false_through = np.searchsorted(-ranked.false, -seen, "right")
+
+    def evaluate(weights: np.ndarray) -> np.ndarray:
+        _, false, hits = ranked.counts(weights)
+        own = np.diff(hits[:, : len(seen) + 1], axis=1).astype(np.float64)
+        called = hits[:, through] + false[:, false_through]
+        precision = np.divide(hits[:, through], called, out=np.zeros_like(called), where=called > 0)
+        return np.sum(own * precision, axis=1) / hits[:, -1]
+
+    return ranked.statistic(evaluate, f"{name} average precision of regions, a missed {name} counts 0,", name)
 
 
 def froc_curve(found: Detections) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

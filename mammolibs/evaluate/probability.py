@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -18,20 +19,13 @@ SMALL_STEP = 1e-5
 
 
 def probability_figures(ranked: Ranked) -> dict[str, Statistic]:
-    """Brier score, calibration error, slope and intercept, probabilistic F1; with a problem where scores leave [0, 1]."""
-    builders = {
-        "brier": brier,
-        "calibration_error": expected_calibration_error,
-        "calibration_slope": calibration_slope,
-        "calibration_intercept": calibration_intercept,
-        "probabilistic_f1": probabilistic_f1,
-    }
+    """PROBABILITY_FIGURES by name; with a problem where scores leave [0, 1]."""
     outside = int(np.sum((ranked.scores < 0) | (ranked.scores > 1)))
     if not outside:
-        return {name: build(ranked) for name, build in builders.items()}
+        return {name: build(ranked) for name, build in PROBABILITY_FIGURES.items()}
     reason = f"{outside} of {ranked.n} scores lie outside [0, 1]: they are no probabilities"
     shares = Ranked(np.clip(ranked.scores, 0, 1), ranked.labels, ranked.patient_of, ranked.unit)
-    return {name: replace(build(shares), problem=reason) for name, build in builders.items()}
+    return {name: replace(build(shares), problem=reason) for name, build in PROBABILITY_FIGURES.items()}
 
 
 def brier(ranked: Ranked) -> Statistic:
@@ -136,3 +130,12 @@ def _logistic(ranked: Ranked, wanted: int, method: str) -> Statistic:
         return replace(statistic, problem="the classes do not overlap: no slope fits")
     start[:] = found
     return statistic
+
+
+PROBABILITY_FIGURES: dict[str, Callable[[Ranked], Statistic]] = {
+    "brier": brier,
+    "calibration_error": expected_calibration_error,
+    "calibration_slope": calibration_slope,
+    "calibration_intercept": calibration_intercept,
+    "probabilistic_f1": probabilistic_f1,
+}

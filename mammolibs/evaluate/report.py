@@ -9,13 +9,13 @@ from typing import Any
 
 from mammolibs.evaluate import figures as plots
 from mammolibs.evaluate import sections as parts
-from mammolibs.evaluate.bootstrap import ROUNDS, Draws, estimate
+from mammolibs.evaluate.bootstrap import ROUNDS, Draws, estimate_all
 from mammolibs.evaluate.chosen import Chosen, at_thresholds
 from mammolibs.evaluate.curves import HistoryFiles, as_runs, loss_figure
 from mammolibs.evaluate.document import Picture, pictures_of, to_html, to_markdown
 from mammolibs.evaluate.examples import Example
 from mammolibs.evaluate.flow import held_out_counts, held_out_rows
-from mammolibs.evaluate.metrics import METRICS, measure_all, metric_builder
+from mammolibs.evaluate.metrics import METRICS, measure_all, statistics_of
 from mammolibs.evaluate.predictions import Prediction
 from mammolibs.evaluate.result import DISCLAIMER, Figures, block
 from mammolibs.evaluate.units import scores_at
@@ -92,7 +92,7 @@ def build_result(
         for metric in FOLD_FIGURES if several else ():
             name = next(name for name, builders in METRICS.items() if metric in builders)
             inside = f"{metric}_within_{groups[:-1]}"
-            found[name][inside] = estimate(metric_builder(inside)(held_out), draws)
+            found[name] |= estimate_all(statistics_of(held_out, [inside]), draws)
     result: dict[str, Any] = {name: block(values, split_hash) for name, values in found.items()}
     if len(folds) > 1:
         result["folds"] = {str(fold): _fold_block([p for p in held_out if p.fold == fold], split_hash, draws) for fold in folds}
@@ -100,9 +100,8 @@ def build_result(
 
 
 def _fold_block(rows: Sequence[Prediction], split_hash: str | None, draws: Draws) -> dict[str, Any]:
-    builders = {name: build for group in METRICS.values() for name, build in group.items() if name in FOLD_FIGURES}
     own = Draws([p.patient_id for p in rows], rounds=draws.rounds, seed=draws.seed)
-    return block({name: estimate(build(rows), own) for name, build in builders.items()}, split_hash)
+    return block(estimate_all(statistics_of(rows, FOLD_FIGURES), own), split_hash)
 
 
 def told_chosen(chosen: Mapping[int, Chosen]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from mammolibs.evaluate.result import DISCLAIMER, is_figure, plural, show, table
 NAMES = {
     "image_auc": "Image AUC",
     "breast_auc": "Breast AUC",
+    "exam_auc": "Exam AUC",
     "patient_auc": "Patient AUC",
     "sensitivity_at_90_specificity": "Sensitivity at 90 % specificity",
     "sensitivity_at_95_specificity": "Sensitivity at 95 % specificity",
@@ -24,6 +25,7 @@ NAMES = {
     "specificity_at_90_sensitivity": "Specificity at 90 % sensitivity",
     "specificity_at_95_sensitivity": "Specificity at 95 % sensitivity",
     "brier": "Brier score",
+    "froc_area": "Mean lesion sensitivity, 0 to 2 false positives per image",
     "probabilistic_f1": "Probabilistic F1",
     "ppv": "Positive predictive value",
     "npv": "Negative predictive value",

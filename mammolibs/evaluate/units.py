@@ -11,7 +11,7 @@ from mammolibs.evaluate.predictions import Prediction
 from mammolibs.evaluate.ranked import Ranked
 from mammolibs.records import UNKNOWN
 
-LEVELS = ("image", "breast", "patient")
+LEVELS = ("image", "breast", "exam", "patient")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,7 +33,7 @@ class Scores:
 
 
 def scores_at(level: str, predictions: Sequence[Prediction]) -> Scores:
-    """Scores per image, breast (of one exam) or patient: the maximum over images, then over breasts.
+    """Scores per image, breast (of one exam), exam or patient: the maximum over images, then over breasts.
 
     A unit is positive where any of its images is malignant, negative where all are known
     not to be, and else left out: a benign view does not clear a patient with an unread one.
@@ -66,4 +66,4 @@ def scores_at(level: str, predictions: Sequence[Prediction]) -> Scores:
 def _name(level: str, p: Prediction) -> str:
     if level == "image":
         return p.image_id
-    return p.patient_id if level == "patient" else f"{p.patient_id} {p.exam_id} {p.laterality}"
+    return {"breast": f"{p.patient_id} {p.exam_id} {p.laterality}", "exam": f"{p.patient_id} {p.exam_id}", "patient": p.patient_id}[level]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Mapping, Sequence
 
 from mammolibs.errors import BadConfig
-from mammolibs.evaluate import Draws, estimate
+from mammolibs.evaluate import Draws, estimate, estimate_all
 from mammolibs.evaluate.examples import Example
-from mammolibs.evaluate.metrics import METRICS
+from mammolibs.evaluate.metrics import METRICS, statistics_of
 from mammolibs.evaluate.stage_report import stage_report, write_stage
 from mammolibs.models.runs import find_weights
 from mammolibs.pipeline.examples import report_examples
@@ -58,7 +58,7 @@ def judged_stage(run: Run, name: str, runtime: Runtime, options: EvalOptions) ->
     predictions = judge.predictions("test", operating)
     draws = Draws([p.patient_id for p in predictions])
     return {
-        "figures": {figure: estimate(build(predictions), draws) for figure, build in METRICS[name].items()},
+        "figures": estimate_all(statistics_of(predictions, METRICS[name]), draws),
         "samples": report_examples({judge.fold: (judge, operating)}, predictions, kinds=("example",)),
         "provenance": provenance(run, judge.iterations, operating.thresholds),
     }

@@ -7,7 +7,14 @@ import pytest
 
 from mammolibs.evaluate import LesionTruth, Prediction, Region, match_regions, measure
 from mammolibs.evaluate.bootstrap import point
-from mammolibs.evaluate.detection import collect, cut_at, froc_curve, lesion_sensitivity_statistic
+from mammolibs.evaluate.detection import (
+    collect,
+    cut_at,
+    froc_area_statistic,
+    froc_curve,
+    lesion_precision_statistic,
+    lesion_sensitivity_statistic,
+)
 
 
 def region(x, y, probability=0.5, size=10.0, hit=-1):
@@ -79,6 +86,12 @@ def test_froc_by_hand(rate, expected):
     assert point(lesion_sensitivity_statistic(collect(by_hand()), false_per_image=rate)) == pytest.approx(expected)
 
 
+def test_area_and_precision_by_hand():
+    """Ten false positives are allowed: 1/4, 1/4, 2/4, 2/4, 3/4 before each of the five there are, 3/4 over the other five."""
+    assert point(froc_area_statistic(collect(by_hand()))) == pytest.approx((0.25 + 0.25 + 0.5 + 0.5 + 0.75 + 5 * 0.75) / 10)
+    assert point(lesion_precision_statistic(collect(by_hand()))) == pytest.approx((1 / 1 + 2 / 4 + 3 / 7 + 0) / 4)
+
+
 def test_froc_curve_ends_where_everything_is_called():
     false, sensitivity, cuts = froc_curve(collect(by_hand()))
     assert (false[0], sensitivity[0], cuts[0]) == (0, 0, 0.95)
@@ -92,13 +105,15 @@ def test_ties_of_false_positives_come_in_together():
     assert point(lesion_sensitivity_statistic(collect(tied), false_per_image=1.0)) == 1.0
 
 
-def test_weighted_froc_equals_listing_the_patients_as_often(make_predictions):
+@pytest.mark.parametrize("figure", [lesion_sensitivity_statistic, froc_area_statistic, lesion_precision_statistic])
+def test_weighted_figures_equal_listing_the_patients_as_often(figure, make_predictions):
+    how = {"false_per_image": 1.0} if figure is lesion_sensitivity_statistic else {}
     rows = make_predictions(30, seed=2)
-    statistic = lesion_sensitivity_statistic(collect(rows), false_per_image=1.0)
+    statistic = figure(collect(rows), **how)
     weights = np.random.default_rng(0).integers(0, 3, (4, 30))
     for row in weights:
         copies = [replace(p, image_id=f"{p.image_id}{k}") for p in rows for k in range(row[int(p.patient_id[1:])])]
-        repeated = lesion_sensitivity_statistic(collect(copies), false_per_image=1.0)
+        repeated = figure(collect(copies), **how)
         assert statistic.evaluate(row[None].astype(np.float32))[0] == pytest.approx(point(repeated))
 
 
