@@ -6,10 +6,6 @@ Image scores: 46 measures of the breast and their left-right differences in a ri
 Lesions: the 12 brightest blobs per image, sorted by a random forest on local measures. Both
 fitted outside each fold, nothing tuned. Prints pipeline, baseline and paired difference with
 95 % intervals; writes report/baselines.json and baselines.parquet. About 0.2 s per image.
-
-    python scripts/baselines.py --run runs/mias --against runs/mias-scratch
-
-With --against: another run on the same images in their place, one made with --no-pretraining, say.
 """
 
 from dataclasses import dataclass
@@ -21,13 +17,14 @@ from mammolibs.pipeline.cli import option, run_script
 @dataclass(frozen=True, kw_only=True)
 class BaselineOptions:
     run: str = option("runs/default", "the run's folder")
-    against: str | None = option(None, "another run on the same images, to compare with instead", parse=str, metavar="FOLDER")
 
 
 def main(options: BaselineOptions) -> None:
-    from benches.baseline_compare import compare_run, compare_runs, table
+    from benches.baseline_compare import CALLED, compare_run
 
-    print(table(compare_runs(Path(options.run), Path(options.against)) if options.against else compare_run(Path(options.run))))
+    from mammolibs.evaluate.compare import comparison_table
+
+    print(comparison_table(compare_run(Path(options.run)), CALLED))
 
 
 if __name__ == "__main__":

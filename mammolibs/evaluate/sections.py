@@ -139,12 +139,13 @@ def fold_section(result: Mapping[str, Any]) -> list[Section]:
 def comparison_section(result: Mapping[str, Any]) -> list[Section]:
     items: list[Item] = []
     for name, values in result.get("comparisons", {}).items():
-        rows = tuple((name_of(n), show(v), _verdict(v)) for n, v in values.items() if is_figure(v))
+        rows = tuple((name_of(n), show(v), reading_of(v)) for n, v in values.items() if is_figure(v))
         items += [Text(f"Pipeline minus {name}:"), Table(("figure", "difference [95 % interval]", "reading"), rows)]
     return [Section("Compared on the same patients", tuple(items))] if items else []
 
 
-def _verdict(fields: Mapping[str, Any]) -> str:
+def reading_of(fields: Mapping[str, Any]) -> str:
+    """What a difference with its interval says, in three words."""
     if fields["value"] is None or fields["low"] is None:
         return "not known"
     if fields["low"] <= 0 <= fields["high"]:

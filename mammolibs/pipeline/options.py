@@ -185,3 +185,13 @@ class ScoresOptions:
             raise BadConfig("--threshold nan: give a number")
         if self.rounds < 100:
             raise BadConfig(f"--rounds {self.rounds}: at least 100")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareOptions:
+    """eval/compare.py"""
+
+    first: str = option(MISSING, "folder of an evaluated run", positional=True)
+    second: str = option(MISSING, "folder of another, on the same held-out images", positional=True)
+    out: str | None = option(None, "folder for the comparison (default the first run's report)", metavar="FOLDER")
+    rounds: int = option(2000, "bootstrap rounds")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,24 +12,18 @@ from benches.baseline_blobs import as_regions, find_candidates, score_regions
 from benches.baseline_measures import measures, out_of_fold_scores, with_differences
 from tqdm import tqdm
 
-from mammolibs.errors import BadConfig, BadData, BadFile
-from mammolibs.evaluate import Prediction, measure, paired_difference, read_predictions, write_predictions
+from mammolibs.errors import BadConfig, BadData
+from mammolibs.evaluate import Prediction, write_predictions
+from mammolibs.evaluate.compare import COMPARED, beside
 from mammolibs.evaluate.detection import is_located
 from mammolibs.evaluate.flow import held_out_rows
-from mammolibs.evaluate.report import FOLD_FIGURES
-from mammolibs.evaluate.result import block, show
+from mammolibs.pipeline.compare_runs import read_provenance, read_run_predictions
 from mammolibs.records import Sample
 from mammolibs.shards import open_index, read_sample
 from mammolibs.storage import open_store, write_json
 
-COMPARED = (
-    "image_auc",
-    "patient_auc",
-    "sensitivity_at_90_specificity",
-    "lesion_sensitivity_at_0.5_fp",
-    "lesion_sensitivity_at_1_fp",
-    "lesion_sensitivity_at_2_fp",
-)
+FIGURES = tuple(name for name in COMPARED if name != "dice")
+CALLED = ("pipeline", "baseline")
 
 
 def compare_run(run: Path) -> dict[str, Any]:
@@ -44,42 +37,10 @@ def compare_run(run: Path) -> dict[str, Any]:
     known = {p.image_id for p in theirs}
     ours = [p for p in ours if p.image_id in known]
     split_hash = made_by["split_hash"]
-    result = beside(ours, theirs, COMPARED, split_hash) | {"provenance": made_by}
+    result = beside(ours, theirs, FIGURES, split_hash, called=CALLED) | {"provenance": made_by}
     write_json(run / "report" / "baselines.json", result)
     write_predictions(run / "report" / "baselines.parquet", theirs)
     return result
-
-
-def compare_runs(run: Path, other: Path) -> dict[str, Any]:
-    """Two runs on the same images, paired: figures of both and their differences; written to `report/against.json`.
-
-    Raises BadConfig where one has no predictions, BadData where they hold other images.
-    """
-    ours, theirs = (held_out_rows(read_run_predictions(folder)) for folder in (run, other))
-    made_by = read_provenance(run)
-    result = beside(ours, theirs, (*COMPARED, "dice"), made_by["split_hash"])
-    result["provenance"] = {"pipeline": made_by, "baseline": read_provenance(other)}
-    write_json(run / "report" / "against.json", result)
-    return result
-
-
-def beside(ours: Sequence[Prediction], theirs: Sequence[Prediction], names: Sequence[str], split_hash: str) -> dict[str, Any]:
-    """Figures of both and their paired differences; where there are folds also within them, which pooling cannot flatter."""
-    if len({p.fold for p in ours}) > 1:
-        names = (*names, *(f"{name}_within_fold" for name in names if name in FOLD_FIGURES))
-    return {
-        "pipeline": block({name: measure(ours, name) for name in names}, split_hash),
-        "baseline": block({name: measure(theirs, name) for name in names}, split_hash),
-        "difference": block({name: paired_difference(ours, theirs, name) for name in names}, split_hash),
-    }
-
-
-def read_run_predictions(run: Path) -> list[Prediction]:
-    """The run's predictions, those of all its folds where it has folds. Raises BadConfig where there are none."""
-    path = run / "report" / "predictions.parquet"
-    if not path.is_file():
-        raise BadConfig(f"{run}: no predictions here; make them: python eval/pipeline_eval.py --run {run}, or with folds: bash train/train.sh --run {run}")
-    return read_predictions(path)
 
 
 def read_samples(shards: Path) -> list[Sample]:
@@ -137,25 +98,3 @@ def _refuse_shared_patients(samples: Sequence[Sample], folds: np.ndarray) -> Non
     for sample, fold in zip(samples, folds, strict=True):
         if place.setdefault(sample.patient_id, int(fold)) != fold:
             raise BadData(f"patient {sample.patient_id} stands in two folds; make the folds again")
-
-
-def read_provenance(run: Path) -> dict[str, Any]:
-    """What the run's figures stand on, as its report has it, with its split_hash.
-
-    Raises BadFile where there is no report, or a damaged one.
-    """
-    path = run / "report" / "report.json"
-    try:
-        report = json.loads(path.read_text())
-        return {**report["provenance"], "split_hash": report["data"]["split_hash"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadFile(path, f"cannot be read ({type(error).__name__})", f"make it again: bash train/train.sh --run {run}") from error
-
-
-def table(result: dict[str, Any]) -> str:
-    """Figure, pipeline, baseline and difference as aligned text."""
-    rows = [("figure", "pipeline", "baseline", "difference")]
-    names = [name for name in result["difference"] if name != "split_hash"]
-    rows += [(name, *(show(result[part][name]) for part in ("pipeline", "baseline", "difference"))) for name in names]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
