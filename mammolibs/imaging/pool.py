@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -24,6 +26,7 @@ def map_files(
     describe: Callable[[Any], str] = str,
     initializer: Callable[[], None] | None = None,
     memory_bytes: int | None = None,
+    ahead: float = math.inf,
 ) -> Iterator[tuple[Any, Any | MammolibsError]]:
     """Each item with the function's result or the error that it met, in the order in which they finish.
 
@@ -33,6 +36,8 @@ def map_files(
 
     function, initializer: importable by name, since workers are spawned. describe: what an
     item is called in an error. memory_bytes: limit of each worker's address space.
+    ahead: no item is handed out as long as one that is that many items older has not come
+    back, so that who puts results in order holds no more than that many.
     workers 0 runs in this process, without protection.
     Raises RuntimeUnavailable where workers cannot start.
     """
@@ -40,47 +45,74 @@ def map_files(
         for item in items:
             yield item, call(function, item, describe(item))
         return
-    waiting = iter(items)
-    start = (function, initializer, memory_bytes)
-    crew: list[_Worker] = []
+    queue = _Queue(items, ahead)
+    make = partial(_Worker, (function, initializer, memory_bytes), timeout_s)
+    busy: list[_Worker] = []
+    free: list[_Worker] = []
     try:
-        for item in waiting:
-            crew.append(_Worker(start, timeout_s, item, describe(item)))
-            if len(crew) == workers:
-                break
-        while crew:
-            for worker in _next_events(crew):
+        _hand_out(queue, busy, free, workers, make, describe)
+        while busy:
+            for worker in _next_events(busy):
                 finished, answer = worker.answer()
                 if not finished:
                     continue
                 item = worker.item
-                following = next(waiting, _END)
-                if following is _END:
-                    worker.stop()
-                    crew.remove(worker)
-                else:
-                    worker.give(following, describe(following))
+                queue.done(worker.number)
+                busy.remove(worker)
+                free.append(worker)
+                # Before the answer is passed on: who takes it may be slow.
+                _hand_out(queue, busy, free, workers, make, describe)
                 yield item, answer
     finally:
-        for worker in crew:
+        for worker in (*busy, *free):
             worker.stop()
 
 
-_END = object()
+class _Queue:
+    """Items in turn, with their numbers, as long as they are not too far ahead of the oldest one that is not done."""
+
+    def __init__(self, items: Iterable[Any], ahead: float):
+        self._items, self._ahead = iter(items), ahead
+        self._taken = 0
+        self._open: dict[int, None] = {}
+
+    def take(self) -> tuple[int, Any] | None:
+        """The next number and item; None where there is none, or none yet."""
+        if self._taken - next(iter(self._open), self._taken) >= self._ahead:
+            return None
+        for item in self._items:
+            number = self._taken
+            self._open[number] = None
+            self._taken += 1
+            return number, item
+        return None
+
+    def done(self, number: int) -> None:
+        del self._open[number]
+
+
+def _hand_out(
+    queue: _Queue, busy: list[_Worker], free: list[_Worker], workers: int, make: Callable[[], _Worker], describe: Callable[[Any], str]
+) -> None:
+    """Give every worker that may have one an item."""
+    while len(busy) < workers and (job := queue.take()) is not None:
+        number, item = job
+        worker = free.pop() if free else make()
+        worker.give(number, item, describe(item))
+        busy.append(worker)
 
 
 class _Worker:
     """One process and the item it has; a new process takes its place when it is lost."""
 
-    def __init__(self, start: tuple, timeout_s: float, item: Any, name: str):
+    def __init__(self, start: tuple, timeout_s: float):
         self._start = start
         self._timeout_s = timeout_s
-        self._launch()
-        self.item, self._name = item, name
+        self._process: multiprocessing.process.BaseProcess | None = None
 
-    def give(self, item: Any, name: str) -> None:
-        """Hand over the next item; a process that was lost is replaced first."""
-        self.item, self._name = item, name
+    def give(self, number: int, item: Any, name: str) -> None:
+        """Hand over an item; a process that is not there yet, or was lost, is started first."""
+        self.number, self.item, self._name = number, item, name
         if self._process is None:
             self._launch()
         else:

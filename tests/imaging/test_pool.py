@@ -54,6 +54,24 @@ def test_items_are_taken_as_workers_become_free():
     assert len(taken) <= 7
 
 
+def test_none_gets_too_far_ahead_of_a_slow_item():
+    """Four items at most are out or waiting while the first one hangs, and the rest follows."""
+    taken, at_the_end_of_the_slow = [], []
+
+    def items():
+        for n in range(12):
+            taken.append(n)
+            yield ("hang", 0) if n == 0 else ("double", n)
+
+    answers = []
+    for item, _ in map_files(behave, items(), workers=2, timeout_s=1.0, ahead=4):
+        answers.append(item)
+        if item == ("hang", 0):
+            at_the_end_of_the_slow = answers[:]
+    assert set(at_the_end_of_the_slow) == {("double", 1), ("double", 2), ("double", 3), ("hang", 0)}
+    assert len(answers) == 12 == len(taken)
+
+
 def test_without_workers_errors_are_the_same():
     answers = dict(map_files(behave, [("double", 4), ("fault", 0), ("ours", 0)], workers=0))
     assert answers["double", 4] == 8
