@@ -8,8 +8,8 @@ from functools import partial
 
 from mammolibs.ingest.gate import admit
 from mammolibs.ingest.reading import read_lesions, read_row
-from mammolibs.ingest.report import IngestReport, Tally, check_rows, earlier_report, fingerprint
-from mammolibs.ingest.writing import Made, write_splits
+from mammolibs.ingest.report import IngestReport, check_rows, earlier_report, fingerprint
+from mammolibs.ingest.writing import Crew, Job, Made, write_splits
 from mammolibs.prepare import Contract, prepare_image
 from mammolibs.records import SPLITS, ImageRow, Policy
 
@@ -24,6 +24,7 @@ def ingest_images(
     *,
     policy: Policy = Policy(),
     workers: int = 0,
+    scheduler: str = "",
     timeout_s: float = DEFAULT_TIMEOUT_S,
     lanes: int = 8,
     codec: str = "blosc2",
@@ -32,32 +33,38 @@ def ingest_images(
 ) -> IngestReport:
     """Write `<folder>/<split>/` for every split that has rows; returns what was written and what was skipped.
 
-    Each image is read, prepared and written once, in a pool that outlives a dead or hung
-    worker; memory holds a few images, and the samples that wait for a slow one. Same rows,
-    files, contract and policy, same bytes; where they are there already nothing is done. An
-    image that cannot be used, or that the policy refuses, is skipped with its reason; what
-    else speaks against an image stands in its sample's `extra["acceptance"]`, as codes.
+    Each image is read, prepared and encoded once, in a pool of `workers` processes that
+    outlives a dead or hung one, or on the Dask cluster of `scheduler` (tcp://HOST:PORT), whose
+    workers must see the images' paths. Memory holds one shard, a few megabytes per lane, the
+    index, and, while a slow image is awaited, the encoded samples of at most 32 images per
+    worker. Same rows, files, contract and policy, same bytes; where they are there already
+    nothing is done, and where an earlier call was stopped it goes on: images whose samples lie
+    in finished shards are not read again. An image that cannot be used, or that the policy
+    refuses, is skipped with its reason; what else speaks against an image stands in its
+    sample's `extra["acceptance"]`, as codes.
 
     Raises BadData for rows without a split, with two of one id, and where more than
-    `skip_share` of them had to be skipped.
+    `skip_share` of them had to be skipped; RuntimeUnavailable where a bucket or the cluster
+    does not answer: called again, it goes on.
     """
     check_rows(rows)
     key = fingerprint(rows, contract, lanes, codec, policy)
     earlier = earlier_report(folder, key)
     if earlier:
         return earlier
-    return write_splits(
-        sorted(rows, key=dealing_order),
-        partial(_prepare_row, contract=contract, policy=policy),
-        contract,
-        folder,
+    job = Job(
+        items=sorted(rows, key=dealing_order),
+        function=partial(_prepare_row, contract=contract, policy=policy),
+        row_of=_itself,
+        weigh=_one,
+        total=len(rows),
+        skip_share=skip_share,
+        contract=contract,
         key=key,
-        tally=Tally(total=len(rows), skip_share=skip_share),
-        describe=_describe,
-        pool={"workers": workers, "timeout_s": timeout_s},
-        shards={"lanes": lanes, "codec": codec},
-        progress=progress,
+        lanes=lanes,
+        codec=codec,
     )
+    return write_splits(job, folder, Crew(workers=workers, timeout_s=timeout_s, scheduler=scheduler), progress=progress)
 
 
 def dealing_order(row: ImageRow) -> tuple:
@@ -73,5 +80,9 @@ def _prepare_row(row: ImageRow, contract: Contract, policy: Policy) -> Made:
     return Made([sample], verdict)
 
 
-def _describe(row: ImageRow) -> str:
-    return row.path
+def _itself(row: ImageRow) -> ImageRow:
+    return row
+
+
+def _one(row: ImageRow) -> int:
+    return 1

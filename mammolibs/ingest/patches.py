@@ -16,8 +16,8 @@ from mammolibs.ingest.gate import admit
 from mammolibs.ingest.images import DEFAULT_SKIP_SHARE, DEFAULT_TIMEOUT_S, dealing_order
 from mammolibs.ingest.places import normal_places
 from mammolibs.ingest.reading import read_lesions, read_row
-from mammolibs.ingest.report import IngestReport, Tally, check_rows, earlier_report, fingerprint
-from mammolibs.ingest.writing import Made, write_splits
+from mammolibs.ingest.report import IngestReport, check_rows, earlier_report, fingerprint
+from mammolibs.ingest.writing import Crew, Job, Made, write_splits
 from mammolibs.prepare import Contract, FullResolution, Located, Raster, cut_patch, full_resolution, patch_placement
 from mammolibs.records import ImageRow, Lesion, Policy, Sample
 
@@ -81,6 +81,7 @@ def ingest_patches(
     *,
     policy: Policy = Policy(),
     workers: int = 0,
+    scheduler: str = "",
     timeout_s: float = DEFAULT_TIMEOUT_S,
     lanes: int = 8,
     codec: str = "blosc2",
@@ -100,19 +101,19 @@ def ingest_patches(
     earlier = earlier_report(folder, key)
     if earlier:
         return earlier
-    return write_splits(
-        jobs,
-        partial(_cut_job, contract=contract, policy=policy),
-        contract,
-        folder,
-        key=key,
-        tally=Tally(total=len(requests), skip_share=skip_share),
-        describe=_describe,
-        pool={"workers": workers, "timeout_s": timeout_s},
-        shards={"lanes": lanes, "codec": codec},
-        progress=progress,
+    job = Job(
+        items=jobs,
+        function=partial(_cut_job, contract=contract, policy=policy),
+        row_of=_row_of,
         weigh=_weigh,
+        total=len(requests),
+        skip_share=skip_share,
+        contract=contract,
+        key=key,
+        lanes=lanes,
+        codec=codec,
     )
+    return write_splits(job, folder, Crew(workers=workers, timeout_s=timeout_s, scheduler=scheduler), progress=progress)
 
 
 @dataclass(frozen=True)
@@ -138,8 +139,8 @@ def _requests_hash(jobs: Sequence[_Job]) -> str:
     return digest.hexdigest()
 
 
-def _describe(job: _Job) -> str:
-    return job.row.path
+def _row_of(job: _Job) -> ImageRow:
+    return job.row
 
 
 def _weigh(job: _Job) -> int:

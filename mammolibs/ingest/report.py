@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -14,8 +14,8 @@ from mammolibs.catalog import check_copies
 from mammolibs.errors import BadData, BadFile, Refused
 from mammolibs.prepare import Contract
 from mammolibs.records import SPLITS, ImageRow, Verdict
-from mammolibs.shards import is_finished
-from mammolibs.storage import below, json_bytes, open_store
+from mammolibs.shards import clear_notes, is_finished
+from mammolibs.storage import below, is_address, json_bytes, open_store
 
 DONE_NAME = "ingest.json"
 SHOWN_REASONS = 3
@@ -55,17 +55,16 @@ class Tally:
     refused: Counter[str] = field(default_factory=Counter)
     warned: Counter[str] = field(default_factory=Counter)
 
-    def skip(self, what: str, reason: Any, count: int = 1) -> None:
-        """List one item with its reason; it costs `count` samples (0: a wish that the image has no room for)."""
-        text = reason.problem if isinstance(reason, BadFile) and reason.file == what else str(reason)
-        self.skipped.append((what, " ".join(text.split())))
-        self.lost += count
-        if isinstance(reason, Refused):
-            self.refused.update(found.code for found in reason.verdict.decisive)
+    def skip(self, what: str, reason: Exception) -> None:
+        """List one item with its reason."""
+        self.count(failed(what, reason, 1))
 
-    def tell(self, verdict: Verdict) -> None:
-        """Count what was found against an image that is taken."""
-        self.warned.update(verdict.codes)
+    def count(self, note: dict[str, Any]) -> None:
+        """Count what became of an item, as `failed` or `taken` tells it."""
+        self.skipped += map(tuple, note["skipped"])
+        self.lost += note["lost"]
+        self.refused.update(note["refused"])
+        self.warned.update(note["warned"])
 
     def check(self) -> None:
         """Raises BadData where more than the share was skipped."""
@@ -78,6 +77,18 @@ class Tally:
             f"(first: {self.skipped[0][0]}); mend the data or allow a greater share"
             + "".join(f", or take them with --accept {code}" for code, _ in self.refused.most_common(1))
         )
+
+
+def failed(what: str, reason: Exception, lost: int) -> dict[str, Any]:
+    """A note, in JSON's types, on an item that cannot be used: its name, why, and how many samples that costs."""
+    text = reason.problem if isinstance(reason, BadFile) and reason.file == what else str(reason)
+    refused = [found.code for found in reason.verdict.decisive] if isinstance(reason, Refused) else []
+    return {"skipped": [[what, " ".join(text.split())]], "lost": lost, "refused": refused, "warned": []}
+
+
+def taken(verdict: Verdict, skipped: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """A note, in JSON's types, on an item that is used: what was found against it, and its wishes that it has no room for."""
+    return {"skipped": [list(one) for one in skipped], "lost": 0, "refused": [], "warned": list(verdict.codes)}
 
 
 def check_rows(rows: Sequence[ImageRow]) -> None:
@@ -94,11 +105,12 @@ def check_rows(rows: Sequence[ImageRow]) -> None:
 
 
 def fingerprint(rows: Sequence[ImageRow], contract: Contract, *options: Any) -> str:
-    """sha256 over the rows, the sizes and dates of their files, the contract and the options."""
+    """sha256 over the rows, the sizes and dates of their files (of a bucket's objects the checksums), the contract and the options."""
     digest = hashlib.sha256(json.dumps([contract.to_dict(), *map(str, options)], sort_keys=True).encode())
+    files = {row.image_id: [row.path, *(lesion.outline.path for lesion in row.lesions if lesion.outline.path)] for row in rows}
+    stamps = _stamps({path for paths in files.values() for path in paths})
     for row in sorted(rows, key=lambda row: row.image_id):
-        masks = [lesion.outline.path for lesion in row.lesions if lesion.outline.path]
-        digest.update(json.dumps([asdict(row), [_stamp(path) for path in (row.path, *masks)]], sort_keys=True).encode())
+        digest.update(json.dumps([asdict(row), [stamps[path] for path in files[row.image_id]]], sort_keys=True).encode())
     return digest.hexdigest()
 
 
@@ -116,10 +128,31 @@ def earlier_report(folder: str | os.PathLike, key: str) -> IngestReport | None:
         return None
     if done.get("made_from") != key or not all(is_finished(open_store(below(folder, split))) for split in done["written"]):
         return None
+    for split in done["written"]:
+        # Left where the writer was stopped at its very end.
+        clear_notes(open_store(below(folder, split)))
     return IngestReport(
         written=done["written"], skipped=tuple(map(tuple, done["skipped"])), contract_hash=done["contract_hash"],
         refused=done["refused"], warned=done["warned"], reused=True,
     )
+
+
+def _stamps(paths: Iterable[str]) -> dict[str, list[int] | None]:
+    """What tells that a file is another one by now; None where it is not there."""
+    stamps = {path: None if is_address(path) else _stamp(path) for path in paths}
+    by_bucket = defaultdict(list)
+    for path in filter(is_address, stamps):
+        by_bucket["/".join(path.split("/")[:3])].append(path)
+    for bucket, addresses in by_bucket.items():
+        # One listing of a thousand objects costs what asking for one does.
+        shared = os.path.commonpath([address.rpartition("/")[0].removeprefix(bucket) or "/" for address in addresses]).strip("/")
+        store = open_store(f"{bucket}/{shared}")
+        try:
+            there = store.checksums()
+        except BadFile:
+            continue
+        stamps |= {address: list(there[name]) for address in addresses if (name := address.removeprefix(f"{store.location}/")) in there}
+    return stamps
 
 
 def _stamp(path: str) -> list[int] | None:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from typing import Any
 
+from mammolibs.errors import MammolibsError, RuntimeUnavailable
 from mammolibs.imaging.pool import map_files
-from mammolibs.ingest.report import DONE_NAME, IngestReport, Tally, write_done
+from mammolibs.ingest.report import DONE_NAME, IngestReport, Tally, failed, taken, write_done
 from mammolibs.prepare import Contract
-from mammolibs.records import SPLITS, Sample, Verdict
-from mammolibs.shards import clear_shards, write_shards
-from mammolibs.storage import below, open_store
+from mammolibs.records import SPLITS, ImageRow, Sample, Verdict
+from mammolibs.shards import SHARD_BYTES, MadeOtherwise, PackedSample, ShardSet, clear_notes, clear_shards, open_set, pack
+from mammolibs.storage import Store, below, open_store
+
+# A worker that meets nothing slow may be so many items ahead of one that does; the samples of as many wait in memory.
+AHEAD = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,71 +31,146 @@ class Made:
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
 
-def write_splits(
-    items: Sequence[Any],
-    function: Callable[[Any], Made],
-    contract: Contract,
-    folder: str | os.PathLike,
-    *,
-    key: str,
-    tally: Tally,
-    describe: Callable[[Any], str],
-    pool: dict[str, Any],
-    shards: dict[str, Any],
-    progress: bool,
-    weigh: Callable[[Any], int] = lambda item: 1,
-) -> IngestReport:
-    """Run `function` over the items, ordered by split, and write its samples as `<folder>/<split>/`, in a folder or a bucket.
+@dataclass(frozen=True, kw_only=True)
+class Crew:
+    """Who does the work: so many processes here, or the cluster of a Dask scheduler. timeout_s: for one item."""
 
-    weigh: how many samples an item that fails costs. A split without samples has no folder.
+    workers: int = 0
+    timeout_s: float = 60.0
+    scheduler: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """Items in the order in which their samples are dealt, by split, and what makes samples of one.
+
+    row_of: the catalog row that an item belongs to. weigh: how many samples an item that
+    fails costs, of `total`. key: a hash of all that decides on the bytes, but for how they lie in shards.
     """
-    from tqdm import tqdm
 
-    open_store(folder).delete(DONE_NAME)
-    stores = {split: open_store(below(folder, split)) for split in SPLITS}
-    for store in stores.values():
-        clear_shards(store)
-    written = {}
-    with tqdm(total=len(items), desc="preparing", unit="image", delay=2.0, leave=False, disable=not progress) as bar:
-        results = in_order(map_files(function, items, describe=describe, initializer=one_thread, **pool), items)
-        samples = _samples(results, tally, describe, weigh, bar)
-        for split, members in groupby(samples, key=lambda sample: sample.split):
-            written[split] = len(write_shards(stores[split], members, contract=contract, **shards))
-    report = IngestReport(
-        written=written, skipped=tuple(tally.skipped), contract_hash=contract.hash(), refused=dict(tally.refused), warned=dict(tally.warned)
-    )
-    write_done(folder, key, report)
+    items: Sequence[Any]
+    function: Callable[[Any], Made]
+    row_of: Callable[[Any], ImageRow]
+    weigh: Callable[[Any], int]
+    total: int
+    skip_share: float
+    contract: Contract
+    key: str
+    lanes: int
+    codec: str
+
+    def describe(self, item: Any) -> str:
+        return self.row_of(item).path
+
+
+def write_splits(job: Job, folder: str | os.PathLike, crew: Crew, *, progress: bool) -> IngestReport:
+    """Do the job and write its samples as `<folder>/<split>/`, in a folder or a bucket. A split without samples has no folder.
+
+    Goes on where an earlier writer of the same job was stopped.
+    """
+    with ExitStack() as stack:
+        do = _doing(job, crew, stack)
+        _clear_done(open_store(folder))
+        while True:
+            try:
+                report = _write(job, folder, do, progress)
+                break
+            except MadeOtherwise:
+                _say(progress, f"{folder}: an image gives other samples than when the job was stopped; it and what follows are made again")
+    write_done(folder, job.key, report)
+    for split in report.written:
+        clear_notes(open_store(below(folder, split)))
     return report
 
 
-def in_order(results: Iterator[tuple[Any, Any]], items: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+def _clear_done(store: Store) -> None:
+    """Also what a writer that was killed while it wrote it has left in a folder."""
+    for name in (DONE_NAME, *store.list(f".{DONE_NAME}.")):
+        store.delete(name)
+
+
+def _write(job: Job, folder: str | os.PathLike, do: Callable[[list], Iterator], progress: bool) -> IngestReport:
+    """Raises BadData before the last index is written where too much failed."""
+    by_split = {split: list(items) for split, items in groupby(job.items, key=lambda item: job.row_of(item).split)}
+    tally, written = Tally(total=job.total, skip_share=job.skip_share), {}
+    with ExitStack() as stack:
+        sets = {split: stack.enter_context(_open(job, below(folder, split), len(items))) for split, items in by_split.items()}
+        for split in SPLITS:
+            if split not in sets:
+                clear_shards(open_store(below(folder, split)))
+        _tell_kept(job, folder, sets, progress)
+        missing = [item for split, items in by_split.items() for number, item in enumerate(items) if number not in sets[split].done]
+        results = stack.enter_context(closing(do(missing)))
+        bar = stack.enter_context(_bar(len(job.items), sum(len(shards.done) for shards in sets.values()), progress))
+        for split, items in by_split.items():
+            for number, item in enumerate(items):
+                _add(job, sets[split], number, item, results, tally)
+                bar.set_postfix(skipped=len(tally.skipped), refresh=False)
+                bar.update(number not in sets[split].done)
+            if split == list(by_split)[-1]:
+                tally.check()
+            if len(sets[split]):
+                written[split] = len(sets[split].finish())
+    return IngestReport(
+        written=written,
+        skipped=tuple(tally.skipped),
+        contract_hash=job.contract.hash(),
+        refused=dict(tally.refused),
+        warned=dict(tally.warned),
+    )
+
+
+def _open(job: Job, location: str | os.PathLike, items: int):
+    how = {"contract": job.contract, "lanes": job.lanes, "shard_bytes": SHARD_BYTES, "codec": job.codec}
+    return open_set(open_store(location), made_from=job.key, items=items, **how)
+
+
+def _add(job: Job, shards: ShardSet, number: int, item: Any, results: Iterator[Any], tally: Tally) -> None:
+    """Put the next item where it belongs. Raises RuntimeUnavailable where a service has failed and not the item."""
+    if number in shards.done:
+        tally.count(shards.done[number])
+        shards.add_done(number)
+        return
+    result = next(results)
+    if isinstance(result, RuntimeUnavailable):
+        raise result
+    samples, note = ((), failed(job.describe(item), result, job.weigh(item))) if isinstance(result, MammolibsError) else result
+    tally.count(note)
+    shards.add(number, note, samples)
+
+
+def _doing(job: Job, crew: Crew, stack: ExitStack) -> Callable[[list], Iterator[Any]]:
+    """What makes samples of items, in their order. Raises RuntimeUnavailable where the cluster does not answer."""
+    function = partial(make_packed, function=job.function, codec=job.codec)
+    how = {"timeout_s": crew.timeout_s, "describe": job.describe, "initializer": one_thread}
+    if crew.scheduler:
+        try:
+            from mammolibs.ingest.cluster import open_cluster
+        except ImportError as error:
+            raise RuntimeUnavailable(f"--scheduler needs Dask, which does not import ({error}); pip install 'mammolibs[cluster]'") from error
+        cluster = stack.enter_context(open_cluster(crew.scheduler, sees=job.describe(job.items[0])))
+        return partial(cluster.map, function, **how)
+    return lambda items: in_order(map_files(function, items, workers=crew.workers, ahead=AHEAD * crew.workers, **how), items)
+
+
+def in_order(results: Iterator[tuple[Any, Any]], items: Sequence[Any]) -> Iterator[Any]:
     """The pool's results in the order of the items: what comes early waits for what is late."""
     place = {item: number for number, item in enumerate(items)}
-    waiting: dict[int, tuple[Any, Any]] = {}
+    waiting: dict[int, Any] = {}
     turn = 0
     for item, result in results:
-        waiting[place[item]] = (item, result)
+        waiting[place[item]] = result
         while turn in waiting:
             yield waiting.pop(turn)
             turn += 1
 
 
-def _samples(
-    results: Iterator[tuple[Any, Any]], tally: Tally, describe: Callable[[Any], str], weigh: Callable[[Any], int], bar: Any
-) -> Iterator[Sample]:
-    """All samples; what fails is tallied. Raises BadData at the end, before the last index is written, where too much failed."""
-    for item, result in results:
-        bar.update()
-        if isinstance(result, Exception):
-            tally.skip(describe(item), result, weigh(item))
-            continue
-        tally.tell(result.verdict)
-        for what, reason in result.skipped:
-            tally.skip(what, reason, 0)
-        for sample in result.samples:
-            sample.extra["acceptance"] = list(result.verdict.codes)
-            yield sample
-    tally.check()
+def make_packed(item: Any, function: Callable[[Any], Made], codec: str) -> tuple[tuple[PackedSample, ...], dict]:
+    """An item's samples, encoded, and the note on it. Runs in a worker."""
+    made = function(item)
+    for sample in made.samples:
+        sample.extra["acceptance"] = list(made.verdict.codes)
+    return tuple(pack(sample, codec) for sample in made.samples), taken(made.verdict, made.skipped)
 
 
 def one_thread() -> None:
@@ -97,3 +178,21 @@ def one_thread() -> None:
     import cv2
 
     cv2.setNumThreads(1)
+
+
+def _bar(total: int, done: int, progress: bool):
+    from tqdm import tqdm
+
+    return tqdm(total=total, initial=done, desc="preparing", unit="image", delay=2.0, leave=False, disable=not progress)
+
+
+def _tell_kept(job: Job, folder: str | os.PathLike, sets: dict[str, ShardSet], progress: bool) -> None:
+    kept, damaged, done = (sum(numbers) for numbers in zip(*((s.kept, s.damaged, len(s.done)) for s in sets.values()), strict=True))
+    if kept or damaged or done:
+        told = f"{done} of {len(job.items)} images need not be read again, {kept} shards stay"
+        _say(progress, f"{folder}: goes on where it was stopped: {told}" + (f", {damaged} are damaged and made again" if damaged else ""))
+
+
+def _say(progress: bool, line: str) -> None:
+    if progress:
+        print(line, flush=True)

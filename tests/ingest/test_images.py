@@ -158,7 +158,7 @@ def test_the_catalog_goes_before_the_file(rows, tmp_path):
 
 def test_results_come_back_in_the_order_of_the_items():
     late = iter([("c", 3), ("a", 1), ("d", 4), ("b", 2)])
-    assert [value for _, value in in_order(late, ["a", "b", "c", "d"])] == [1, 2, 3, 4]
+    assert list(in_order(late, ["a", "b", "c", "d"])) == [1, 2, 3, 4]
 
 
 def test_an_image_with_a_lesion_that_nobody_placed_has_no_mask(rows, tmp_path):
