@@ -32,6 +32,7 @@ setup(
         "xla": ["torch_xla==2.9.0"],
         "tpu": ["torch_xla[tpu]==2.9.0"],
         "gcs": ["google-cloud-storage>=3.17"],
+        "cluster": ["dask>=2026.8", "distributed>=2026.8"],
         "test": ["pytest>=8", "pytest-xdist>=3.5", "scikit-image>=0.24", "torchvision>=0.24", "dicom3tools"],
     },
 )

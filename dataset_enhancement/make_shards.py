@@ -6,14 +6,16 @@
     python dataset_enhancement/make_shards.py --catalog data --out gs://BUCKET/mine/shards   # the catalog goes with them
     python train/unet/encoder/train_encoder.py --run runs/mine --data gs://BUCKET/mine
 
-What cannot be used is skipped and listed in <out>/skipped.csv.
+    python dataset_enhancement/make_shards.py --catalog gs://BUCKET/mine --scheduler tcp://HOST:8786   # on a Dask cluster
+
+What cannot be used is skipped and listed in <out>/skipped.csv. Stopped and called again, it goes on where it stood.
 """
 
 from dataclasses import MISSING, dataclass
 
 from mammolibs.catalog import Skipped, read_catalog, write_catalog, write_skipped
 from mammolibs.ingest import ingest_images
-from mammolibs.pipeline.cli import option, run_script
+from mammolibs.pipeline.cli import option, run_script, workers_option
 from mammolibs.pipeline.policy import accept_option, policy_option, read_policy
 from mammolibs.pipeline.presets import PRESETS, contract_of, default_preset
 from mammolibs.prepare import parse_canvas
@@ -26,7 +28,8 @@ class Options:
     out: str = option("", "folder or gs:// address for the shards (default: shards in the catalog's folder, where a run looks for them)")
     preset: str | None = option(None, "sizes of images and patches (default: cpu, or standard with an accelerator)", choices=tuple(PRESETS))
     canvas: tuple | None = option(None, "another height x width in pixels, both divisible by 16, such as 512x320", parse=parse_canvas, metavar="HxW")
-    workers: int = option(1, "processes; 0 works in this one, without a time limit per file")
+    workers: int = workers_option()
+    scheduler: str = option("", "a Dask scheduler, whose cluster prepares the images instead of processes here", metavar="tcp://HOST:8786")
     policy: str | None = policy_option()
     accept: tuple = accept_option()
     lanes: int = option(8, "lanes that the shards are dealt to; the number of hosts that train must divide it")
@@ -36,7 +39,7 @@ def main(options: Options) -> None:
     contract = contract_of(options.preset or default_preset(), options.canvas)
     out = options.out or str(below(options.catalog, "shards"))
     policy, rows = read_policy(options.policy, options.accept), read_catalog(below(options.catalog, "catalog.parquet"))
-    report = ingest_images(rows, contract, out, policy=policy, workers=options.workers, lanes=options.lanes)
+    report = ingest_images(rows, contract, out, policy=policy, workers=options.workers, scheduler=options.scheduler, lanes=options.lanes)
     write_skipped(below(out, "skipped.csv"), [Skipped(item, reason) for item, reason in report.skipped])
     if is_address(options.out):
         write_catalog(below(locate(out)[0].location, "catalog.parquet"), rows)

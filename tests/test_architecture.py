@@ -47,7 +47,8 @@ CONFINED = {
     "sklearn": {"evaluate"},
     "matplotlib": {"evaluate"},
     "pyarrow": {"catalog", "shards", "phantom", "evaluate"},
-    "dask": {"ingest"},
+    "dask": {"ingest/cluster.py"},
+    "distributed": {"ingest/cluster.py"},
     "skimage": set(),
 }
 LONG_FILES: dict[str, str] = {}

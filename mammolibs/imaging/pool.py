@@ -68,6 +68,33 @@ def map_files(
             worker.stop()
 
 
+def one_thread() -> None:
+    """In a worker: as many threads as workers are enough."""
+    import cv2
+
+    cv2.setNumThreads(1)
+
+
+class Guarded:
+    """One process that does one item after the other, replaced when it is lost; as `map_files` with one worker, for who has no items yet."""
+
+    def __init__(self, function: Callable[[Any], Any], *, initializer: Callable[[], None] | None = None, timeout_s: float = 60.0):
+        self._worker = _Worker((function, initializer, None), timeout_s)
+
+    def ask(self, item: Any, name: str) -> Any | MammolibsError:
+        """The function's result for the item, called `name` in an error, or the error that it met."""
+        self._worker.give(0, item, name)
+        while True:
+            for worker in _next_events([self._worker]):
+                finished, answer = worker.answer()
+                if finished:
+                    return answer
+
+    def stop(self) -> None:
+        """End the process."""
+        self._worker.stop()
+
+
 class _Queue:
     """Items in turn, with their numbers, as long as they are not too far ahead of the oldest one that is not done."""
 

@@ -14,14 +14,13 @@ import numpy as np
 
 from mammolibs.catalog.table import from_records, to_records
 from mammolibs.errors import BadConfig, BadData, MammolibsError
-from mammolibs.imaging.pool import map_files
+from mammolibs.imaging.pool import map_files, one_thread
 from mammolibs.imaging.write import write_png16
 from mammolibs.ingest.copies import equalise, levels, make_view, move_lesion
 from mammolibs.ingest.gate import admit
 from mammolibs.ingest.images import DEFAULT_SKIP_SHARE, DEFAULT_TIMEOUT_S
 from mammolibs.ingest.reading import read_row
 from mammolibs.ingest.report import Tally, check_rows, fingerprint
-from mammolibs.ingest.writing import one_thread
 from mammolibs.prepare import Contract, breast_spacing_mm
 from mammolibs.records import SPLITS, ImageRow, Mammogram, Policy
 from mammolibs.storage import is_address, write_json

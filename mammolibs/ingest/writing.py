@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import Any
 
 from mammolibs.errors import MammolibsError, RuntimeUnavailable
-from mammolibs.imaging.pool import map_files
+from mammolibs.imaging.pool import map_files, one_thread
 from mammolibs.ingest.report import DONE_NAME, IngestReport, Tally, failed, taken, write_done
 from mammolibs.prepare import Contract
 from mammolibs.records import SPLITS, ImageRow, Sample, Verdict
@@ -171,13 +171,6 @@ def make_packed(item: Any, function: Callable[[Any], Made], codec: str) -> tuple
     for sample in made.samples:
         sample.extra["acceptance"] = list(made.verdict.codes)
     return tuple(pack(sample, codec) for sample in made.samples), taken(made.verdict, made.skipped)
-
-
-def one_thread() -> None:
-    """In a worker: as many threads as workers are enough."""
-    import cv2
-
-    cv2.setNumThreads(1)
 
 
 def _bar(total: int, done: int, progress: bool):

@@ -33,6 +33,11 @@ def option(default: Any, help: str, **how: Any) -> Any:
     return dataclasses.field(default=default, metadata={"help": help, **how})
 
 
+def workers_option() -> Any:
+    """How many processes read images: one for each core where nothing is said."""
+    return option(os.cpu_count() or 1, "processes; 0 works in this one, without a time limit per file")
+
+
 class _Parser(argparse.ArgumentParser):
     """argparse whose errors are ours: one line, with the nearest word that is allowed."""
 
