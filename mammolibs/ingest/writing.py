@@ -176,7 +176,7 @@ def make_packed(item: Any, function: Callable[[Any], Made], codec: str) -> tuple
 def _bar(total: int, done: int, progress: bool):
     from tqdm import tqdm
 
-    return tqdm(total=total, initial=done, desc="preparing", unit="image", delay=2.0, leave=False, disable=not progress)
+    return tqdm(total=total, initial=done, desc="preparing", unit=" images", delay=2.0, leave=False, disable=not progress)
 
 
 def _tell_kept(job: Job, folder: str | os.PathLike, sets: dict[str, ShardSet], progress: bool) -> None:
