@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset
 
 from mammolibs.errors import BadFile
 from mammolibs.imaging.codes import MODIFIER_CODES, VIEW_CODES, agreed, modifier_words, read_words, side_word, view_word
-from mammolibs.imaging.header import DicomHeader, frame_group, items_of, numbers_of, text_of, value_of
+from mammolibs.imaging.header import DicomHeader, Elements, frame_group, items_of, numbers_of, text_of, value_of
 from mammolibs.records import UNKNOWN, ImageFacts
 
 # A frame beyond this is no mammogram on any detector; refusing it here keeps a lying header from asking for memory.
@@ -66,6 +66,7 @@ def facts_of(header: DicomHeader) -> ImageFacts:
         series_uid=text_of(dataset, "SeriesInstanceUID"),
         study_uid=text_of(dataset, "StudyInstanceUID"),
         patient_id=text_of(dataset, "PatientID"),
+        patient_issuer=text_of(dataset, "IssuerOfPatientID"),
         age_years=_age(text_of(dataset, "PatientAge")),
         implant=_yes_no(dataset, "BreastImplantPresent"),
         burned_in=_yes_no(dataset, "BurnedInAnnotation"),
@@ -80,9 +81,9 @@ def facts_of(header: DicomHeader) -> ImageFacts:
     )
 
 
-def side_and_view(dataset: Dataset) -> tuple[str, str]:
+def side_and_view(dataset: Dataset | Elements) -> tuple[str, str]:
     """Laterality and view. Elements made for it come first and must agree; then the orientation; then free text."""
-    anatomy = frame_group(dataset, "FrameAnatomySequence", 0) or Dataset()
+    anatomy = frame_group(dataset, "FrameAnatomySequence", 0) or Elements()
     side = [side_word(text_of(d, k)) for d, k in ((dataset, "ImageLaterality"), (dataset, "Laterality"), (anatomy, "FrameLaterality"))]
     view = [*_coded_views(dataset), view_word(text_of(dataset, "ViewPosition"))]
     words = [read_words(text_of(dataset, k)) for k in ("SeriesDescription", "ProtocolName", "AcquisitionDeviceProcessingDescription")]
@@ -113,14 +114,14 @@ def from_orientation(orientation) -> tuple[str, str]:
     return ("R" if medial == {"L"} else "L"), view
 
 
-def spacing_mm(dataset: Dataset) -> float | None:
+def spacing_mm(dataset: Dataset | Elements) -> float | None:
     """Millimetres per pixel, or None where nobody says or rows and columns differ by over 1 %.
 
     Imager Pixel Spacing comes first (PS3.3 C.8.7.10): it lies in the detector's plane, as
     every public data set uses it; the magnification is a fact of its own. Then Pixel
     Spacing, a film scanner's Nominal Scanned Pixel Spacing, and the functional groups.
     """
-    measures = frame_group(dataset, "PixelMeasuresSequence", 0) or Dataset()
+    measures = frame_group(dataset, "PixelMeasuresSequence", 0) or Elements()
     for source, keyword in (
         (dataset, "ImagerPixelSpacing"),
         (dataset, "PixelSpacing"),
@@ -133,13 +134,13 @@ def spacing_mm(dataset: Dataset) -> float | None:
     return None
 
 
-def magnification(dataset: Dataset) -> float | None:
+def magnification(dataset: Dataset | Elements) -> float | None:
     """Estimated Radiographic Magnification Factor: detector plane over breast; None where it is absent or impossible."""
     factor = numbers_of(dataset, "EstimatedRadiographicMagnificationFactor")
     return factor[0] if factor and 1.0 <= factor[0] <= MAX_MAGNIFICATION else None
 
 
-def slice_mm(dataset: Dataset) -> float | None:
+def slice_mm(dataset: Dataset | Elements) -> float | None:
     """Place of a slice along its normal in mm: Image Position (Patient) on the normal of Image Orientation (PS3.3 C.7.6.2.1.1).
 
     None where the file does not say both.
@@ -160,29 +161,29 @@ def _first_said(*ranks: list[str]) -> str:
     return UNKNOWN
 
 
-def view_modifiers(dataset: Dataset) -> tuple[str, ...]:
+def view_modifiers(dataset: Dataset | Elements) -> tuple[str, ...]:
     """Those of spot, magnification and implant displaced that a code (PS3.16 CID 4015), View Position or a description names, sorted."""
     coded = [MODIFIER_CODES.get(text_of(m, "CodeValue"), "") for view in _views(dataset) for m in items_of(view, "ViewModifierCodeSequence")]
     words = [word for k in ("ViewPosition", "SeriesDescription", "ProtocolName") for word in modifier_words(text_of(dataset, k))]
     return tuple(sorted({*coded, *words} - {""}))
 
 
-def _views(dataset: Dataset) -> list[Dataset]:
+def _views(dataset: Dataset | Elements) -> list[Dataset | Elements]:
     shared = items_of(dataset, "SharedFunctionalGroupsSequence")[:1]
     return [item for d in (dataset, *shared) for item in items_of(d, "ViewCodeSequence")]
 
 
-def _coded_views(dataset: Dataset) -> list[str]:
+def _coded_views(dataset: Dataset | Elements) -> list[str]:
     return [VIEW_CODES.get(text_of(item, "CodeValue"), UNKNOWN) for item in _views(dataset)]
 
 
-def _directions(dataset: Dataset) -> list[str]:
+def _directions(dataset: Dataset | Elements) -> list[str]:
     """The two values of Patient Orientation; none where it is one text."""
     orientation = value_of(dataset, "PatientOrientation", ())
     return [] if isinstance(orientation, str) else [str(v).strip().upper() for v in orientation]
 
 
-def _lossy(dataset: Dataset, syntax: str) -> bool | None:
+def _lossy(dataset: Dataset | Elements, syntax: str) -> bool | None:
     """Whether the pixels have lost something on their way: by the element (PS3.3 C.7.6.1.1.5), else by a syntax that cannot but lose."""
     said = {"00": False, "01": True}.get(text_of(dataset, "LossyImageCompression"))
     return True if syntax in LOSSY_SYNTAXES else said
@@ -200,7 +201,7 @@ def _frames(header: DicomHeader) -> int:
     return frames
 
 
-def _intent(dataset: Dataset) -> str:
+def _intent(dataset: Dataset | Elements) -> str:
     said = text_of(dataset, "PresentationIntentType").upper()
     sop_class = text_of(dataset, "SOPClassUID")
     if not said and sop_class in FOR_PROCESSING_CLASSES:
@@ -213,5 +214,5 @@ def _age(text: str) -> int | None:
     return int(int(match[1]) / {"Y": 1, "M": 12, "W": 52.18, "D": 365.25}[match[2]]) if match else None
 
 
-def _yes_no(dataset: Dataset, keyword: str) -> bool | None:
+def _yes_no(dataset: Dataset | Elements, keyword: str) -> bool | None:
     return {"YES": True, "NO": False}.get(text_of(dataset, keyword).upper())

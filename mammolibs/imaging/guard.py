@@ -48,4 +48,5 @@ def one_line(error: BaseException) -> str:
 
 def printable(text: str, limit: int) -> str:
     """The text on one line, at most `limit` characters, without what a terminal would obey."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text[:limit]).split())
+    text = text[:limit]
+    return " ".join((text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)).split())

@@ -6,6 +6,7 @@ import dataclasses
 import math
 import mmap
 import os
+from typing import BinaryIO
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from mammolibs.imaging.guard import quiet, reading
 from mammolibs.imaging.header import DicomHeader, open_header
 from mammolibs.imaging.pixeldata import find_pixels, read_frame, read_frames
 from mammolibs.imaging.plain import plain_facts, plain_pixels
+from mammolibs.imaging.prefix import PREFIX_BYTES, Prefix, TooShort, read_prefix
 from mammolibs.imaging.stored import StoredImage
 from mammolibs.imaging.voi import display_of
 from mammolibs.records import ImageFacts, Mammogram
@@ -31,7 +33,11 @@ def read_facts(path: str | os.PathLike) -> ImageFacts:
 
     Raises BadFile where the file is missing, no image, or damaged in its header.
     """
-    kind = _kind(path)
+    with reading(path), open(path, "rb", buffering=0) as file:
+        head = file.read(PREFIX_BYTES[0])
+        kind = _kind_of(path, head)
+        if kind == "dicom" and (found := _read_prefix(head, file)):
+            return facts_of(DicomHeader(path=str(path), dataset=found.elements, syntax=found.syntax, little_endian=True, file=file))
     if kind != "dicom":
         return plain_facts(path, kind, _mapped(path) if kind == "tiff" else _bytes(path, MAX_HEADER_BYTES))
     with open_header(path) as header, quiet():
@@ -110,9 +116,25 @@ def _gray(rgb: np.ndarray, white: int) -> tuple[np.ndarray, str]:
     return np.clip(pixels, 0.0, 1.0), "luminance of a colour image"
 
 
+def _read_prefix(head: bytes, file: BinaryIO) -> Prefix | None:
+    """What `read_prefix` finds in the first bytes of a file, or in more of them where they are too few; None where pydicom must read it."""
+    try:
+        return read_prefix(head)
+    except TooShort:
+        if len(head) < PREFIX_BYTES[0]:
+            return None
+    try:
+        return read_prefix(head + file.read(PREFIX_BYTES[1] - len(head)))
+    except TooShort:
+        return None
+
+
 def _kind(path: str | os.PathLike) -> str:
     with reading(path), open(path, "rb") as file:
-        head = file.read(HEAD_BYTES)
+        return _kind_of(path, file.read(HEAD_BYTES))
+
+
+def _kind_of(path: str | os.PathLike, head: bytes) -> str:
     if not head:
         raise BadFile(path, "is empty", "copy it again from where it came from")
     kind = kind_of(head)
