@@ -72,7 +72,7 @@ def side_word(text: str) -> str:
 
 def modifier_words(text: str) -> list[str]:
     """The view modifiers that free text names, such as "R CC SPOT MAG"."""
-    return [MODIFIER_WORDS[word] for word in re.findall(r"[A-Z]+", text.upper()) if word in MODIFIER_WORDS]
+    return [MODIFIER_WORDS[word] for word in re.findall(r"[A-Z]+", text.upper()) if word in MODIFIER_WORDS] if text else []
 
 
 def read_words(text: str) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from pydicom.dataset import Dataset
 
@@ -83,15 +84,28 @@ def facts_of(header: DicomHeader) -> ImageFacts:
 
 def side_and_view(dataset: Dataset | Elements) -> tuple[str, str]:
     """Laterality and view. Elements made for it come first and must agree; then the orientation; then free text."""
+    side = view = ""
+    for sides, views in _ranks(dataset):
+        side, view = side or _said(sides), view or _said(views)
+        if side and view:
+            break
+    return side or UNKNOWN, view or UNKNOWN
+
+
+def _ranks(dataset: Dataset | Elements) -> Iterator[tuple[list[str], list[str]]]:
+    """Sides and views that are said, from where one looks first to where one looks last."""
     anatomy = frame_group(dataset, "FrameAnatomySequence", 0) or Elements()
     side = [side_word(text_of(d, k)) for d, k in ((dataset, "ImageLaterality"), (dataset, "Laterality"), (anatomy, "FrameLaterality"))]
-    view = [*_coded_views(dataset), view_word(text_of(dataset, "ViewPosition"))]
-    words = [read_words(text_of(dataset, k)) for k in ("SeriesDescription", "ProtocolName", "AcquisitionDeviceProcessingDescription")]
+    yield side, [*_coded_views(dataset), view_word(text_of(dataset, "ViewPosition"))]
     by_orientation = from_orientation(_directions(dataset))
-    return (
-        _first_said(side, [by_orientation[0]], [w[0] for w in words]),
-        _first_said(view, [by_orientation[1]], [w[1] for w in words]),
-    )
+    yield [by_orientation[0]], [by_orientation[1]]
+    words = [read_words(text_of(dataset, k)) for k in ("SeriesDescription", "ProtocolName", "AcquisitionDeviceProcessingDescription")]
+    yield [w[0] for w in words], [w[1] for w in words]
+
+
+def _said(values: list[str]) -> str:
+    """Empty where nobody says anything; a contradiction is unknown."""
+    return agreed(values) if any(v != UNKNOWN for v in values) else ""
 
 
 def from_orientation(orientation) -> tuple[str, str]:
@@ -151,14 +165,6 @@ def slice_mm(dataset: Dataset | Elements) -> float | None:
     (rx, ry, rz), (cx, cy, cz) = directions[:3], directions[3:]
     normal = (ry * cz - rz * cy, rz * cx - rx * cz, rx * cy - ry * cx)
     return sum(p * n for p, n in zip(position, normal, strict=True))
-
-
-def _first_said(*ranks: list[str]) -> str:
-    """The first rank in which anything is said decides, and a contradiction in it is unknown."""
-    for rank in ranks:
-        if any(v != UNKNOWN for v in rank):
-            return agreed(rank)
-    return UNKNOWN
 
 
 def view_modifiers(dataset: Dataset | Elements) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import struct
 import zlib
@@ -87,6 +88,8 @@ def read_header(path: str | os.PathLike, file: BinaryIO) -> DicomHeader:
 
 def value_of(dataset: Dataset | Elements, keyword: str, default: Any = None) -> Any:
     """The value of an element, or the default where it is absent, empty or not readable as what it claims to be."""
+    if type(dataset) is Elements:
+        return dataset.get(keyword, default)
     try:
         value = dataset.get(keyword)
     except Exception:  # pydicom raises a dozen kinds for malformed values; such a value says nothing
@@ -98,27 +101,35 @@ def value_of(dataset: Dataset | Elements, keyword: str, default: Any = None) -> 
 
 def text_of(dataset: Dataset | Elements, keyword: str) -> str:
     """The value as one printable line; the first of several; empty where there is none."""
-    value = value_of(dataset, keyword, "")
-    if isinstance(value, (list, pydicom.multival.MultiValue)):
+    value = value_of(dataset, keyword)
+    if value is None:
+        return ""
+    if not isinstance(value, str) and isinstance(value, (list, pydicom.multival.MultiValue)):
         value = value[0]
     return printable(str(value), MAX_TEXT)
 
 
 def numbers_of(dataset: Dataset | Elements, keyword: str) -> tuple[float, ...]:
     """All values as finite numbers; empty where there is none or one is not a number."""
-    value = value_of(dataset, keyword, ())
+    value = value_of(dataset, keyword)
+    if value is None:
+        return ()
+    if isinstance(value, (int, float)):
+        return (float(value),) if abs(value) < math.inf else ()
     values = value if isinstance(value, (list, tuple, pydicom.multival.MultiValue)) else (value,)
     try:
         numbers = tuple(float(v) for v in values)
     except (TypeError, ValueError):
         return ()
-    return numbers if all(abs(n) < float("inf") for n in numbers) else ()
+    return numbers if all(abs(n) < math.inf for n in numbers) else ()
 
 
 def items_of(dataset: Dataset | Elements, keyword: str) -> list[Dataset | Elements]:
     """The items of a sequence; empty where it is absent or no sequence."""
     value = value_of(dataset, keyword, ())
-    return [item for item in value if isinstance(item, (Dataset, Elements))] if isinstance(value, (pydicom.Sequence, list)) else []
+    if not value or not isinstance(value, (list, pydicom.Sequence)):
+        return []
+    return [item for item in value if isinstance(item, (Elements, Dataset))]
 
 
 def frame_group(dataset: Dataset | Elements, keyword: str, frame: int) -> Dataset | Elements | None:

@@ -31,27 +31,35 @@ KEYWORDS = (
     *("PixelRepresentation", "BurnedInAnnotation", "BreastImplantPresent", "LossyImageCompression", "PixelMeasuresSequence"),
     *("ViewCodeSequence", "ViewModifierCodeSequence", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 )
-_WANTED = {tag_for_keyword(keyword): (keyword, dictionary_VR(keyword).encode()) for keyword in KEYWORDS}
-# Value Representation -> whether its length takes four bytes (PS3.5 7.1.2).
-_IS_LONG = {vr.encode(): False for vr in EXPLICIT_VR_LENGTH_16} | {vr.encode(): True for vr in EXPLICIT_VR_LENGTH_32}
+# Value Representation -> what comes: a length of two bytes (PS3.5 7.1.2), or one of four with bytes, items, or nobody knows what.
+_SHORT, _BYTES, _SEQUENCE, _ANYTHING = range(4)
+_KINDS = {vr.encode(): _SHORT for vr in EXPLICIT_VR_LENGTH_16} | {vr.encode(): _BYTES for vr in EXPLICIT_VR_LENGTH_32}
+_KINDS |= {b"SQ": _SEQUENCE, b"UN": _ANYTHING}
 _META_VRS = (b"UL", b"UI", b"SH", b"AE", b"OB")
 _EXPLICIT = "1.2.840.10008.1.2.1"
 # Encapsulated syntaxes, all of them explicit VR little endian; those of JPIP (.94 and .95) hold no pixels, and one is deflated.
 _ENCAPSULATED = re.compile(r"1\.2\.840\.10008\.1\.2\.(?:5|4\.(?!9[45]$)\d+)")
-_PIXELS = (PIXEL_DATA, *FLOAT_PIXEL_DATA)
-_CHARACTER_SET, _TRANSFER_SYNTAX = 0x00080005, 0x00020010
-_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-_ITEM_BYTES = b"\xfe\xff\x00\xe0"
-_UNDEFINED = 0xFFFFFFFF
+_TRANSFER_SYNTAX = 0x00020010
+_UNDEFINED, _ENDLESS = 0xFFFFFFFF, 1 << 62
 _MAX_DEPTH = 16
 # Character sets whose names need no look at escape sequences; text in another one is read here where it is ASCII.
 _PLAIN_SETS = {"": "latin-1", "ISO_IR 6": "latin-1", "ISO_IR 100": "latin-1", "ISO_IR 192": "utf-8"}
-_NUMBER = rb" *[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)? *"
-_DECIMALS = re.compile(rb"%b(?:\\%b)*[ \0]*" % (_NUMBER, _NUMBER))
-_INTEGER = re.compile(rb" *[+-]?\d{1,12}[ \0]*")
-_head = struct.Struct("<HH2sH").unpack_from
+# Python reads more as a number than DICOM writes as one: underscores, words.
+_DECIMAL_CHARACTERS, _INTEGER_CHARACTERS, _MAX_DIGITS = b"0123456789+-.eE \\", b"0123456789+- ", 12
+_meta_head = struct.Struct("<HH2sH").unpack_from
+_head = struct.Struct("<I2sH").unpack_from
 _long = struct.Struct("<I").unpack_from
-_item = struct.Struct("<HHI").unpack_from
+_item = struct.Struct("<II").unpack_from
+
+
+def _as_stored(tag: int) -> int:
+    """A tag as its four bytes read as one number: the group's two come first."""
+    return tag >> 16 | (tag & 0xFFFF) << 16
+
+
+_PIXELS = tuple(map(_as_stored, (PIXEL_DATA, *FLOAT_PIXEL_DATA)))
+_ITEM, _ITEM_END, _SEQUENCE_END = map(_as_stored, (0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD))
+_ITEM_BYTES = struct.pack("<I", _ITEM)
 
 
 class TooShort(Exception):
@@ -80,10 +88,11 @@ def read_prefix(data: bytes) -> Prefix | None:
         if syntax != _EXPLICIT and not _ENCAPSULATED.fullmatch(syntax):
             return None
         elements = Elements()
-        end = _read_elements(data, place, None, elements, "", 0)
+        end = _read_elements(data, place, _ENDLESS, elements, "", 0)
     except (struct.error, IndexError) as error:
         raise TooShort from error
-    except _Odd:
+    # A value that is no number is odd as well.
+    except (_Odd, ValueError):
         return None
     return Prefix(elements, syntax, end)
 
@@ -94,7 +103,10 @@ def _read_meta(data: bytes) -> tuple[str, int]:
         raise _Odd
     place, last, syntax = 132, 0, b""
     while True:
-        group, number, vr, length = _head(data, place)
+        group, number, vr, length = _meta_head(data, place)
+        # A group 0 is of a message between programs, and has an encoding of its own.
+        if group == 0:
+            raise _Odd
         if group != 2:
             break
         tag = group << 16 | number
@@ -110,96 +122,96 @@ def _read_meta(data: bytes) -> tuple[str, int]:
     return printable(syntax.decode("ascii", "replace"), MAX_TEXT), place
 
 
-def _read_elements(data: bytes, place: int, end: int | None, into: Elements | None, charset: str, depth: int) -> int:
-    """Read a data set into `into`, or only pass over it; where it ends.
+def _read_elements(data: bytes, place: int, end: int, into: Elements | None, charset: str, depth: int) -> int:
+    """Read a data set into `into`, or only pass over it; where it ends. Of an element that is there twice the second holds.
 
-    end: of an item with a length; without it an item lasts to its delimiter, and the whole (depth 0) to the pixels.
+    end: of an item with a length; an item without lasts to its delimiter, and the whole (depth 0) to the pixels.
     """
-    last = 0
-    while place != end:
-        group, number, vr, length = _head(data, place)
-        tag = group << 16 | number
-        is_long = _IS_LONG.get(vr)
-        if is_long is None or tag <= last or group < 8:
-            if tag == _ITEM_END and end is None and depth and data[place + 4 : place + 8] == b"\0\0\0\0":
-                return place + 8
-            raise _Odd
-        last, place = tag, place + 8
-        if is_long:
+    while place < end:
+        tag, vr, length = _head(data, place)
+        place += 8
+        kind = _KINDS.get(vr)
+        if kind:
             (length,) = _long(data, place)
             place += 4
-        if depth == 0 and tag in _PIXELS:
-            return place
-        if vr == b"SQ":
-            place = _read_sequence(data, place, length, into, tag, charset, depth + 1)
-        elif length == _UNDEFINED:
-            raise _Odd
-        else:
-            if tag in _WANTED or tag == _CHARACTER_SET:
-                charset = _read_value(data[place : place + length], length, vr, tag, into, charset)
-            elif vr == b"UN" and (group % 2 == 0 or data[place : place + 4] == _ITEM_BYTES):
+            if tag in _PIXELS and depth == 0:
+                return place
+            if kind == _SEQUENCE:
+                place = _read_sequence(data, place, length, into, tag, charset, depth + 1)
+                continue
+            if length == _UNDEFINED or (kind == _ANYTHING and (not tag & 1 or data[place : place + 4] == _ITEM_BYTES)):
                 raise _Odd
-            place += length
-        if end is not None and place > end:
+        elif kind is None:
+            if tag == _ITEM_END and end == _ENDLESS and depth and data[place - 4 : place] == b"\0\0\0\0":
+                return place
             raise _Odd
-    return place
-
-
-def _read_sequence(data: bytes, place: int, length: int, into: Elements | None, tag: int, charset: str, depth: int) -> int:
-    """Read a sequence where it is wanted, or only pass over it; where it ends."""
-    if depth > _MAX_DEPTH:
+        if tag in _WANTED:
+            charset = _read_value(data[place : place + length], length, vr, tag, into, charset)
+        place += length
+    if place > end:
         raise _Odd
-    keyword, vr = _WANTED.get(tag, ("", b""))
-    if keyword and vr != b"SQ":
-        raise _Odd
-    end = None if length == _UNDEFINED else place + length
-    items: list[Elements] | None = [] if keyword and into is not None else None
-    while place != end:
-        group, number, size = _item(data, place)
-        place += 8
-        name = group << 16 | number
-        if name == _SEQUENCE_END and end is None and size == 0:
-            break
-        if name != _ITEM:
-            raise _Odd
-        item = None if items is None else Elements()
-        place = _read_elements(data, place, None if size == _UNDEFINED else place + size, item, charset, depth)
-        if items is not None:
-            items.append(item)
-        if end is not None and place > end:
-            raise _Odd
-    if items:
-        into[keyword] = items
     return place
 
 
 def _read_value(raw: bytes, length: int, vr: bytes, tag: int, into: Elements | None, charset: str) -> str:
     """Put a value into `into`, where that is asked for; the character set that holds from here on."""
-    if len(raw) < length:
-        raise TooShort
-    if tag == _CHARACTER_SET:
-        return _read_charset(raw, vr)
-    keyword, expected = _WANTED[tag]
+    keyword, expected, read = _WANTED[tag]
     if vr != expected:
         raise _Odd
-    if into is not None and length:
-        into[keyword] = _text(raw, charset) if vr in (b"LO", b"SH") else _READERS[vr](raw)
+    if len(raw) < length:
+        raise TooShort
+    if read is None:
+        # Text that was read before would not have been in this set.
+        if into:
+            raise _Odd
+        return _read_charset(raw)
+    if into is not None:
+        if raw:
+            into[keyword] = read(raw, charset)
+        else:
+            into.pop(keyword, None)
     return charset
 
 
-def _read_charset(raw: bytes, vr: bytes) -> str:
+def _read_sequence(data: bytes, place: int, length: int, into: Elements | None, tag: int, charset: str, depth: int) -> int:
+    """Read a sequence where it is wanted, or only pass over it; where it ends."""
+    keyword, expected, _ = _WANTED.get(tag, ("", b"SQ", None))
+    if depth > _MAX_DEPTH or expected != b"SQ":
+        raise _Odd
+    end = _ENDLESS if length == _UNDEFINED else place + length
+    items: list[Elements] | None = [] if keyword and into is not None else None
+    while place < end:
+        name, size = _item(data, place)
+        place += 8
+        if name == _SEQUENCE_END and end == _ENDLESS and size == 0:
+            end = place
+            break
+        if name != _ITEM:
+            raise _Odd
+        item = None if items is None else Elements()
+        place = _read_elements(data, place, _ENDLESS if size == _UNDEFINED else place + size, item, charset, depth)
+        if items is not None:
+            items.append(item)
+    if place > end:
+        raise _Odd
+    if items is not None:
+        into[keyword] = items
+    return place
+
+
+def _read_charset(raw: bytes) -> str:
     names = raw.decode("latin-1").rstrip(" \0").split("\\")
-    if vr != b"CS" or any(name not in python_encoding for name in names):
+    if any(name not in python_encoding for name in names):
         raise _Odd
     return "\\".join(names)
 
 
 def _parts(text: str) -> str | list[str]:
-    parts = text.rstrip(" \0").split("\\")
-    return parts if len(parts) > 1 else parts[0]
+    text = text.rstrip(" \0")
+    return text.split("\\") if "\\" in text else text
 
 
-def _plain_text(raw: bytes) -> str | list[str]:
+def _code(raw: bytes, charset: str) -> str | list[str]:
     return _parts(raw.decode("latin-1"))
 
 
@@ -208,32 +220,37 @@ def _text(raw: bytes, charset: str) -> str | list[str]:
         return _parts(raw.decode("ascii"))
     if charset not in _PLAIN_SETS or b"\x1b" in raw:
         raise _Odd
-    try:
-        return _parts(raw.decode(_PLAIN_SETS[charset]))
-    except UnicodeDecodeError as error:
-        raise _Odd from error
+    return _parts(raw.decode(_PLAIN_SETS[charset]))
 
 
-def _decimals(raw: bytes) -> float | list[float]:
-    if not _DECIMALS.fullmatch(raw):
+def _decimals(raw: bytes, charset: str) -> float | list[float]:
+    text = raw.rstrip(b" \0")
+    if text.translate(None, _DECIMAL_CHARACTERS):
         raise _Odd
-    numbers = [float(part) for part in raw.rstrip(b" \0").split(b"\\")]
+    numbers = [float(part) for part in text.split(b"\\")]
     return numbers if len(numbers) > 1 else numbers[0]
 
 
-def _integer(raw: bytes) -> int:
-    if not _INTEGER.fullmatch(raw):
+def _integer(raw: bytes, charset: str) -> int:
+    text = raw.rstrip(b" \0")
+    if len(text) > _MAX_DIGITS or text.translate(None, _INTEGER_CHARACTERS):
         raise _Odd
-    return int(raw.rstrip(b" \0"))
+    return int(text)
 
 
-def _shorts(raw: bytes) -> int | list[int]:
+def _shorts(raw: bytes, charset: str) -> int | list[int]:
+    if len(raw) == 2:
+        return raw[0] | raw[1] << 8
     if len(raw) % 2:
         raise _Odd
-    numbers = struct.unpack(f"<{len(raw) // 2}H", raw)
-    return list(numbers) if len(numbers) > 1 else numbers[0]
+    return list(struct.unpack(f"<{len(raw) // 2}H", raw))
 
 
-_READERS: dict[bytes, Callable[[bytes], Any]] = {
-    b"CS": _plain_text, b"AS": _plain_text, b"UI": _plain_text, b"DS": _decimals, b"IS": _integer, b"US": _shorts,
+_READERS: dict[bytes, Callable[[bytes, str], Any]] = {
+    b"CS": _code, b"AS": _code, b"UI": _code, b"LO": _text, b"SH": _text, b"DS": _decimals, b"IS": _integer, b"US": _shorts,
 }  # fmt: skip
+# Tag -> keyword, the Value Representation that it must have, how to read its value; the delimiter of an item has none.
+_WANTED = {
+    _as_stored(tag_for_keyword(keyword)): (keyword, vr, _READERS.get(vr))
+    for keyword, vr in ((keyword, dictionary_VR(keyword).encode()) for keyword in KEYWORDS)
+} | {_as_stored(tag_for_keyword("SpecificCharacterSet")): ("SpecificCharacterSet", b"CS", None), _ITEM_END: ("", b"", None)}
