@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from pydicom.dataset import Dataset
 
 from mammolibs.errors import BadFile
-from mammolibs.imaging.codes import MODIFIER_CODES, VIEW_CODES, agreed, modifier_words, read_words, side_word, view_word
+from mammolibs.imaging.codes import MODIFIER_CODES, VIEW_CODES, WORDS_KEPT, agreed, modifier_words, read_words, side_word, view_word
 from mammolibs.imaging.header import DicomHeader, Elements, frame_group, items_of, numbers_of, text_of, value_of
 from mammolibs.records import UNKNOWN, ImageFacts
 
@@ -135,17 +136,17 @@ def spacing_mm(dataset: Dataset | Elements) -> float | None:
     every public data set uses it; the magnification is a fact of its own. Then Pixel
     Spacing, a film scanner's Nominal Scanned Pixel Spacing, and the functional groups.
     """
-    measures = frame_group(dataset, "PixelMeasuresSequence", 0) or Elements()
-    for source, keyword in (
-        (dataset, "ImagerPixelSpacing"),
-        (dataset, "PixelSpacing"),
-        (dataset, "NominalScannedPixelSpacing"),
-        (measures, "PixelSpacing"),
-    ):
-        pair = numbers_of(source, keyword)
+    for pair in _spacings(dataset):
         if len(pair) == 2 and min(pair) > 0:
             return sum(pair) / 2 if max(pair) <= (1 + SPACING_TOLERANCE) * min(pair) else None
     return None
+
+
+def _spacings(dataset: Dataset | Elements) -> Iterator[tuple[float, ...]]:
+    for keyword in ("ImagerPixelSpacing", "PixelSpacing", "NominalScannedPixelSpacing"):
+        yield numbers_of(dataset, keyword)
+    if measures := frame_group(dataset, "PixelMeasuresSequence", 0):
+        yield numbers_of(measures, "PixelSpacing")
 
 
 def magnification(dataset: Dataset | Elements) -> float | None:
@@ -169,9 +170,10 @@ def slice_mm(dataset: Dataset | Elements) -> float | None:
 
 def view_modifiers(dataset: Dataset | Elements) -> tuple[str, ...]:
     """Those of spot, magnification and implant displaced that a code (PS3.16 CID 4015), View Position or a description names, sorted."""
-    coded = [MODIFIER_CODES.get(text_of(m, "CodeValue"), "") for view in _views(dataset) for m in items_of(view, "ViewModifierCodeSequence")]
-    words = [word for k in ("ViewPosition", "SeriesDescription", "ProtocolName") for word in modifier_words(text_of(dataset, k))]
-    return tuple(sorted({*coded, *words} - {""}))
+    found = {MODIFIER_CODES.get(text_of(m, "CodeValue"), "") for view in _views(dataset) for m in items_of(view, "ViewModifierCodeSequence")}
+    for keyword in ("ViewPosition", "SeriesDescription", "ProtocolName"):
+        found.update(modifier_words(text_of(dataset, keyword)))
+    return tuple(sorted(found - {""}))
 
 
 def _views(dataset: Dataset | Elements) -> list[Dataset | Elements]:
@@ -196,8 +198,8 @@ def _lossy(dataset: Dataset | Elements, syntax: str) -> bool | None:
 
 
 def _count(header: DicomHeader, keyword: str) -> int:
-    number = numbers_of(header.dataset, keyword)
-    return int(number[0]) if number and number[0] >= 0 else 0
+    numbers = numbers_of(header.dataset, keyword)
+    return int(numbers[0]) if numbers and numbers[0] >= 0 else 0
 
 
 def _frames(header: DicomHeader) -> int:
@@ -215,6 +217,7 @@ def _intent(dataset: Dataset | Elements) -> str:
     return "FOR PRESENTATION" if not said and sop_class in FOR_PRESENTATION_CLASSES else said
 
 
+@lru_cache(WORDS_KEPT)
 def _age(text: str) -> int | None:
     match = re.fullmatch(r"(\d{1,3})([YMWD])", text.upper())
     return int(int(match[1]) / {"Y": 1, "M": 12, "W": 52.18, "D": 365.25}[match[2]]) if match else None

@@ -49,4 +49,6 @@ def one_line(error: BaseException) -> str:
 def printable(text: str, limit: int) -> str:
     """The text on one line, at most `limit` characters, without what a terminal would obey."""
     text = text[:limit]
-    return " ".join((text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)).split())
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(text.split()) if " " in text else text

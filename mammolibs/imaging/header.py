@@ -38,7 +38,10 @@ ITEM = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
 
 
 class Elements(dict[str, Any]):
-    """Elements by keyword with the values that pydicom gives them, where pydicom has not read them; items of sequences are `Elements` too."""
+    """Elements by keyword with the values that pydicom gives them, where pydicom has not read them.
+
+    A single text is one printable line already, several values are a tuple, items of a sequence a list of `Elements`.
+    """
 
 
 
@@ -101,17 +104,18 @@ def value_of(dataset: Dataset | Elements, keyword: str, default: Any = None) -> 
 
 def text_of(dataset: Dataset | Elements, keyword: str) -> str:
     """The value as one printable line; the first of several; empty where there is none."""
-    value = value_of(dataset, keyword)
-    if value is None:
-        return ""
-    if not isinstance(value, str) and isinstance(value, (list, pydicom.multival.MultiValue)):
+    if type(dataset) is Elements:
+        value = dataset.get(keyword, "")
+        return value if type(value) is str else printable(value[0], MAX_TEXT)
+    value = value_of(dataset, keyword, "")
+    if isinstance(value, (list, pydicom.multival.MultiValue)):
         value = value[0]
     return printable(str(value), MAX_TEXT)
 
 
 def numbers_of(dataset: Dataset | Elements, keyword: str) -> tuple[float, ...]:
     """All values as finite numbers; empty where there is none or one is not a number."""
-    value = value_of(dataset, keyword)
+    value = dataset.get(keyword) if type(dataset) is Elements else value_of(dataset, keyword)
     if value is None:
         return ()
     if isinstance(value, (int, float)):

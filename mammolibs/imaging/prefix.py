@@ -10,12 +10,14 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from pydicom.charset import python_encoding
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_16, EXPLICIT_VR_LENGTH_32
 
+from mammolibs.imaging.codes import WORDS_KEPT
 from mammolibs.imaging.guard import printable
 from mammolibs.imaging.header import FLOAT_PIXEL_DATA, MAX_TEXT, PIXEL_DATA, Elements
 
@@ -31,10 +33,15 @@ KEYWORDS = (
     *("PixelRepresentation", "BurnedInAnnotation", "BreastImplantPresent", "LossyImageCompression", "PixelMeasuresSequence"),
     *("ViewCodeSequence", "ViewModifierCodeSequence", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 )
-# Value Representation -> what comes: a length of two bytes (PS3.5 7.1.2), or one of four with bytes, items, or nobody knows what.
-_SHORT, _BYTES, _SEQUENCE, _ANYTHING = range(4)
-_KINDS = {vr.encode(): _SHORT for vr in EXPLICIT_VR_LENGTH_16} | {vr.encode(): _BYTES for vr in EXPLICIT_VR_LENGTH_32}
-_KINDS |= {b"SQ": _SEQUENCE, b"UN": _ANYTHING}
+
+def _as_number(vr: str) -> int:
+    """A Value Representation as its two bytes read as one number."""
+    return int.from_bytes(vr.encode(), "little")
+
+
+# Those whose length takes two bytes, and those whose length takes four (PS3.5 7.1.2).
+_SHORT, _LONG = frozenset(map(_as_number, EXPLICIT_VR_LENGTH_16)), frozenset(map(_as_number, EXPLICIT_VR_LENGTH_32))
+_SEQUENCE, _UNKNOWN = _as_number("SQ"), _as_number("UN")
 _META_VRS = (b"UL", b"UI", b"SH", b"AE", b"OB")
 _EXPLICIT = "1.2.840.10008.1.2.1"
 # Encapsulated syntaxes, all of them explicit VR little endian; those of JPIP (.94 and .95) hold no pixels, and one is deflated.
@@ -47,7 +54,7 @@ _PLAIN_SETS = {"": "latin-1", "ISO_IR 6": "latin-1", "ISO_IR 100": "latin-1", "I
 # Python reads more as a number than DICOM writes as one: underscores, words.
 _DECIMAL_CHARACTERS, _INTEGER_CHARACTERS, _MAX_DIGITS = b"0123456789+-.eE \\", b"0123456789+- ", 12
 _meta_head = struct.Struct("<HH2sH").unpack_from
-_head = struct.Struct("<I2sH").unpack_from
+_head = struct.Struct("<IHH").unpack_from
 _long = struct.Struct("<I").unpack_from
 _item = struct.Struct("<II").unpack_from
 
@@ -126,57 +133,52 @@ def _read_elements(data: bytes, place: int, end: int, into: Elements | None, cha
     """Read a data set into `into`, or only pass over it; where it ends. Of an element that is there twice the second holds.
 
     end: of an item with a length; an item without lasts to its delimiter, and the whole (depth 0) to the pixels.
+    A character set that follows a wanted element is odd: text before it would not have been read in it.
     """
     while place < end:
         tag, vr, length = _head(data, place)
         place += 8
-        kind = _KINDS.get(vr)
-        if kind:
+        if vr in _SHORT:
+            if tag not in _WANTED:
+                place += length
+                continue
+        elif vr in _LONG:
             (length,) = _long(data, place)
             place += 4
             if tag in _PIXELS and depth == 0:
                 return place
-            if kind == _SEQUENCE:
+            if vr == _SEQUENCE:
                 place = _read_sequence(data, place, length, into, tag, charset, depth + 1)
                 continue
-            if length == _UNDEFINED or (kind == _ANYTHING and (not tag & 1 or data[place : place + 4] == _ITEM_BYTES)):
+            if length == _UNDEFINED or (vr == _UNKNOWN and (not tag & 1 or data[place : place + 4] == _ITEM_BYTES)):
                 raise _Odd
-        elif kind is None:
-            if tag == _ITEM_END and end == _ENDLESS and depth and data[place - 4 : place] == b"\0\0\0\0":
-                return place
+        elif tag == _ITEM_END and end == _ENDLESS and depth and vr == length == 0:
+            return place
+        else:
             raise _Odd
         if tag in _WANTED:
-            charset = _read_value(data[place : place + length], length, vr, tag, into, charset)
+            keyword, expected, read = _WANTED[tag]
+            raw = data[place : place + length]
+            if vr != expected or (read is None and into):
+                raise _Odd
+            if len(raw) < length:
+                raise TooShort
+            if read is None:
+                charset = _read_charset(raw)
+            elif into is not None and raw:
+                into[keyword] = read(raw, charset)
+            elif into:
+                into.pop(keyword, None)
         place += length
     if place > end:
         raise _Odd
     return place
 
 
-def _read_value(raw: bytes, length: int, vr: bytes, tag: int, into: Elements | None, charset: str) -> str:
-    """Put a value into `into`, where that is asked for; the character set that holds from here on."""
-    keyword, expected, read = _WANTED[tag]
-    if vr != expected:
-        raise _Odd
-    if len(raw) < length:
-        raise TooShort
-    if read is None:
-        # Text that was read before would not have been in this set.
-        if into:
-            raise _Odd
-        return _read_charset(raw)
-    if into is not None:
-        if raw:
-            into[keyword] = read(raw, charset)
-        else:
-            into.pop(keyword, None)
-    return charset
-
-
 def _read_sequence(data: bytes, place: int, length: int, into: Elements | None, tag: int, charset: str, depth: int) -> int:
     """Read a sequence where it is wanted, or only pass over it; where it ends."""
-    keyword, expected, _ = _WANTED.get(tag, ("", b"SQ", None))
-    if depth > _MAX_DEPTH or expected != b"SQ":
+    keyword, expected, _ = _WANTED.get(tag, ("", _SEQUENCE, None))
+    if depth > _MAX_DEPTH or expected != _SEQUENCE:
         raise _Odd
     end = _ENDLESS if length == _UNDEFINED else place + length
     items: list[Elements] | None = [] if keyword and into is not None else None
@@ -206,28 +208,32 @@ def _read_charset(raw: bytes) -> str:
     return "\\".join(names)
 
 
-def _parts(text: str) -> str | list[str]:
-    text = text.rstrip(" \0")
-    return text.split("\\") if "\\" in text else text
-
-
-def _code(raw: bytes, charset: str) -> str | list[str]:
+@lru_cache(WORDS_KEPT)
+def _code(raw: bytes, charset: str) -> str | tuple[str, ...]:
     return _parts(raw.decode("latin-1"))
 
 
-def _text(raw: bytes, charset: str) -> str | list[str]:
-    if raw.isascii() and b"\x1b" not in raw:
-        return _parts(raw.decode("ascii"))
-    if charset not in _PLAIN_SETS or b"\x1b" in raw:
+def _uid(raw: bytes, charset: str) -> str | tuple[str, ...]:
+    return _parts(raw.decode("latin-1"))
+
+
+def _text(raw: bytes, charset: str) -> str | tuple[str, ...]:
+    if b"\x1b" in raw or not (raw.isascii() or charset in _PLAIN_SETS):
         raise _Odd
-    return _parts(raw.decode(_PLAIN_SETS[charset]))
+    return _parts(raw.decode(_PLAIN_SETS.get(charset, "ascii")))
 
 
-def _decimals(raw: bytes, charset: str) -> float | list[float]:
+def _parts(text: str) -> str | tuple[str, ...]:
+    text = text.rstrip(" \0")
+    return tuple(text.split("\\")) if "\\" in text else printable(text, MAX_TEXT)
+
+
+@lru_cache(WORDS_KEPT)
+def _decimals(raw: bytes, charset: str) -> float | tuple[float, ...]:
     text = raw.rstrip(b" \0")
     if text.translate(None, _DECIMAL_CHARACTERS):
         raise _Odd
-    numbers = [float(part) for part in text.split(b"\\")]
+    numbers = tuple(float(part) for part in text.split(b"\\"))
     return numbers if len(numbers) > 1 else numbers[0]
 
 
@@ -238,19 +244,19 @@ def _integer(raw: bytes, charset: str) -> int:
     return int(text)
 
 
-def _shorts(raw: bytes, charset: str) -> int | list[int]:
+def _shorts(raw: bytes, charset: str) -> int | tuple[int, ...]:
     if len(raw) == 2:
         return raw[0] | raw[1] << 8
     if len(raw) % 2:
         raise _Odd
-    return list(struct.unpack(f"<{len(raw) // 2}H", raw))
+    return struct.unpack(f"<{len(raw) // 2}H", raw)
 
 
-_READERS: dict[bytes, Callable[[bytes, str], Any]] = {
-    b"CS": _code, b"AS": _code, b"UI": _code, b"LO": _text, b"SH": _text, b"DS": _decimals, b"IS": _integer, b"US": _shorts,
+_READERS: dict[str, Callable[[bytes, str], Any]] = {
+    "CS": _code, "AS": _code, "UI": _uid, "LO": _text, "SH": _text, "DS": _decimals, "IS": _integer, "US": _shorts,
 }  # fmt: skip
 # Tag -> keyword, the Value Representation that it must have, how to read its value; the delimiter of an item has none.
 _WANTED = {
-    _as_stored(tag_for_keyword(keyword)): (keyword, vr, _READERS.get(vr))
-    for keyword, vr in ((keyword, dictionary_VR(keyword).encode()) for keyword in KEYWORDS)
-} | {_as_stored(tag_for_keyword("SpecificCharacterSet")): ("SpecificCharacterSet", b"CS", None), _ITEM_END: ("", b"", None)}
+    _as_stored(tag_for_keyword(keyword)): (keyword, _as_number(vr), _READERS.get(vr))
+    for keyword, vr in ((keyword, dictionary_VR(keyword)) for keyword in KEYWORDS)
+} | {_as_stored(tag_for_keyword("SpecificCharacterSet")): ("SpecificCharacterSet", _as_number("CS"), None), _ITEM_END: ("", 0, None)}
