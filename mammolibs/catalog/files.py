@@ -39,6 +39,13 @@ def write_split(
     place.write(json_bytes(facts | judged | {"patients": dict(sorted(patients.items()))}))
 
 
+def copy_split(path: str | Path, other: str | Path) -> None:
+    """Bring a split.json, where there is one, to another path or `gs://` address. Raises what the places raise."""
+    (store, name), place = locate(path), Place(*locate(other))
+    if store.exists(name):
+        place.write(store.read(name))
+
+
 def write_verdict(path: str | Path, verdict: Verdict) -> None:
     """Put a verdict in the place of the one that a split.json has. Raises BadFile for another kind of file, or another split's."""
     values = _read_values(path)

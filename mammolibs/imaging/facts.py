@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 
 from mammolibs.errors import BadFile
 from mammolibs.imaging.codes import MODIFIER_CODES, VIEW_CODES, WORDS_KEPT, agreed, modifier_words, read_words, side_word, view_word
-from mammolibs.imaging.header import DicomHeader, Elements, frame_group, items_of, numbers_of, text_of, value_of
+from mammolibs.imaging.header import Elements, frame_group, items_of, numbers_of, text_of, value_of
 from mammolibs.records import UNKNOWN, ImageFacts
 
 # A frame beyond this is no mammogram on any detector; refusing it here keeps a lying header from asking for memory.
@@ -29,33 +29,32 @@ FOR_PROCESSING_CLASSES = (
 FOR_PRESENTATION_CLASSES = ("1.2.840.10008.5.1.4.1.1.1.1", "1.2.840.10008.5.1.4.1.1.1.2", "1.2.840.10008.5.1.4.1.1.1.3")
 
 
-def facts_of(header: DicomHeader) -> ImageFacts:
-    """The facts of one DICOM file.
+def facts_of(path: str, dataset: Dataset | Elements, syntax: str) -> ImageFacts:
+    """The facts of one DICOM file. syntax: transfer syntax UID.
 
     Raises BadFile where the header describes no image or one of an impossible size.
     """
-    dataset = header.dataset
-    rows, columns = _count(header, "Rows"), _count(header, "Columns")
+    rows, columns = _count(dataset, "Rows"), _count(dataset, "Columns")
     if not rows or not columns:
         kind = text_of(dataset, "Modality") or "this object"
-        raise BadFile(header.path, f"holds no image (no Rows and Columns; {kind})", "give an image file")
+        raise BadFile(path, f"holds no image (no Rows and Columns; {kind})", "give an image file")
     if rows * columns > MAX_FRAME_PIXELS:
-        raise BadFile(header.path, f"says that a frame has {rows} x {columns} pixels, more than any mammogram", "check its header")
-    allocated = _count(header, "BitsAllocated")
-    stored = _count(header, "BitsStored") or allocated
+        raise BadFile(path, f"says that a frame has {rows} x {columns} pixels, more than any mammogram", "check its header")
+    allocated = _count(dataset, "BitsAllocated")
+    stored = _count(dataset, "BitsStored") or allocated
     if not 1 <= stored <= allocated <= 64:
-        raise BadFile(header.path, f"says {stored} bits stored in {allocated} allocated", "export it again from where it came from")
+        raise BadFile(path, f"says {stored} bits stored in {allocated} allocated", "export it again from where it came from")
     laterality, view = side_and_view(dataset)
     return ImageFacts(
-        source_file=header.path,
-        transfer_syntax=header.syntax,
+        source_file=path,
+        transfer_syntax=syntax,
         rows=rows,
         columns=columns,
-        frames=_frames(header),
-        samples_per_pixel=_count(header, "SamplesPerPixel") or 1,
+        frames=_frames(path, dataset),
+        samples_per_pixel=_count(dataset, "SamplesPerPixel") or 1,
         bits_allocated=allocated,
         bits_stored=stored,
-        signed=_count(header, "PixelRepresentation") == 1,
+        signed=_count(dataset, "PixelRepresentation") == 1,
         photometric=text_of(dataset, "PhotometricInterpretation") or "MONOCHROME2",
         laterality=laterality,
         view=view,
@@ -76,7 +75,7 @@ def facts_of(header: DicomHeader) -> ImageFacts:
         view_modifiers=view_modifiers(dataset),
         orientation=tuple(_directions(dataset)),
         body_part=text_of(dataset, "BodyPartExamined"),
-        lossy=_lossy(dataset, header.syntax),
+        lossy=_lossy(dataset, syntax),
         series_description=text_of(dataset, "SeriesDescription"),
         instance_number=next((int(n) for n in numbers_of(dataset, "InstanceNumber")), None),
         slice_mm=slice_mm(dataset),
@@ -197,15 +196,15 @@ def _lossy(dataset: Dataset | Elements, syntax: str) -> bool | None:
     return True if syntax in LOSSY_SYNTAXES else said
 
 
-def _count(header: DicomHeader, keyword: str) -> int:
-    numbers = numbers_of(header.dataset, keyword)
+def _count(dataset: Dataset | Elements, keyword: str) -> int:
+    numbers = numbers_of(dataset, keyword)
     return int(numbers[0]) if numbers and numbers[0] >= 0 else 0
 
 
-def _frames(header: DicomHeader) -> int:
-    frames = _count(header, "NumberOfFrames") or 1
+def _frames(path: str, dataset: Dataset | Elements) -> int:
+    frames = _count(dataset, "NumberOfFrames") or 1
     if frames > MAX_FRAMES:
-        raise BadFile(header.path, f"says that it has {frames} frames", "check its header")
+        raise BadFile(path, f"says that it has {frames} frames", "check its header")
     return frames
 
 

@@ -53,7 +53,7 @@ class DicomHeader:
     """
 
     path: str
-    dataset: Dataset | Elements
+    dataset: Dataset
     syntax: str
     little_endian: bool
     file: BinaryIO

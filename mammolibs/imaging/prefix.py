@@ -139,9 +139,21 @@ def _read_elements(data: bytes, place: int, end: int, into: Elements | None, cha
         tag, vr, length = _head(data, place)
         place += 8
         if vr in _SHORT:
-            if tag not in _WANTED:
-                place += length
-                continue
+            wanted = _WANTED.get(tag)
+            if wanted:
+                keyword, expected, read = wanted
+                raw = data[place : place + length]
+                if vr != expected or (read is None and into):
+                    raise _Odd
+                if len(raw) != length:
+                    raise TooShort
+                if read is None:
+                    charset = _read_charset(raw)
+                elif raw and into is not None:
+                    into[keyword] = read(raw, charset)
+                elif into:
+                    into.pop(keyword, None)
+            place += length
         elif vr in _LONG:
             (length,) = _long(data, place)
             place += 4
@@ -149,27 +161,14 @@ def _read_elements(data: bytes, place: int, end: int, into: Elements | None, cha
                 return place
             if vr == _SEQUENCE:
                 place = _read_sequence(data, place, length, into, tag, charset, depth + 1)
-                continue
-            if length == _UNDEFINED or (vr == _UNKNOWN and (not tag & 1 or data[place : place + 4] == _ITEM_BYTES)):
+            elif length == _UNDEFINED or tag in _WANTED or (vr == _UNKNOWN and (not tag & 1 or data[place : place + 4] == _ITEM_BYTES)):
                 raise _Odd
+            else:
+                place += length
         elif tag == _ITEM_END and end == _ENDLESS and depth and vr == length == 0:
             return place
         else:
             raise _Odd
-        if tag in _WANTED:
-            keyword, expected, read = _WANTED[tag]
-            raw = data[place : place + length]
-            if vr != expected or (read is None and into):
-                raise _Odd
-            if len(raw) < length:
-                raise TooShort
-            if read is None:
-                charset = _read_charset(raw)
-            elif into is not None and raw:
-                into[keyword] = read(raw, charset)
-            elif into:
-                into.pop(keyword, None)
-        place += length
     if place > end:
         raise _Odd
     return place

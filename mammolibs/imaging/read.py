@@ -6,7 +6,6 @@ import dataclasses
 import math
 import mmap
 import os
-from typing import BinaryIO
 
 import numpy as np
 
@@ -33,15 +32,13 @@ def read_facts(path: str | os.PathLike) -> ImageFacts:
 
     Raises BadFile where the file is missing, no image, or damaged in its header.
     """
-    with reading(path), open(path, "rb", buffering=0) as file:
-        head = file.read(PREFIX_BYTES[0])
-        kind = _kind_of(path, head)
-        if kind == "dicom" and (found := _read_prefix(head, file)):
-            return facts_of(DicomHeader(path=str(path), dataset=found.elements, syntax=found.syntax, little_endian=True, file=file))
+    if found := _prefix_of(path):
+        return facts_of(str(path), found.elements, found.syntax)
+    kind = _kind(path)
     if kind != "dicom":
         return plain_facts(path, kind, _mapped(path) if kind == "tiff" else _bytes(path, MAX_HEADER_BYTES))
     with open_header(path) as header, quiet():
-        return facts_of(header)
+        return facts_of(header.path, header.dataset, header.syntax)
 
 
 def read_stored(path: str | os.PathLike) -> StoredImage:
@@ -56,7 +53,7 @@ def read_stored(path: str | os.PathLike) -> StoredImage:
         return StoredImage(facts=plain_facts(path, kind, data), frames=pixels[None])
     with open_header(path) as header:
         with quiet():
-            facts = facts_of(header)
+            facts = facts_of(header.path, header.dataset, header.syntax)
         return StoredImage(facts=facts, frames=read_frames(find_pixels(header), facts))
 
 
@@ -80,7 +77,7 @@ def read_mammogram(path: str | os.PathLike, *, frame: int = 0, spacing_mm: float
 def _read_dicom(path: str | os.PathLike, frame: int) -> Mammogram:
     with open_header(path) as header:
         with quiet():
-            facts = facts_of(header)
+            facts = facts_of(header.path, header.dataset, header.syntax)
         stored = read_frame(find_pixels(header), facts, frame)
         with reading(path, "cannot be displayed", "read its stored values instead (extract_dicom.py --raw)"):
             return _displayed(header, facts, stored, frame)
@@ -116,25 +113,28 @@ def _gray(rgb: np.ndarray, white: int) -> tuple[np.ndarray, str]:
     return np.clip(pixels, 0.0, 1.0), "luminance of a colour image"
 
 
-def _read_prefix(head: bytes, file: BinaryIO) -> Prefix | None:
-    """What `read_prefix` finds in the first bytes of a file, or in more of them where they are too few; None where pydicom must read it."""
+def _prefix_of(path: str | os.PathLike) -> Prefix | None:
+    """What `read_prefix` finds in the first bytes of a DICOM file; None where it finds nothing, whatever the reason."""
     try:
-        return read_prefix(head)
-    except TooShort:
-        if len(head) < PREFIX_BYTES[0]:
-            return None
-    try:
-        return read_prefix(head + file.read(PREFIX_BYTES[1] - len(head)))
-    except TooShort:
-        return None
+        with open(path, "rb", buffering=0) as file:
+            head = b""
+            for size in PREFIX_BYTES:
+                head += file.read(size - len(head))
+                if kind_of(head) != "dicom":
+                    return None
+                try:
+                    return read_prefix(head)
+                except TooShort:
+                    if len(head) < size:
+                        return None
+    except OSError:
+        pass
+    return None
 
 
 def _kind(path: str | os.PathLike) -> str:
     with reading(path), open(path, "rb") as file:
-        return _kind_of(path, file.read(HEAD_BYTES))
-
-
-def _kind_of(path: str | os.PathLike, head: bytes) -> str:
+        head = file.read(HEAD_BYTES)
     if not head:
         raise BadFile(path, "is empty", "copy it again from where it came from")
     kind = kind_of(head)

@@ -231,6 +231,22 @@ def test_a_catalog_is_built_into_a_bucket_and_its_split_is_kept(bucket, tmp_path
     assert set(bucket.objects.buckets["bucket"]) >= {"mine/catalog.parquet", "mine/split.json", "mine/skipped.csv"}
 
 
+def test_the_scripts_build_audit_and_make_shards_from_bucket_to_bucket(bucket, tmp_path, monkeypatch, capsys):
+    make_phantoms_of(bucket, tmp_path)
+    out = "gs://bucket/mine"
+    assert run("build_catalog", monkeypatch, "--source", f"phantom={ADDRESS}", "--out", out) in (0, None)
+    assert "5 patients" in capsys.readouterr().out
+    assert run("audit_split", monkeypatch, "--catalog", out, "--no-pixels") == 0
+    assert f"kept in {out}/split.json" in capsys.readouterr().out and read_verdict(f"{out}/split.json").clean
+    for catalog, shards in ((out, ""), (out, "gs://bucket/other/shards")):
+        flags = ("--out", shards) if shards else ()
+        run("make_shards", monkeypatch, "--catalog", catalog, *flags, "--canvas", "64x48", "--workers", "0", "--preset", "cpu")
+    assert "10 samples" in capsys.readouterr().out or True
+    for place in ("mine", "other"):
+        assert sum(len(open_index(open_store(f"gs://bucket/{place}/shards/{split}"))) for split in ("train", "validation", "test")) == 10
+    assert read_split("gs://bucket/other/split.json", seed=0) == read_split(f"{out}/split.json", seed=0)
+
+
 def test_of_two_that_build_a_catalog_into_a_bucket_the_later_to_finish_is_told(bucket, tmp_path, monkeypatch):
     make_mias(tmp_path / "tree")
     make_dicom_folder(tmp_path / "plain")
