@@ -19,8 +19,8 @@ from pathlib import Path
 import google_crc32c
 from tqdm import tqdm
 
-from mammolibs.errors import BadFile
-from mammolibs.storage.places import CACHE_VARIABLE, alone, cache_folder, locate
+from mammolibs.errors import BadConfig, BadFile
+from mammolibs.storage.places import CACHE_VARIABLE, alone, cache_folder
 from mammolibs.storage.store import Store, open_store
 
 # A request waits for the network most of the time. A thread has connections of its own, which few files are not worth.
@@ -160,9 +160,9 @@ class Shadow:
 def open_shadow(location: str) -> Iterator[Shadow]:
     """The shadow of `gs://bucket/prefix` as the bucket now is, in this machine's cache; one listing. One process at a time has it.
 
-    Raises BadFile where nothing lies there, and what the store raises.
+    Raises BadFile where nothing lies there, BadConfig where it is no bucket, and what the store raises.
     """
-    store = open_store(location)
+    store = _open_bucket(location)
     objects = store.checksums()
     if not objects:
         raise BadFile(location, "holds no object", "check the name; a folder of a bucket is there as long as something lies in it")
@@ -173,10 +173,10 @@ def open_shadow(location: str) -> Iterator[Shadow]:
 def fetch_whole(location: str) -> Path:
     """The path of a copy of one object, which stays in this machine's cache and is fetched again only where the object has changed.
 
-    Raises BadFile where it is not there or the disk is full, and what the store raises.
+    Raises BadFile where it is not there or the disk is full, BadConfig where it lies in no bucket, and what the store raises.
     """
-    store, name = locate(location)
-    objects = {found: facts for found, facts in store.checksums(name).items() if found == name}
+    folder, _, name = location.rpartition("/")
+    objects = {found: facts for found, facts in (store := _open_bucket(folder)).checksums(name).items() if found == name}
     if not objects:
         raise BadFile(location, "is not there", "check the name")
     with _place(location) as place:
@@ -184,6 +184,13 @@ def fetch_whole(location: str) -> Path:
         for error in shadow.bring(shadow.paths()).values():
             raise error
     return shadow.folder / name
+
+
+def _open_bucket(location: str) -> Store:
+    store = open_store(location)
+    if not hasattr(store, "checksums"):
+        raise BadConfig(f"{location}: lies in no bucket; give the folder, the archive or gs://BUCKET/PREFIX")
+    return store
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from pydicom.sequence import Sequence
 from mammolibs.errors import BadFile
 from mammolibs.imaging import read, read_facts
 from mammolibs.imaging.beginning import bytes_needed
-from mammolibs.imaging.dicom_write import TRANSFER_SYNTAXES, mammogram_bytes
+from mammolibs.imaging.dicom_write import mammogram_bytes
 from mammolibs.imaging.facts import facts_of
 from mammolibs.imaging.guard import quiet
 from mammolibs.imaging.header import Elements, open_header
@@ -95,7 +95,7 @@ def test_a_whole_header_needs_no_pydicom(tmp_path, monkeypatch, undefined):
     assert (found.spacing_mm, found.slice_mm, found.instance_number, found.age_years) == (0.1, 30.0, 7, 61)
 
 
-@pytest.mark.parametrize("syntax", TRANSFER_SYNTAXES)
+@pytest.mark.parametrize("syntax", ["explicit", "jpeg-ls", "implicit", "big", "deflated"])
 def test_headers_as_makers_write_them_need_no_pydicom_where_they_are_explicit(tmp_path, syntax):
     for more in (*VALID.values(), {"voi_lut": np.arange(65536)}):
         data = mammogram_bytes(PIXELS, replace(HEADER, **more), syntax=syntax)
