@@ -13,7 +13,7 @@ What cannot be used is skipped and listed in <out>/skipped.csv. Stopped and call
 
 from dataclasses import MISSING, dataclass
 
-from mammolibs.catalog import Skipped, read_catalog, write_catalog, write_skipped
+from mammolibs.catalog import Skipped, copy_split, read_catalog, write_catalog, write_skipped
 from mammolibs.ingest import ingest_images
 from mammolibs.pipeline.cli import option, run_script, workers_option
 from mammolibs.pipeline.policy import accept_option, policy_option, read_policy
@@ -43,6 +43,7 @@ def main(options: Options) -> None:
     write_skipped(below(out, "skipped.csv"), [Skipped(item, reason) for item, reason in report.skipped])
     if is_address(options.out):
         write_catalog(below(locate(out)[0].location, "catalog.parquet"), rows)
+        copy_split(below(options.catalog, "split.json"), below(locate(out)[0].location, "split.json"))
     print(f"{out}: {report}")
 
 

@@ -2,7 +2,7 @@
 
 from mammolibs.catalog.audit import audit
 from mammolibs.catalog.build import Catalog, build_catalog, parse_option, parse_source
-from mammolibs.catalog.files import read_skipped, read_split, read_verdict, write_skipped, write_split, write_verdict
+from mammolibs.catalog.files import copy_split, read_skipped, read_split, read_verdict, write_skipped, write_split, write_verdict
 from mammolibs.catalog.hashes import data_hash, split_hash
 from mammolibs.catalog.make import make_catalog
 from mammolibs.catalog.source import Skipped, Source, SourceResult
@@ -24,6 +24,7 @@ __all__ = [
     "audit",
     "build_catalog",
     "check_copies",
+    "copy_split",
     "data_hash",
     "fold_rows",
     "format_tree",

@@ -16,6 +16,7 @@ from mammolibs.catalog.table import read_catalog
 from mammolibs.catalog.verdict import POOL
 from mammolibs.errors import BadConfig, BadData, BadFile
 from mammolibs.records import ImageRow
+from mammolibs.storage import below, is_address
 
 CATALOG = "catalog.parquet"
 SPLIT_CHOICES = ("own", "official")
@@ -36,9 +37,10 @@ class Columns:
     official: str = ""
 
 
-def catalog_file(path: str | Path) -> Path:
-    """The table of a catalog that is given as its folder or as the table itself."""
-    return Path(path) / CATALOG if Path(path).is_dir() else Path(path)
+def catalog_file(path: str | Path) -> Path | str:
+    """The table of a catalog that is given as its folder or as the table itself, at a path or a `gs://` address."""
+    is_folder = not str(path).endswith(".parquet") if is_address(path) else Path(path).is_dir()
+    return below(path, CATALOG) if is_folder else below(path)
 
 
 def official_rows(rows: Sequence[ImageRow]) -> list[ImageRow]:

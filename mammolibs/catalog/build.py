@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mammolibs.catalog.source import Skipped, SourceResult
+from mammolibs.catalog.bucket import read_bucket
+from mammolibs.catalog.source import Skipped, Source, SourceResult
 from mammolibs.catalog.sources import SOURCES
 from mammolibs.catalog.split import FRACTIONS, split_rows
 from mammolibs.errors import BadConfig, BadData, BadFile
 from mammolibs.records import ImageRow
-from mammolibs.storage import is_archive, unpack
+from mammolibs.storage import fetch_whole, is_address, is_archive, is_archive_name, unpack
 
 MAX_SKIPPED_SHARE = 0.5
 
@@ -40,16 +41,16 @@ def build_catalog(
     previous: Mapping[str, str] | None = None,
     options: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Catalog:
-    """The joined catalog of (source name, folder or archive) pairs, split by patient.
+    """The joined catalog of (source name, folder or archive or `gs://` address of one) pairs, split by patient.
 
     unpack_folder: where archives are unpacked, once. previous: patient_id -> split of an
     earlier catalog, which those patients keep. options: source name -> its options.
 
     Raises BadConfig for an unknown source or option; BadFile for a folder that holds
     nothing of the data set; BadData for two images of one id, and where more than half of
-    a source's images cannot be used.
+    a source's images cannot be used; what a bucket raises.
     """
-    pairs = [(check_source_name(name), Path(path)) for name, path in sources]
+    pairs = [(check_source_name(name), str(path)) for name, path in sources]
     strangers = sorted(set(options or {}) - {name for name, _ in pairs})
     if not pairs:
         raise BadConfig(f"no source: give NAME=PATH; NAME is one of {', '.join(SOURCES)}")
@@ -57,7 +58,7 @@ def build_catalog(
         raise BadConfig(f"options for {strangers[0]}, which is not among the sources")
     catalog = Catalog([])
     for name, path in pairs:
-        result = SOURCES[name](_as_folder(path, Path(unpack_folder)), (options or {}).get(name))
+        result = _read_source(name, path, Path(unpack_folder), (options or {}).get(name))
         _refuse_mostly_bad(name, path, result)
         catalog.rows.extend(result.rows)
         catalog.skipped.extend(replace(item, source=name) for item in result.skipped)
@@ -93,17 +94,26 @@ def check_source_name(name: str) -> str:
     return name
 
 
-def _as_folder(path: Path, unpack_folder: Path) -> Path:
+def _read_source(name: str, path: str, unpack_folder: Path, options: Mapping[str, str] | None) -> SourceResult:
+    if is_address(path) and not is_archive_name(path):
+        return read_bucket(SOURCES[name], path.rstrip("/"), options)
+    here = fetch_whole(path) if is_address(path) else Path(path)
+    return SOURCES[name](_as_root(SOURCES[name], here, unpack_folder), options)
+
+
+def _as_root(source: Source, path: Path, unpack_folder: Path) -> Path:
+    """What the source is called with: the folder, the table that it takes in place of one, or the archive's folder."""
     if not path.exists():
         raise BadFile(path, "is not there", "check the path")
-    if path.is_dir():
+    if path.is_dir() or path.name.lower().endswith(source.tables):
         return path
     if not is_archive(path):
-        raise BadFile(path, "is neither a folder nor an archive", "give a folder, or a .zip or .tar archive")
+        either = f", or a table ({', '.join(source.tables)})" if source.tables else ""
+        raise BadFile(path, "is neither a folder nor an archive", f"give a folder, or a .zip or .tar archive{either}")
     return unpack(path, unpack_folder)
 
 
-def _refuse_mostly_bad(name: str, path: Path, result: SourceResult) -> None:
+def _refuse_mostly_bad(name: str, path: str, result: SourceResult) -> None:
     bad = [item for item in result.skipped if not item.on_purpose]
     if len(bad) > MAX_SKIPPED_SHARE * (len(bad) + len(result.rows)):
         raise BadData(

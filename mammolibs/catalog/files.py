@@ -15,11 +15,11 @@ from mammolibs.catalog.split import FRACTIONS
 from mammolibs.catalog.verdict import Verdict
 from mammolibs.errors import BadConfig, BadData, BadFile
 from mammolibs.records import SPLITS, ImageRow
-from mammolibs.storage import locate, write_json
+from mammolibs.storage import Place, json_bytes, locate
 
 
 def write_split(
-    path: str | Path,
+    path: str | Path | Place,
     rows: Sequence[ImageRow],
     *,
     seed: int,
@@ -27,15 +27,23 @@ def write_split(
     previous: Mapping[str, str] | None = None,
     verdict: Verdict | None = None,
 ) -> None:
-    """Write who is where as JSON: seed, fractions, hashes, the audit's verdict, patient_id -> split.
+    """Write who is where as JSON, to a path or a `gs://` address: seed, fractions, hashes, the audit's verdict, patient_id -> split.
 
     Patients of the earlier split who are not in the rows stay in the file, so that they
-    come back to where they were.
+    come back to where they were. Raises as `write_catalog`.
     """
     patients = dict(previous or {}) | {row.patient_id: row.split for row in rows}
     facts = {"seed": seed, "fractions": list(fractions), "split_hash": split_hash(rows), "data_hash": data_hash(rows)}
     judged = {"verdict": verdict.to_dict()} if verdict else {}
-    write_json(path, facts | judged | {"patients": dict(sorted(patients.items()))})
+    place = path if isinstance(path, Place) else Place(*locate(path))
+    place.write(json_bytes(facts | judged | {"patients": dict(sorted(patients.items()))}))
+
+
+def copy_split(path: str | Path, other: str | Path) -> None:
+    """Bring a split.json, where there is one, to another path or `gs://` address. Raises what the places raise."""
+    (store, name), place = locate(path), Place(*locate(other))
+    if store.exists(name):
+        place.write(store.read(name))
 
 
 def write_verdict(path: str | Path, verdict: Verdict) -> None:
@@ -43,7 +51,7 @@ def write_verdict(path: str | Path, verdict: Verdict) -> None:
     values = _read_values(path)
     if values.get("split_hash") != verdict.split_hash:
         raise BadFile(path, f"is of split {values.get('split_hash')}, the verdict of {verdict.split_hash}", "build the catalog again")
-    write_json(path, values | {"verdict": verdict.to_dict()})
+    Place(*locate(path)).write(json_bytes(values | {"verdict": verdict.to_dict()}))
 
 
 def read_verdict(path: str | Path) -> Verdict | None:
@@ -56,11 +64,12 @@ def read_verdict(path: str | Path) -> Verdict | None:
 
 
 def _read_values(path: str | Path) -> dict[str, Any]:
+    store, name = locate(path)
     try:
-        values = json.loads(Path(path).read_text())
+        values = json.loads(store.read(name))
         if "patients" not in values:
             raise ValueError("no patients")
-    except (OSError, ValueError, TypeError) as error:
+    except (ValueError, TypeError) as error:
         raise BadFile(path, f"is no split ({type(error).__name__})", "build the catalog again") from error
     return values
 
@@ -70,14 +79,14 @@ def read_split(path: str | Path, *, seed: int) -> dict[str, str]:
 
     Raises BadFile for another kind of file, BadConfig where it was made with another seed.
     """
-    path = Path(path)
-    if not path.exists():
+    store, name = locate(path)
+    if not store.exists(name):
         return {}
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(store.read(name))
         made_with, patients = found["seed"], found["patients"]
         wrong = [word for word in patients.values() if word not in SPLITS]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadFile(path, f"is no split ({type(error).__name__})", "remove it, and the split is made afresh") from error
     if wrong:
         raise BadFile(path, f"names a split {wrong[0]!r}", f"allowed are {', '.join(SPLITS)}")

@@ -5,18 +5,22 @@ The imaging room loads on first use, so that reading a finished catalog stays ch
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 
-from mammolibs.errors import MammolibsError
+from mammolibs.errors import BadFile, MammolibsError
 from mammolibs.records import ImageFacts
+from mammolibs.storage import Shadow
 
 # Below this many files a pool of processes costs more than it saves.
 POOL_FROM_FILES = 4000
 FILES_AT_A_TIME = 64
 MOST_WORKERS = 16
 BAR_AFTER_SECONDS = 2.0
+_SHADOW: ContextVar[Shadow | None] = ContextVar("shadow", default=None)
 
 
 def iter_image_files(folder: Path) -> Iterator[Path]:
@@ -36,7 +40,8 @@ def read_facts(path: Path) -> ImageFacts:
 class Headers:
     """The headers of many files, read at once: `headers[path]` gives the facts, or raises the BadFile of that file.
 
-    Many files are read by a pool of processes, which survives a file that hangs or kills its reader.
+    Many files are read by a pool of processes, which survives a file that hangs or kills its reader. Of files
+    that stand for objects of a bucket (`headers_from`) the headers are fetched first.
     """
 
     def __init__(self, paths: Iterable[Path]):
@@ -44,6 +49,9 @@ class Headers:
 
         wanted = list(dict.fromkeys(paths))
         self._answers: dict[Path, ImageFacts | MammolibsError] = {}
+        if shadow := _SHADOW.get():
+            self._answers |= bring_headers(shadow, wanted)
+            wanted = [path for path in wanted if path not in self._answers]
         with tqdm(total=len(wanted), desc="reading headers", unit="file", delay=BAR_AFTER_SECONDS, leave=False) as bar:
             for done in _read_all(wanted):
                 self._answers |= done
@@ -54,6 +62,23 @@ class Headers:
         if isinstance(answer, MammolibsError):
             raise answer
         return answer
+
+
+@contextlib.contextmanager
+def headers_from(shadow: Shadow) -> Iterator[None]:
+    """In here the headers of files in a bucket's shadow are fetched before they are read."""
+    token = _SHADOW.set(shadow)
+    try:
+        yield
+    finally:
+        _SHADOW.reset(token)
+
+
+def bring_headers(shadow: Shadow, paths: Iterable[Path]) -> dict[Path, BadFile]:
+    """Fetch what `read_facts` needs of each file; those whose objects cannot be read, with the reason. Raises as `Shadow.bring`."""
+    from mammolibs.imaging.beginning import bytes_needed
+
+    return shadow.bring(paths, bytes_needed)
 
 
 def _read_all(paths: list[Path]) -> Iterator[dict[Path, ImageFacts | MammolibsError]]:

@@ -2,41 +2,72 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import io
 import lzma
 import zipfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO, TypeVar
 
 from mammolibs.errors import BadFile
 
+T = TypeVar("T")
+
+# Excel writes a mark in front of UTF-8; older programs write western Latin.
+_ENCODINGS = ("utf-8-sig", "latin-1")
 _REMEDY = "download it again; it is damaged or of another data set"
 
 
 def read_text(path: Path) -> str:
     """The text of a file, unpacked where it ends in .xz or .gz. Raises BadFile."""
+    with _opened(path) as file:
+        data = file.read()
+    try:
+        return data.decode(_ENCODINGS[0])
+    except UnicodeDecodeError:
+        return data.decode(_ENCODINGS[1])
+
+
+def read_csv(path: Path, needed: tuple[str, ...], *, also: tuple[str, ...] | None = None, delimiter: str = ",") -> list[dict[str, str]]:
+    """Rows of a CSV as dicts, headers and cells stripped. Raises BadFile where a needed column is missing.
+
+    also: columns that are kept where they are there; others than these and the needed ones are
+    dropped while reading, which a table of many columns asks for. None keeps all.
+    """
+    return _with_encoding(path, delimiter, lambda rows: _as_dicts(path, rows, needed, also))
+
+
+def read_columns(path: Path, *, delimiter: str = ",") -> tuple[str, ...]:
+    """The names of a CSV's columns, stripped; none of an empty file. Raises BadFile."""
+    return _with_encoding(path, delimiter, lambda rows: tuple(name.strip() for name in next(rows, ())))
+
+
+def _with_encoding(path: Path, delimiter: str, read: Callable[[Iterator[list[str]]], T]) -> T:
+    """What is read of a CSV's rows that are not empty, one after the other, by the first encoding that fits all of what is read."""
+    for encoding in _ENCODINGS:
+        try:
+            with _opened(path) as file, io.TextIOWrapper(file, encoding, newline="") as text:
+                return read(row for row in csv.reader(text, delimiter=delimiter) if row)
+        except UnicodeDecodeError:
+            continue
+        except csv.Error as error:
+            raise BadFile(path, f"is no CSV ({error})", _REMEDY) from error
+    raise AssertionError("every byte is a character of the last encoding")
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """The bytes of a file, unpacked. What goes wrong with them is a BadFile."""
     opener = {".xz": lzma.open, ".gz": gzip.open}.get(path.suffix.lower(), open)
     try:
         with opener(path, "rb") as file:
-            data = file.read()
-    except (OSError, EOFError, lzma.LZMAError) as error:
+            yield file
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         raise BadFile(path, f"cannot be read ({error})", _REMEDY) from error
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("latin-1")
-
-
-def read_csv(path: Path, needed: tuple[str, ...], *, delimiter: str = ",") -> list[dict[str, str]]:
-    """Rows of a CSV as dicts, headers and cells stripped. Raises BadFile where a needed column is missing."""
-    reader = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=delimiter)
-    try:
-        rows = [row for row in reader if row]
-    except csv.Error as error:
-        raise BadFile(path, f"is no CSV ({error})", _REMEDY) from error
-    return _as_dicts(path, rows, needed)
 
 
 def read_sheets(path: Path, needed: Mapping[str, tuple[str, ...]], *, above: int = 0) -> dict[str, list[dict[str, str]]]:
@@ -52,7 +83,7 @@ def read_sheets(path: Path, needed: Mapping[str, tuple[str, ...]], *, above: int
             raise BadFile(path, f"has no sheet {sheet!r}", _REMEDY)
         rows = [["" if cell is None else str(cell) for cell in row] for row in sheets[sheet][above:]]
         width = max(map(len, rows), default=0)
-        found[sheet] = _as_dicts(path, [row + [""] * (width - len(row)) for row in rows if any(row)], columns)
+        found[sheet] = _as_dicts(path, (row + [""] * (width - len(row)) for row in rows if any(row)), columns)
     return found
 
 
@@ -88,12 +119,15 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _as_dicts(path: Path, rows: list[list[str]], needed: tuple[str, ...]) -> list[dict[str, str]]:
-    header = [name.strip() for name in rows[0]] if rows else []
+def _as_dicts(path: Path, rows: Iterator[list[str]], needed: tuple[str, ...], also: tuple[str, ...] | None = None) -> list[dict[str, str]]:
+    header = [name.strip() for name in next(rows, ())]
     missing = [name for name in needed if name not in header]
     if missing:
         raise BadFile(path, f"has no column {', '.join(missing)}", _REMEDY)
-    short = next((i for i, row in enumerate(rows[1:], start=2) if len(row) < len(header)), None)
-    if short is not None:
-        raise BadFile(path, f"row {short} is cut short", _REMEDY)
-    return [{name: cell.strip() for name, cell in zip(header, row, strict=False)} for row in rows[1:]]
+    kept = [(place, name) for place, name in enumerate(header) if also is None or name in needed or name in also]
+    records = []
+    for number, row in enumerate(rows, start=2):
+        if len(row) < len(header):
+            raise BadFile(path, f"row {number} is cut short", _REMEDY)
+        records.append({name: row[place].strip() for place, name in kept})
+    return records

@@ -18,7 +18,8 @@ class Layout:
     """All files under a folder, once walked, found by name, stem or folder.
 
     Names compare without case. Hidden folders and `__MACOSX` are not entered. Symbolic
-    links to folders are not followed.
+    links to folders are not followed. A root that is a file stands for its folder with nothing
+    else in it, which is not walked.
 
     Raises BadFile where there is no such folder, or nothing in it.
     """
@@ -27,13 +28,16 @@ class Layout:
         from mammolibs.imaging import is_image_name
 
         self.root = Path(root).absolute()
-        if not self.root.is_dir():
+        walked = self._walk()
+        if self.root.is_file():
+            self.root, walked = self.root.parent, iter([(self.root.parent, [self.root.name])])
+        elif not self.root.is_dir():
             raise BadFile(root, "is no folder", "give the folder that holds the data set, or its archive")
         self.files: list[Path] = []
         self._by_name: dict[str, list[Path]] = defaultdict(list)
         self._by_stem: dict[str, list[Path]] = defaultdict(list)
         self._by_folder: dict[str, list[Path]] = defaultdict(list)
-        for folder, names in self._walk():
+        for folder, names in walked:
             above = [part.lower() for part in folder.relative_to(self.root).parts]
             for name in names:
                 path = folder / name

@@ -14,7 +14,7 @@ from mammolibs.catalog.thumbnails import Thumbnails
 from mammolibs.catalog.verdict import KINDS, Verdict
 from mammolibs.errors import BadConfig, BadFile
 from mammolibs.records import ImageRow
-from mammolibs.storage import write_json
+from mammolibs.storage import below, locate, write_json
 
 LEAKS = 1
 
@@ -76,8 +76,11 @@ def _keep(options: Any, verdict: Verdict) -> None:
     """Write it to --json, and to the split.json of a catalog whose own split was judged."""
     if options.json:
         write_json(options.json, verdict.to_dict())
-    beside = catalog_file(options.catalog).parent / "split.json" if options.catalog else None
-    if beside and beside.exists() and options.split != "official":
+    if not options.catalog or options.split == "official":
+        return
+    folder = locate(catalog_file(options.catalog))[0]
+    if folder.exists("split.json"):
+        beside = below(folder.location, "split.json")
         try:
             write_verdict(beside, verdict)
             print(f"kept in {beside}")

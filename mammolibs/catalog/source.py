@@ -57,6 +57,7 @@ class Source:
     """A data set's reader. Call it with a folder and options; see `SOURCES`.
 
     options: name -> the values allowed, the default first; with `ANY` among them every text is.
+    tables: endings of a file that may be given in place of its folder.
     listed: a row without a file for every image that the label tables name, in each part of the
     official split that it stands in; None where tables do not tell.
     """
@@ -66,6 +67,7 @@ class Source:
     read: Callable[[Path, Mapping[str, str]], SourceResult]
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     listed: Callable[[Path], list[ImageRow]] | None = None
+    tables: tuple[str, ...] = ()
 
     def __call__(self, root: str | Path, options: Mapping[str, str] | None = None) -> SourceResult:
         """The rows of a folder. Raises BadConfig for an option, BadFile for a folder or table that cannot be used."""

@@ -15,26 +15,26 @@ from typing import Any
 from mammolibs.catalog.hashes import data_hash, split_hash
 from mammolibs.errors import BadFile
 from mammolibs.records import ImageRow
-from mammolibs.storage import below, is_address, locate
+from mammolibs.storage import Place, below, is_address, locate
 
 
-def write_catalog(path: str | Path, rows: Sequence[ImageRow]) -> None:
+def write_catalog(path: str | Path | Place, rows: Sequence[ImageRow]) -> None:
     """Write rows as Parquet (zstd) to a path or a `gs://` address, whole or not at all.
 
     Files below the table's own folder (unpacked archives) are named relative to it, so
-    that a run's folder can be moved. Raises BadFile where it cannot be written.
+    that a run's folder can be moved. Raises BadFile where it cannot be written, ChangedByAnother as `Place.write`.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    store, name = locate(path)
-    folder = _folder(store.location)
+    place = path if isinstance(path, Place) else Place(*locate(path))
+    folder = _folder(place.store.location)
     records = to_records(rows, folder)
     schema = pa.schema([(name, _arrow_type(hint)) for name, hint in typing.get_type_hints(ImageRow).items()])
     facts = {"mammolibs.data_hash": data_hash(rows), "mammolibs.split_hash": split_hash(rows)}
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(records, schema=schema.with_metadata(facts)), buffer, compression="zstd")
-    store.write(name, buffer.getvalue())
+    place.write(buffer.getvalue())
 
 
 def read_catalog(path: str | Path) -> list[ImageRow]:
@@ -59,15 +59,16 @@ def read_catalog(path: str | Path) -> list[ImageRow]:
 
 def to_records(rows: Sequence[ImageRow], folder: str) -> list[dict[str, Any]]:
     """The rows as plain values: JSON types, tuples for lists. Files below `folder`, a full path or an address, are named from there."""
-    return [dataclasses.asdict(_with_paths(row, lambda text: _below(text, folder))) for row in rows]
+    return [dataclasses.asdict(with_paths(row, lambda text: _below(text, folder))) for row in rows]
 
 
 def from_records(records: Sequence[Mapping[str, Any]], folder: str) -> list[ImageRow]:
     """The rows that `to_records` made plain, with lists or tuples. Raises TypeError or ValueError for other records."""
-    return [_with_paths(_build(ImageRow, record), lambda text: _absolute(text, folder)) for record in records]
+    return [with_paths(_build(ImageRow, record), lambda text: _absolute(text, folder)) for record in records]
 
 
-def _with_paths(row: ImageRow, change: Callable[[str], str]) -> ImageRow:
+def with_paths(row: ImageRow, change: Callable[[str], str]) -> ImageRow:
+    """The row with the paths of its image and of its lesions' masks changed."""
     lesions = tuple(
         replace(lesion, outline=replace(lesion.outline, path=change(lesion.outline.path))) if lesion.outline.path else lesion
         for lesion in row.lesions

@@ -6,9 +6,13 @@ CID 4014 "View for Mammography" (PS3.16) exists in SNOMED CT and in the older SN
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from mammolibs.records import UNKNOWN
 
+# The headers of a data set say the same few words again and again.
+WORDS_KEPT = 1024
+_WORD = re.compile(r"[A-Z]+")
 VIEW_CODES = {
     "399162004": "CC", "R-10242": "CC",
     "399368009": "MLO", "R-10226": "MLO",
@@ -57,31 +61,35 @@ def agreed(values: list[str]) -> str:
     return said.pop() if len(said) == 1 else UNKNOWN
 
 
+@lru_cache(WORDS_KEPT)
 def view_word(text: str) -> str:
     """The view that a View Position names, such as "MLO", "medio-lateral oblique" or "RMLO"; else unknown."""
-    word = re.sub(r"[^A-Z]", "", text.upper())
+    word = "".join(_WORD.findall(text.upper()))
     if word in VIEW_WORDS:
         return VIEW_WORDS[word]
     return VIEW_WORDS.get(word[1:], UNKNOWN) if word[:1] in ("L", "R") else UNKNOWN
 
 
+@lru_cache(WORDS_KEPT)
 def side_word(text: str) -> str:
     """L or R for the value of a laterality element; B (both), U (unpaired) and the rest are unknown."""
     return SIDE_WORDS.get(text.strip().upper(), UNKNOWN)
 
 
-def modifier_words(text: str) -> list[str]:
+@lru_cache(WORDS_KEPT)
+def modifier_words(text: str) -> tuple[str, ...]:
     """The view modifiers that free text names, such as "R CC SPOT MAG"."""
-    return [MODIFIER_WORDS[word] for word in re.findall(r"[A-Z]+", text.upper()) if word in MODIFIER_WORDS]
+    return tuple(MODIFIER_WORDS[word] for word in _WORD.findall(text.upper()) if word in MODIFIER_WORDS)
 
 
+@lru_cache(WORDS_KEPT)
 def read_words(text: str) -> tuple[str, str]:
     """Laterality and view from free text such as "L CC", "RMLO", "Mammogram left MLO Tomo".
 
     Each is unknown where the text names none, or more than one ("Bilateral CC and MLO").
     """
     sides, views = [], []
-    for word in re.findall(r"[A-Z]+", text.upper()):
+    for word in _WORD.findall(text.upper()):
         if word in SIDE_WORDS:
             sides.append(SIDE_WORDS[word])
         elif word in TEXT_VIEWS:

@@ -94,7 +94,7 @@ class Deidentified:
 def identify(path: str | os.PathLike, pseudonyms: Pseudonyms) -> Identity:
     """What an image file will be called; the header alone is read. Raises BadFile where it is no DICOM image."""
     with open_header(path) as header, quiet():
-        facts_of(header)
+        facts_of(header.path, header.dataset, header.syntax)
         return _identity(header, pseudonyms)
 
 
@@ -107,7 +107,7 @@ def deidentify_file(path: str | os.PathLike, pseudonyms: Pseudonyms) -> Deidenti
     the pixels or that an overlay lies in their unused bits.
     """
     with open_header(path) as header, quiet():
-        facts, identity = facts_of(header), _identity(header, pseudonyms)
+        facts, identity = facts_of(header.path, header.dataset, header.syntax), _identity(header, pseudonyms)
         _refuse_text(header, facts)
         syntax = UID(header.syntax)
     with reading(path), quiet():

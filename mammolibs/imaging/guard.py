@@ -48,4 +48,7 @@ def one_line(error: BaseException) -> str:
 
 def printable(text: str, limit: int) -> str:
     """The text on one line, at most `limit` characters, without what a terminal would obey."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text[:limit]).split())
+    text = text[:limit]
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(text.split()) if " " in text else text

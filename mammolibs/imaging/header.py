@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import struct
 import zlib
@@ -33,6 +34,15 @@ MAX_DEPTH = 64
 MAX_TEXT = 256
 # One level of nesting takes at least an element header and an item header.
 BYTES_PER_LEVEL = 16
+ITEM = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
+
+
+class Elements(dict[str, Any]):
+    """Elements by keyword with the values that pydicom gives them, where pydicom has not read them.
+
+    A single text is one printable line already, several values are a tuple, items of a sequence a list of `Elements`.
+    """
+
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,26 +67,32 @@ def open_header(path: str | os.PathLike) -> Iterator[DicomHeader]:
     sequences more than 64 deep.
     """
     with reading(path), open(path, "rb") as file:
-        syntax, offset = _meta_syntax(file)
-        with quiet():
-            if syntax == DeflatedExplicitVRLittleEndian:
-                file.seek(offset)
-                inflated = io.BytesIO(_inflate(path, file))
-                dataset = read_dataset(inflated, False, True, stop_when=_at_pixels)
-                source: BinaryIO = inflated
-                little = True
-            else:
-                file.seek(0)
-                dataset = dcmread(file, stop_before_pixels=True, force=True)
-                implicit, little = dataset.original_encoding
-                syntax = syntax or _plain_syntax(implicit, little)
-                source = file
-            _check_depth(path, dataset)
-        yield DicomHeader(path=str(path), dataset=dataset, syntax=str(syntax), little_endian=bool(little), file=source)
+        yield read_header(path, file)
 
 
-def value_of(dataset: Dataset, keyword: str, default: Any = None) -> Any:
+def read_header(path: str | os.PathLike, file: BinaryIO) -> DicomHeader:
+    """As `open_header`, of a file that is open; other errors than BadFile are pydicom's."""
+    syntax, offset = _meta_syntax(file)
+    with quiet():
+        if syntax == DeflatedExplicitVRLittleEndian:
+            file.seek(offset)
+            source: BinaryIO = io.BytesIO(_inflate(path, file))
+            dataset = read_dataset(source, False, True, stop_when=_at_pixels)
+            little = True
+        else:
+            file.seek(0)
+            dataset = dcmread(file, stop_before_pixels=True, force=True)
+            implicit, little = dataset.original_encoding
+            syntax = syntax or _plain_syntax(implicit, little)
+            source = file
+        _check_depth(path, dataset)
+    return DicomHeader(path=str(path), dataset=dataset, syntax=str(syntax), little_endian=bool(little), file=source)
+
+
+def value_of(dataset: Dataset | Elements, keyword: str, default: Any = None) -> Any:
     """The value of an element, or the default where it is absent, empty or not readable as what it claims to be."""
+    if type(dataset) is Elements:
+        return dataset.get(keyword, default)
     try:
         value = dataset.get(keyword)
     except Exception:  # pydicom raises a dozen kinds for malformed values; such a value says nothing
@@ -86,32 +102,41 @@ def value_of(dataset: Dataset, keyword: str, default: Any = None) -> Any:
     return value
 
 
-def text_of(dataset: Dataset, keyword: str) -> str:
+def text_of(dataset: Dataset | Elements, keyword: str) -> str:
     """The value as one printable line; the first of several; empty where there is none."""
+    if type(dataset) is Elements:
+        value = dataset.get(keyword, "")
+        return value if type(value) is str else printable(value[0], MAX_TEXT)
     value = value_of(dataset, keyword, "")
     if isinstance(value, (list, pydicom.multival.MultiValue)):
         value = value[0]
     return printable(str(value), MAX_TEXT)
 
 
-def numbers_of(dataset: Dataset, keyword: str) -> tuple[float, ...]:
+def numbers_of(dataset: Dataset | Elements, keyword: str) -> tuple[float, ...]:
     """All values as finite numbers; empty where there is none or one is not a number."""
-    value = value_of(dataset, keyword, ())
+    value = dataset.get(keyword) if type(dataset) is Elements else value_of(dataset, keyword)
+    if value is None:
+        return ()
+    if isinstance(value, (int, float)):
+        return (float(value),) if abs(value) < math.inf else ()
     values = value if isinstance(value, (list, tuple, pydicom.multival.MultiValue)) else (value,)
     try:
         numbers = tuple(float(v) for v in values)
     except (TypeError, ValueError):
         return ()
-    return numbers if all(abs(n) < float("inf") for n in numbers) else ()
+    return numbers if all(abs(n) < math.inf for n in numbers) else ()
 
 
-def items_of(dataset: Dataset, keyword: str) -> list[Dataset]:
+def items_of(dataset: Dataset | Elements, keyword: str) -> list[Dataset | Elements]:
     """The items of a sequence; empty where it is absent or no sequence."""
     value = value_of(dataset, keyword, ())
-    return [item for item in value if isinstance(item, Dataset)] if isinstance(value, pydicom.Sequence) else []
+    if not value or not isinstance(value, (list, pydicom.Sequence)):
+        return []
+    return [item for item in value if isinstance(item, (Elements, Dataset))]
 
 
-def frame_group(dataset: Dataset, keyword: str, frame: int) -> Dataset | None:
+def frame_group(dataset: Dataset | Elements, keyword: str, frame: int) -> Dataset | Elements | None:
     """The first item of a functional group: the frame's own, else the shared one, else None."""
     frames = items_of(dataset, "PerFrameFunctionalGroupsSequence")
     shared = items_of(dataset, "SharedFunctionalGroupsSequence")
@@ -176,7 +201,9 @@ def _check_depth(path: str | os.PathLike, dataset: Dataset) -> None:
             element = current.get_item(tag)
             if element.VR not in ("SQ", "UN", None):
                 continue
-            if isinstance(element.value, bytes) and len(element.value) < (MAX_DEPTH - depth) * BYTES_PER_LEVEL:
+            raw = element.value
+            # Bytes of an unknown kind are a sequence where they begin with an item; to read others as one would find anything in them.
+            if isinstance(raw, bytes) and (len(raw) < (MAX_DEPTH - depth) * BYTES_PER_LEVEL or (element.VR == "UN" and raw[:4] not in ITEM)):
                 continue
             waiting += [(item, depth + 1) for item in _items_at(current, tag)]
 

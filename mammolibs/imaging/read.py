@@ -18,6 +18,7 @@ from mammolibs.imaging.guard import quiet, reading
 from mammolibs.imaging.header import DicomHeader, open_header
 from mammolibs.imaging.pixeldata import find_pixels, read_frame, read_frames
 from mammolibs.imaging.plain import plain_facts, plain_pixels
+from mammolibs.imaging.prefix import PREFIX_BYTES, Prefix, TooShort, read_prefix
 from mammolibs.imaging.stored import StoredImage
 from mammolibs.imaging.voi import display_of
 from mammolibs.records import ImageFacts, Mammogram
@@ -31,11 +32,13 @@ def read_facts(path: str | os.PathLike) -> ImageFacts:
 
     Raises BadFile where the file is missing, no image, or damaged in its header.
     """
+    if found := _prefix_of(path):
+        return facts_of(str(path), found.elements, found.syntax)
     kind = _kind(path)
     if kind != "dicom":
         return plain_facts(path, kind, _mapped(path) if kind == "tiff" else _bytes(path, MAX_HEADER_BYTES))
     with open_header(path) as header, quiet():
-        return facts_of(header)
+        return facts_of(header.path, header.dataset, header.syntax)
 
 
 def read_stored(path: str | os.PathLike) -> StoredImage:
@@ -50,7 +53,7 @@ def read_stored(path: str | os.PathLike) -> StoredImage:
         return StoredImage(facts=plain_facts(path, kind, data), frames=pixels[None])
     with open_header(path) as header:
         with quiet():
-            facts = facts_of(header)
+            facts = facts_of(header.path, header.dataset, header.syntax)
         return StoredImage(facts=facts, frames=read_frames(find_pixels(header), facts))
 
 
@@ -74,7 +77,7 @@ def read_mammogram(path: str | os.PathLike, *, frame: int = 0, spacing_mm: float
 def _read_dicom(path: str | os.PathLike, frame: int) -> Mammogram:
     with open_header(path) as header:
         with quiet():
-            facts = facts_of(header)
+            facts = facts_of(header.path, header.dataset, header.syntax)
         stored = read_frame(find_pixels(header), facts, frame)
         with reading(path, "cannot be displayed", "read its stored values instead (extract_dicom.py --raw)"):
             return _displayed(header, facts, stored, frame)
@@ -108,6 +111,25 @@ def _gray(rgb: np.ndarray, white: int) -> tuple[np.ndarray, str]:
         return np.clip(rgb[..., 0].astype(np.float32) / np.float32(white), 0.0, 1.0), "three equal channels taken as one"
     pixels = rgb.astype(np.float32) @ (np.asarray(LUMINANCE, np.float32) / np.float32(white))
     return np.clip(pixels, 0.0, 1.0), "luminance of a colour image"
+
+
+def _prefix_of(path: str | os.PathLike) -> Prefix | None:
+    """What `read_prefix` finds in the first bytes of a DICOM file; None where it finds nothing, whatever the reason."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            head = b""
+            for size in PREFIX_BYTES:
+                head += file.read(size - len(head))
+                if kind_of(head) != "dicom":
+                    return None
+                try:
+                    return read_prefix(head)
+                except TooShort:
+                    if len(head) < size:
+                        return None
+    except OSError:
+        pass
+    return None
 
 
 def _kind(path: str | os.PathLike) -> str:

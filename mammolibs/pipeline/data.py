@@ -17,6 +17,7 @@ from mammolibs.pipeline.policy import read_policy
 from mammolibs.pipeline.presets import contract_of, default_preset
 from mammolibs.pipeline.run import Run, RunSettings
 from mammolibs.records import ImageRow
+from mammolibs.storage import is_address
 
 # Train, validation, test. Synthetic exams cost nothing, so more of the few go where the figures come from.
 SYNTHETIC_FRACTIONS = (0.47, 0.15, 0.38)
@@ -86,6 +87,6 @@ def named_sources(options: TrainOptions) -> list[tuple[str, str]]:
     """(name, path) of each --source. Raises BadConfig for a path that is not there."""
     sources = [parse_source(text) for text in options.source]
     for name, path in sources:
-        if not Path(path).exists():
+        if not is_address(path) and not Path(path).exists():
             raise BadConfig(f"--source {name}={path}: there is nothing at that path; give the folder or archive of the data set")
-    return [(name, str(Path(path).resolve())) for name, path in sources]
+    return [(name, path if is_address(path) else str(Path(path).resolve())) for name, path in sources]

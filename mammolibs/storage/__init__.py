@@ -1,10 +1,11 @@
 """Bytes in and out. One door for every place that data can lie: `open_store(location)`."""
 
-from mammolibs.storage.archive import is_archive, unpack
+from mammolibs.storage.archive import is_archive, is_archive_name, unpack
 from mammolibs.storage.cached import CachedStore
 from mammolibs.storage.mirror import Mirror, mirror_of, working_copy
 from mammolibs.storage.packed import packed_address
-from mammolibs.storage.places import below, is_address, local_file, locate
+from mammolibs.storage.places import Place, below, cache_folder, is_address, local_file, locate
+from mammolibs.storage.shadow import Shadow, fetch_whole, open_shadow
 from mammolibs.storage.store import (
     ChangedByAnother,
     GuardedStore,
@@ -24,14 +25,20 @@ __all__ = [
     "LocalStore",
     "MemoryStore",
     "Mirror",
+    "Place",
+    "Shadow",
     "Store",
     "below",
+    "cache_folder",
+    "fetch_whole",
     "is_address",
     "is_archive",
+    "is_archive_name",
     "json_bytes",
     "local_file",
     "locate",
     "mirror_of",
+    "open_shadow",
     "open_store",
     "packed_address",
     "unpack",

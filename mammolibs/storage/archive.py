@@ -18,7 +18,12 @@ ARCHIVE_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".z
 
 def is_archive(path: str | Path) -> bool:
     """True where the path is a file whose name says that it is an archive."""
-    return Path(path).is_file() and str(path).lower().endswith(ARCHIVE_ENDINGS)
+    return Path(path).is_file() and is_archive_name(path)
+
+
+def is_archive_name(path: str | Path) -> bool:
+    """True where a path or an address ends like that of an archive; touches no file."""
+    return str(path).lower().endswith(ARCHIVE_ENDINGS)
 
 
 def unpack(archive: str | Path, folder: str | Path) -> Path:

@@ -77,6 +77,10 @@ class GcsStore:
     def read_with_generation(self, name: str) -> tuple[bytes, int]:
         return self._download(name, 0, None)
 
+    def generation(self, name: str) -> int:
+        there = self._look(name)
+        return there.generation if there else 0
+
     def write(self, name: str, data: bytes) -> None:
         """Whole or not at all, refused by the service where the bytes that arrive are others. The last of several writers stays."""
         self._upload(name, data)

@@ -7,10 +7,11 @@ import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from mammolibs.errors import BadFile
-from mammolibs.storage.store import Store, open_store
+from mammolibs.storage.store import GuardedStore, Store, open_store
 
 CACHE_VARIABLE = "MAMMOLIBS_CACHE"
 
@@ -34,6 +35,28 @@ def locate(location: str | os.PathLike) -> tuple[Store, str]:
         return open_store(folder), name
     path = Path(location)
     return open_store(path.parent), path.name
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a file lies or will lie. With a generation it is only written where nobody has written it since."""
+
+    store: Store
+    name: str
+    generation: int | None = None
+
+    @classmethod
+    def seen(cls, location: str | os.PathLike) -> Place:
+        """The place as it now is; a folder cannot tell later (see `GuardedStore`), there the last of several writers stays."""
+        store, name = locate(location)
+        return cls(store, name, store.generation(name) if isinstance(store, GuardedStore) else None)
+
+    def write(self, data: bytes) -> None:
+        """Whole or not at all. Raises ChangedByAnother, with nothing written, where it is no longer what was looked at."""
+        if self.generation is None:
+            self.store.write(self.name, data)
+        else:
+            self.store.write_if(self.name, data, self.generation)
 
 
 @contextlib.contextmanager

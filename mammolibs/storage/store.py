@@ -44,6 +44,10 @@ class GuardedStore(Store, Protocol):
         """The whole object and the generation that these bytes are."""
         ...
 
+    def generation(self, name: str) -> int:
+        """The generation of an object, 0 where there is none."""
+        ...
+
     def write_if(self, name: str, data: bytes, generation: int) -> int:
         """Write where the object still is that generation (0: where there is none); the new generation.
 
@@ -168,6 +172,9 @@ class MemoryStore:
 
     def read_with_generation(self, name: str) -> tuple[bytes, int]:
         return self._get(name)
+
+    def generation(self, name: str) -> int:
+        return self._data.get(name, (b"", 0))[1]
 
     def write(self, name: str, data: bytes) -> None:
         with _MEMORY_LOCK:

@@ -1,5 +1,6 @@
 """A table of anybody: columns by options, words, several rows of an image, boxes and masks, what is not said."""
 
+import gzip
 from collections import Counter
 
 import pytest
@@ -173,6 +174,21 @@ def test_of_several_tables_one_is_named(tmp_path):
     assert only(tmp_path, "csv.table=b.csv").pathology == "malignant"
     with pytest.raises(BadFile, match="holds no c.csv"):
         read(tmp_path, "csv.table=c.csv")
+
+
+def test_the_table_itself_may_be_given_and_its_folder_is_not_walked(tmp_path, monkeypatch):
+    make(tmp_path, {"pathology": "benign"}, name="a.csv")
+    make(tmp_path, {"pathology": "malignant"}, name="b.csv")
+    (tmp_path / "c.csv.gz").write_bytes(gzip.compress((tmp_path / "a.csv").read_bytes()))
+    by_folder = only(tmp_path, "csv.table=b.csv")
+    monkeypatch.setattr("os.walk", None)
+    [row] = build_catalog([("csv", tmp_path / "b.csv")], unpack_folder=tmp_path).rows
+    assert (row.image_id, row.path, row.pathology) == (by_folder.image_id, by_folder.path, "malignant")
+    assert only(tmp_path / "c.csv.gz").pathology == "benign"
+    with pytest.raises(BadFile, match="give a folder, or a .zip or .tar archive$"):
+        build_catalog([("mias", tmp_path / "b.csv")], unpack_folder=tmp_path)
+    with pytest.raises(BadFile, match="1.png: is neither .*archive, or a table .*.csv.xz"):
+        build_catalog([("csv", tmp_path / "1.png")], unpack_folder=tmp_path)
 
 
 def test_a_table_of_nothing_that_is_there_says_what_it_looked_for(tmp_path):

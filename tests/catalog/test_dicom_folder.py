@@ -2,9 +2,8 @@
 
 import pytest
 
-from mammolibs.catalog import SOURCES, build_catalog, headers
+from mammolibs.catalog import SOURCES, build_catalog
 from mammolibs.errors import BadData
-from mammolibs.records import ImageFacts
 from tests.catalog.trees import REAL, write_dicom, write_plain
 
 DICOM = REAL / "dicom"
@@ -33,16 +32,9 @@ def test_a_patient_is_the_id_else_the_study_else_the_file(tmp_path):
     assert "files without patient and study (each counts as a patient of its own): 2" in result.notes
 
 
-def test_the_same_number_of_two_issuers_is_two_patients(tmp_path, monkeypatch):
-    def facts(path):
-        uid = f"1.2.{len(path.stem)}"
-        return ImageFacts(
-            source_file=str(path), transfer_syntax="", rows=6, columns=4, patient_id="7", patient_issuer=path.stem, sop_instance_uid=uid
-        )  # fmt: skip
-
-    monkeypatch.setattr(headers, "read_facts", facts)
-    write_dicom(tmp_path / "North.dcm")
-    write_dicom(tmp_path / "South-East.dcm")
+def test_the_same_number_of_two_issuers_is_two_patients(tmp_path):
+    for issuer in ("North", "South-East"):
+        write_dicom(tmp_path / f"{issuer}.dcm", PatientID="7", IssuerOfPatientID=issuer)
     assert set(patients(read(tmp_path)).values()) == {"dicom_folder/North/7", "dicom_folder/South-East/7"}
 
 

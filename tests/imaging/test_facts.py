@@ -134,11 +134,11 @@ def test_age(tmp_path, age, years):
 
 
 def test_the_other_facts(tmp_path):
-    said = facts(tmp_path, Manufacturer="ACME", BreastImplantPresent="YES", BurnedInAnnotation="NO", StudyInstanceUID="1.2", SeriesInstanceUID="1.3",
+    said = facts(tmp_path, IssuerOfPatientID="WARD", Manufacturer="ACME", BreastImplantPresent="YES", BurnedInAnnotation="NO", StudyInstanceUID="1.2", SeriesInstanceUID="1.3",
                  EstimatedRadiographicMagnificationFactor=1.8)  # fmt: skip
     assert (said.manufacturer, said.implant, said.burned_in, said.study_uid, said.series_uid) == ("ACME", True, False, "1.2", "1.3")
     assert (said.rows, said.columns, said.bits_allocated, said.bits_stored, said.signed) == (8, 8, 16, 12, False)
-    assert (said.magnification, said.patient_id, said.presentation_intent) == (1.8, "P1", "FOR PRESENTATION")
+    assert (said.magnification, said.patient_id, said.patient_issuer, said.presentation_intent) == (1.8, "P1", "WARD", "FOR PRESENTATION")
     silent = facts(tmp_path)
     assert (silent.implant, silent.burned_in, silent.age_years, silent.magnification, silent.manufacturer) == (None, None, None, None, "")
 

@@ -81,6 +81,7 @@ def test_a_conditional_write_needs_the_generation_that_is_there(guarded):
         with pytest.raises(ChangedByAnother, match="token: .*another writer"):
             guarded.write_if("token", b"three", stale)
     assert guarded.read_with_generation("token") == (b"two", second)
+    assert (guarded.generation("token"), guarded.generation("none")) == (second, 0)
 
 
 def test_a_plain_write_and_a_new_object_make_earlier_generations_stale(guarded):

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mammolibs.catalog.headers import Headers
-from mammolibs.catalog.label_tables import read_csv
+from mammolibs.catalog.label_tables import read_columns, read_csv
 from mammolibs.catalog.layout import Layout
 from mammolibs.catalog.outlines import box, refuse_outside
 from mammolibs.catalog.source import ANY, Source, SourceResult, collect
@@ -41,6 +41,7 @@ NEEDED = ("path", "patient")
 BOX = ("x0", "y0", "x1", "y1")
 OPTIONAL = ("exam", "laterality", "view", "pathology", "birads", "density", "age", "spacing_mm", "split", "kind", "mask", *BOX)
 LABELS = ("malignant", "benign", "normal")
+TABLES = (".csv", ".csv.gz", ".csv.xz")
 SEPARATORS = {",": ",", ";": ";", "tab": "\t"}
 # Rows of one image that differ here are not of one image.
 _ONE_VALUE = ("patient", "exam", "laterality", "view", "age", "density", "spacing_mm")
@@ -85,11 +86,12 @@ def read(root: Path, options: Mapping[str, str]) -> SourceResult:
 def read_table(files: Layout, options: Mapping[str, str]) -> Table:
     """The one CSV of the folder, or the one that is asked for. Raises BadFile for none or several, BadConfig for a column that it lacks."""
     path = files.need_table(options["table"]) if options["table"] else _only_table(files)
-    records = read_csv(path, (), delimiter=SEPARATORS[options["separator"]])
+    delimiter = SEPARATORS[options["separator"]]
+    columns = {name: options[name] for name in (*NEEDED, *OPTIONAL)}
+    records = read_csv(path, (), also=tuple(columns.values()), delimiter=delimiter)
     if not records:
         raise BadFile(path, "holds no row", "give a table with a row per image")
-    columns = {name: options[name] for name in (*NEEDED, *OPTIONAL)}
-    there = tuple(records[0])
+    there = read_columns(path, delimiter=delimiter)
     for name, column in columns.items():
         if column not in there and (name in NEEDED or column != name):
             near = difflib.get_close_matches(column, there, n=1)
@@ -107,7 +109,7 @@ def _cell(text: str) -> str:
 
 
 def _only_table(files: Layout) -> Path:
-    tables = [path for path in files.files if path.name.lower().endswith((".csv", ".csv.gz", ".csv.xz"))]
+    tables = [path for path in files.files if path.name.lower().endswith(TABLES)]
     if not tables:
         raise BadFile(files.root, "holds no CSV table", "put the table beside the images or above them")
     if len(tables) > 1:
@@ -234,4 +236,5 @@ SOURCE = Source(
     | {name: (name, ANY) for name in (*NEEDED, *OPTIONAL)}
     | {label: ("", ANY) for label in LABELS}
     | {"truth": (UNKNOWN, *(truth for truth in TRUTHS if truth != UNKNOWN)), "licence": ("not stated", ANY)},
+    tables=TABLES,
 )

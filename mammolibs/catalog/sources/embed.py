@@ -1,7 +1,7 @@
 """EMBED, the Emory breast imaging data set, open release: digital mammograms and C-views (Jeong et al. 2023).
 
-Read from the two tables (the metadata in their reduced form where it lies there, since the
-full one takes gigabytes of memory) and the DICOM files below cohort_1 and cohort_2, found
+Read from the two tables (the metadata in their reduced form where it lies there; of the full
+ones only the columns that are used) and the DICOM files below cohort_1 and cohort_2, found
 by their SOP Instance UID.
 
 Its traps: the clinical table has a row per finding, which belongs to the images of its
@@ -41,6 +41,9 @@ METADATA = ("EMBED_OpenData_metadata_reduced.csv", "EMBED_OpenData_metadata.csv"
 CLINICAL = ("EMBED_OpenData_clinical.csv", "EMBED_OpenData_clinical_reduced.csv")
 _METADATA_COLUMNS = ("empi_anon", "acc_anon", "anon_dicom_path", "FinalImageType", "ImageLateralityFinal", "ViewPosition", "ROI_coords")
 _CLINICAL_COLUMNS = ("empi_anon", "acc_anon", "study_date_anon", "tissueden", "asses", "side", "path_severity")
+# Read where they are there; the full tables have over a hundred others.
+_METADATA_ALSO = ("spot_mag",)
+_CLINICAL_ALSO = ("age_at_study", "massshape", "calcfind", "bside", "procdate_anon")
 _IMAGE_TYPES = {"2d": "2d", "cview": "c_view"}
 _BIRADS = {"a": "0", "n": "1", "b": "2", "p": "3", "s": "4", "m": "5", "k": "6", "x": "", "": ""}
 # A reader's opinion labels a breast up to "probably benign"; what is suspicious needs a biopsy.
@@ -84,7 +87,7 @@ def read(root: Path, options: Mapping[str, str]) -> SourceResult:
     """One row per file of the metadata table that is on the disk and of the wanted kind."""
     files = Layout(root)
     result = SourceResult()
-    images = read_csv(_table(files, METADATA), _METADATA_COLUMNS)
+    images = read_csv(_table(files, METADATA), _METADATA_COLUMNS, also=_METADATA_ALSO)
     exams = read_clinical(_table(files, CLINICAL), result)
     wanted = _wanted(images, options, result)
     present = [(record, path) for record in wanted for path in files.images(_uid(record))[:1]]
@@ -138,7 +141,7 @@ def _wanted(images: Iterable[dict[str, str]], options: Mapping[str, str], result
 def read_clinical(path: Path, result: SourceResult) -> dict[str, Exam]:
     """Accession -> its exam. A row that cannot be read is skipped, with its number. Raises BadFile for another kind of table."""
     exams: dict[str, Exam] = {}
-    for number, record in enumerate(read_csv(path, _CLINICAL_COLUMNS), start=2):
+    for number, record in enumerate(read_csv(path, _CLINICAL_COLUMNS, also=_CLINICAL_ALSO), start=2):
         patient = _plain_id(record["empi_anon"])
         exam = exams.setdefault(_plain_id(record["acc_anon"]), Exam(patient))
         try:
