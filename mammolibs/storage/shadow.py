@@ -176,7 +176,8 @@ def fetch_whole(location: str) -> Path:
     Raises BadFile where it is not there or the disk is full, BadConfig where it lies in no bucket, and what the store raises.
     """
     folder, _, name = location.rpartition("/")
-    objects = {found: facts for found, facts in (store := _open_bucket(folder)).checksums(name).items() if found == name}
+    store = _open_bucket(folder)
+    objects = {found: facts for found, facts in store.checksums(name).items() if found == name}
     if not objects:
         raise BadFile(location, "is not there", "check the name")
     with _place(location) as place:
