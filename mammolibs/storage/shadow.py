@@ -90,6 +90,7 @@ class Shadow:
                     file.write(self._prefix(name, size, needed))
                     file.truncate(size)
         except BadFile as error:
+            part.unlink(missing_ok=True)
             if error.file == str(part):
                 raise
             return error
