@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mammolibs.catalog.hashes import data_hash, split_hash
+from mammolibs.catalog.hashes import as_values, data_hash, split_hash
 from mammolibs.errors import BadFile
 from mammolibs.records import ImageRow
 from mammolibs.storage import Place, below, is_address, locate
@@ -59,7 +59,7 @@ def read_catalog(path: str | Path) -> list[ImageRow]:
 
 def to_records(rows: Sequence[ImageRow], folder: str) -> list[dict[str, Any]]:
     """The rows as plain values: JSON types, tuples for lists. Files below `folder`, a full path or an address, are named from there."""
-    return [dataclasses.asdict(with_paths(row, lambda text: _below(text, folder))) for row in rows]
+    return [as_values(with_paths(row, lambda text: _below(text, folder))) for row in rows]
 
 
 def from_records(records: Sequence[Mapping[str, Any]], folder: str) -> list[ImageRow]:
@@ -84,7 +84,7 @@ def _below(text: str, folder: str) -> str:
     if is_address(folder) or is_address(text):
         return text.removeprefix(f"{folder}/")
     path = Path(text)
-    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else text
+    return path.relative_to(folder).as_posix() if text.startswith(folder) and path.is_relative_to(folder) else text
 
 
 def _absolute(text: str, folder: str) -> str:

@@ -1,8 +1,9 @@
 """The elements of a DICOM header that facts are made of, read from the first bytes of the file in one pass.
 
 It knows explicit VR little endian in the form that nearly all files have, sequences among it. Whatever is odd in any
-way (another encoding, tags out of order, a VR or a length that does not fit) it does not read, and says so: pydicom then
-reads the file, with its own rules for broken ones. What it does read has the values that pydicom would give.
+way (another encoding, a VR or a length that does not fit, a value that is not what it claims to be) it does not read, and
+says so: pydicom then reads the file, with its own rules for broken ones. What it does read has the values that pydicom
+would give; so all elements are passed over one by one, wanted or not, since pydicom may refuse a file for any of them.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ KEYWORDS = (
     *("PixelRepresentation", "BurnedInAnnotation", "BreastImplantPresent", "LossyImageCompression", "PixelMeasuresSequence"),
     *("ViewCodeSequence", "ViewModifierCodeSequence", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 )
+
 
 def _as_number(vr: str) -> int:
     """A Value Representation as its two bytes read as one number."""

@@ -127,7 +127,8 @@ def _prefix_of(path: str | os.PathLike) -> Prefix | None:
                 except TooShort:
                     if len(head) < size:
                         return None
-    except OSError:
+    # Who reads it in the other way says what is wrong.
+    except (OSError, ValueError):
         pass
     return None
 

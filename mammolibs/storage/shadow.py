@@ -90,6 +90,7 @@ class Shadow:
                     file.write(self._prefix(name, size, needed))
                     file.truncate(size)
         except BadFile as error:
+            part.unlink(missing_ok=True)
             if error.file == str(part):
                 raise
             return error
@@ -176,7 +177,8 @@ def fetch_whole(location: str) -> Path:
     Raises BadFile where it is not there or the disk is full, BadConfig where it lies in no bucket, and what the store raises.
     """
     folder, _, name = location.rpartition("/")
-    objects = {found: facts for found, facts in (store := _open_bucket(folder)).checksums(name).items() if found == name}
+    store = _open_bucket(folder)
+    objects = {found: facts for found, facts in store.checksums(name).items() if found == name}
     if not objects:
         raise BadFile(location, "is not there", "check the name")
     with _place(location) as place:

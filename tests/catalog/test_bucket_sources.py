@@ -12,6 +12,8 @@ from PIL import Image
 
 from mammolibs.catalog import build_catalog, make_catalog, read_catalog, read_skipped, read_split, read_verdict
 from mammolibs.errors import BadFile, RuntimeUnavailable
+from mammolibs.pipeline.data import named_sources
+from mammolibs.pipeline.options import TrainOptions
 from mammolibs.shards import open_index
 from mammolibs.storage import ChangedByAnother, gcs, open_store
 from tests.catalog.conftest import MAKERS, make_cbis, make_dicom_folder, make_mias, make_omi
@@ -270,3 +272,7 @@ def test_of_two_that_build_a_catalog_into_a_bucket_the_later_to_finish_is_told(b
     rows = read_catalog(f"{out}/catalog.parquet")
     assert {row.source for row in rows} == {"dicom_folder"}
     assert read_split(f"{out}/split.json", seed=0) == {row.patient_id: row.split for row in rows}
+
+
+def test_a_run_takes_a_source_in_a_bucket():
+    assert named_sources(TrainOptions(source=(f"mias={ADDRESS}",))) == [("mias", ADDRESS)]

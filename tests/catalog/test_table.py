@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from mammolibs.catalog import data_hash, read_catalog, split_hash, write_catalog
+from mammolibs.catalog.hashes import as_values
 from mammolibs.errors import BadFile
 from mammolibs.records import ImageRow, Lesion, Outline
 from tests.catalog.trees import row
@@ -28,6 +29,7 @@ def test_every_field_survives(tmp_path):
     assert not [f.name for f in dataclasses.fields(ImageRow) if f.name not in ("path",) and getattr(FULL, f.name) == f.default]
     write_catalog(tmp_path / "catalog.parquet", rows)
     assert read_catalog(tmp_path / "catalog.parquet") == rows
+    assert [as_values(one) for one in rows] == [dataclasses.asdict(one) for one in rows]
 
 
 def test_an_empty_catalog_survives(tmp_path):

@@ -175,7 +175,7 @@ def test_what_the_gate_asks_stands_in_the_header(tmp_path):
     assert (silent.view_modifiers, silent.orientation, silent.body_part, silent.lossy) == (("spot",), (), "", None)
     path.write_bytes(dicom_bytes(np.zeros((8, 8), np.uint8), "JPEG baseline", LossyImageCompression="00"))
     assert read_facts(path).lossy
-    assert modifier_words("Spotlight clinic, MAG view") == ["magnification"]
+    assert modifier_words("Spotlight clinic, MAG view") == ("magnification",)
 
 
 @pytest.mark.parametrize("name,train", [

@@ -1,7 +1,11 @@
 import numpy as np
 import pytest
 
-from mammolibs.imaging.read import read_mammogram, read_stored
+from mammolibs.imaging.facts import facts_of
+from mammolibs.imaging.guard import quiet
+from mammolibs.imaging.header import open_header
+from mammolibs.imaging.prefix import read_prefix
+from mammolibs.imaging.read import read_facts, read_mammogram, read_stored
 from mammolibs.phantom.plan import plan_exam
 from mammolibs.phantom.render import render
 from mammolibs.phantom.traps import TRAPS
@@ -23,6 +27,16 @@ def test_what_is_displayed_is_what_was_drawn(trapped, trap):
     assert read.pixels[drawn.air].mean() < 0.05
     assert (read.laterality, read.view) == (row["laterality"], row["view"])
     assert read.spacing_mm == (pytest.approx(float(row["spacing_mm"])) if row["spacing_mm"] else None)
+
+
+def test_headers_of_all_traps_are_read_as_pydicom_reads_them(trapped, plain):
+    paths = [made.folder / row["file"] for made in (trapped, plain) for row in made.truth]
+    alone = 0
+    for path in paths:
+        with open_header(path) as header, quiet():
+            assert read_facts(path) == facts_of(header.path, header.dataset, header.syntax)
+        alone += read_prefix(path.read_bytes()) is not None
+    assert 0 < len(paths) - alone < len(paths) / 3
 
 
 def test_a_twin_is_darker_where_the_breast_is_thick(trapped):
