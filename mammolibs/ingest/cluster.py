@@ -20,7 +20,6 @@ from distributed import Client, Future, KilledWorker, wait
 from mammolibs.errors import BadConfig, BadFile, MammolibsError, RuntimeUnavailable
 from mammolibs.imaging.beside import difference, do_group, end_idle, identity
 from mammolibs.imaging.pool import REMEDY
-from mammolibs.storage import is_address
 
 CONNECT_LIMIT_S = 5.0
 WORKERS_LIMIT_S = 60.0
@@ -32,8 +31,8 @@ GROUPS_PER_THREAD = 3
 
 
 @contextmanager
-def open_cluster(scheduler: str, *, sees: str) -> Iterator[Cluster]:
-    """The cluster behind a scheduler's address, once it is known to be able to do the work. sees: a path that its workers must see.
+def open_cluster(scheduler: str, *, sees: str | None) -> Iterator[Cluster]:
+    """The cluster behind a scheduler's address, once it is known to be able to do the work. sees: a file that its workers must see.
 
     Raises BadConfig for what is no address; RuntimeUnavailable where nothing answers there
     within seconds, where no worker joins within a minute, and where a worker lacks mammolibs,
@@ -125,7 +124,7 @@ class Cluster:
         return sum(self._client.nthreads().values())
 
 
-def _check_workers(client: Client, scheduler: str, sees: str) -> None:
+def _check_workers(client: Client, scheduler: str, sees: str | None) -> None:
     try:
         client.wait_for_workers(1, timeout=WORKERS_LIMIT_S)
     except TimeoutError as error:
@@ -140,7 +139,7 @@ def _check_workers(client: Client, scheduler: str, sees: str) -> None:
 
         return identity(), path is None or os.path.exists(path)
 
-    path = sees if not is_address(sees) and os.path.exists(sees) else None
+    path = sees if sees and os.path.exists(sees) else None
     for worker, answer in client.run(look, path, on_error="return").items():
         if isinstance(answer, Exception):
             told = f"cannot import mammolibs as it is here ({_words(answer)})"

@@ -11,14 +11,15 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from mammolibs.catalog import check_copies
-from mammolibs.errors import BadData, BadFile, Refused
+from mammolibs.errors import BadConfig, BadData, BadFile, Refused
 from mammolibs.prepare import Contract
 from mammolibs.records import SPLITS, ImageRow, Verdict
 from mammolibs.shards import clear_notes, is_finished
-from mammolibs.storage import below, is_address, json_bytes, open_store
+from mammolibs.storage import below, is_address, json_bytes, locate, open_store
 
 DONE_NAME = "ingest.json"
 SHOWN_REASONS = 3
+BUCKET = "gs://"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,16 +138,29 @@ def earlier_report(folder: str | os.PathLike, key: str) -> IngestReport | None:
     )
 
 
+def on_disk(path: str) -> str | None:
+    """The file of this machine that a row's path is read from, for what lies in an archive the archive; None for a bucket's object."""
+    if not is_address(path):
+        return path
+    if path.startswith(BUCKET):
+        return None
+    try:
+        return str(locate(path)[0].archive)
+    except (BadConfig, BadFile):
+        return path
+
+
 def _stamps(paths: Iterable[str]) -> dict[str, list[int] | None]:
     """What tells that a file is another one by now; None where it is not there."""
-    stamps = {path: None if is_address(path) else _stamp(path) for path in paths}
+    stamps = {path: _stamp(file) if (file := on_disk(path)) else None for path in paths}
     by_bucket = defaultdict(list)
-    for path in filter(is_address, stamps):
-        by_bucket["/".join(path.split("/")[:3])].append(path)
-    for bucket, addresses in by_bucket.items():
+    for path in stamps:
+        if path.startswith(BUCKET):
+            by_bucket[path.removeprefix(BUCKET).partition("/")[0]].append(path)
+    for addresses in by_bucket.values():
         # One listing of a thousand objects costs what asking for one does.
-        shared = os.path.commonpath([address.rpartition("/")[0].removeprefix(bucket) or "/" for address in addresses]).strip("/")
-        store = open_store(f"{bucket}/{shared}")
+        folders = [address.rpartition("/")[0].removeprefix(BUCKET) for address in addresses]
+        store = open_store(BUCKET + os.path.commonpath(folders))
         try:
             there = store.checksums()
         except BadFile:

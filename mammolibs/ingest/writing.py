@@ -12,7 +12,7 @@ from typing import Any
 
 from mammolibs.errors import MammolibsError, RuntimeUnavailable
 from mammolibs.imaging.pool import map_files, one_thread
-from mammolibs.ingest.report import DONE_NAME, IngestReport, Tally, failed, taken, write_done
+from mammolibs.ingest.report import DONE_NAME, IngestReport, Tally, failed, on_disk, taken, write_done
 from mammolibs.prepare import Contract
 from mammolibs.records import SPLITS, ImageRow, Sample, Verdict
 from mammolibs.shards import SHARD_BYTES, MadeOtherwise, PackedSample, ShardSet, clear_notes, clear_shards, open_set, pack
@@ -148,7 +148,7 @@ def _doing(job: Job, crew: Crew, stack: ExitStack) -> Callable[[list], Iterator[
             from mammolibs.ingest.cluster import open_cluster
         except ImportError as error:
             raise RuntimeUnavailable(f"--scheduler needs Dask, which does not import ({error}); pip install 'mammolibs[cluster]'") from error
-        cluster = stack.enter_context(open_cluster(crew.scheduler, sees=job.describe(job.items[0])))
+        cluster = stack.enter_context(open_cluster(crew.scheduler, sees=on_disk(job.describe(job.items[0]))))
         return partial(cluster.map, function, **how)
     return lambda items: in_order(map_files(function, items, workers=crew.workers, ahead=AHEAD * crew.workers, **how), items)
 

@@ -30,7 +30,7 @@ def scheduler():
 
 
 def answers(scheduler, items, timeout_s=30.0):
-    with open_cluster(scheduler, sees="gs://bucket/a.dcm") as found:
+    with open_cluster(scheduler, sees=None) as found:
         return list(found.map(behave, items, timeout_s=timeout_s, describe=lambda item: f"{item[0]}.dcm", initializer=one_thread))
 
 

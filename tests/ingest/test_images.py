@@ -1,4 +1,5 @@
 import hashlib
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -154,6 +155,21 @@ def test_the_catalog_goes_before_the_file(rows, tmp_path):
     assert read_mammogram(rows[0].path).spacing_mm is None
     ingest_images([replace(rows[0], spacing_mm=0.25)], CONTRACT, tmp_path / "out", **QUIET)
     assert all_samples(tmp_path / "out")["s-00"].extra["spacing_mm"] == 0.25
+
+
+def test_images_in_an_archive_are_made_anew_when_it_is_another(rows, tmp_path):
+    def packed():
+        with zipfile.ZipFile(tmp_path / "films.zip", "w") as archive:
+            for row in rows[:3]:
+                archive.write(row.path, Path(row.path).name)
+
+    packed()
+    inside = [replace(row, path=f"zip://{tmp_path}/films.zip/{Path(row.path).name}") for row in rows[:3]]
+    assert ingest_images(inside, CONTRACT, tmp_path / "out", **QUIET).written == {"train": 3}
+    assert ingest_images(inside, CONTRACT, tmp_path / "out", **QUIET).reused
+    cv2.imwrite(rows[0].path, cv2.imread(rows[0].path, 0) // 2)
+    packed()
+    assert not ingest_images(inside, CONTRACT, tmp_path / "out", **QUIET).reused
 
 
 def test_results_come_back_in_the_order_of_the_items():
