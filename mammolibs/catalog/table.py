@@ -5,24 +5,30 @@ from __future__ import annotations
 import dataclasses
 import functools
 import io
+import json
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import google_crc32c
 
 from mammolibs.catalog.hashes import data_hash, split_hash
 from mammolibs.errors import BadFile
 from mammolibs.records import ImageRow
 from mammolibs.storage import below, is_address, locate
 
+CHECKSUM = "mammolibs.crc32c"
+
 
 def write_catalog(path: str | Path, rows: Sequence[ImageRow]) -> None:
     """Write rows as Parquet (zstd) to a path or a `gs://` address, whole or not at all.
 
     Files below the table's own folder (unpacked archives) are named relative to it, so
-    that a run's folder can be moved. Raises BadFile where it cannot be written.
+    that a run's folder can be moved. A checksum of all values goes with it: Parquet has none
+    that covers the names of columns. Raises BadFile where it cannot be written.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -31,14 +37,21 @@ def write_catalog(path: str | Path, rows: Sequence[ImageRow]) -> None:
     folder = _folder(store.location)
     records = to_records(rows, folder)
     schema = pa.schema([(name, _arrow_type(hint)) for name, hint in typing.get_type_hints(ImageRow).items()])
-    facts = {"mammolibs.data_hash": data_hash(rows), "mammolibs.split_hash": split_hash(rows)}
+    table = pa.Table.from_pylist(records, schema=schema)
+    # In parts: as Python's values 100,000 rows take a hundred times the table's bytes.
+    checksum = _checksum(record for part in table.to_batches(max_chunksize=1000) for record in part.to_pylist())
+    facts = {"mammolibs.data_hash": data_hash(rows), "mammolibs.split_hash": split_hash(rows), CHECKSUM: checksum}
     buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(records, schema=schema.with_metadata(facts)), buffer, compression="zstd")
+    pq.write_table(table.replace_schema_metadata(facts), buffer, compression="zstd")
     store.write(name, buffer.getvalue())
 
 
 def read_catalog(path: str | Path) -> list[ImageRow]:
-    """The rows of a catalog that `write_catalog` wrote, at a path or a `gs://` address. Raises BadFile, and what the bucket raises."""
+    """The rows of a catalog that `write_catalog` wrote, at a path or a `gs://` address.
+
+    Raises BadFile where it is missing, damaged or no catalog, and what the bucket raises. A table of an
+    earlier version, or of another tool, has no checksum and is taken as it is.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -47,9 +60,13 @@ def read_catalog(path: str | Path) -> list[ImageRow]:
     if not store.exists(name):
         raise BadFile(path, "is not there", remedy)
     try:
-        records = pq.read_table(io.BytesIO(store.read(name))).to_pylist()
-    except (pa.ArrowInvalid, OSError) as error:
-        raise BadFile(path, f"is no catalog ({str(error).splitlines()[0]})", remedy) from error
+        table = pq.read_table(io.BytesIO(store.read(name)))
+        records = table.to_pylist()
+    except (pa.ArrowException, ValueError, OSError) as error:
+        raise BadFile(path, f"is no catalog ({' '.join(str(error).split())[:200]})", remedy) from error
+    told = (table.schema.metadata or {}).get(CHECKSUM.encode())
+    if told is not None and told.decode(errors="replace") != _checksum(records):
+        raise BadFile(path, "does not match its checksum: it was damaged or edited", remedy)
     folder = _folder(store.location)
     try:
         return from_records(records, folder)
@@ -65,6 +82,14 @@ def to_records(rows: Sequence[ImageRow], folder: str) -> list[dict[str, Any]]:
 def from_records(records: Sequence[Mapping[str, Any]], folder: str) -> list[ImageRow]:
     """The rows that `to_records` made plain, with lists or tuples. Raises TypeError or ValueError for other records."""
     return [_with_paths(_build(ImageRow, record), lambda text: _absolute(text, folder)) for record in records]
+
+
+def _checksum(records: Iterable[Mapping[str, Any]]) -> str:
+    """crc32c of values as Arrow hands them back, which are not always those that it was given (7 becomes 7.0)."""
+    checksum = 0
+    for record in records:
+        checksum = google_crc32c.extend(checksum, json.dumps(record).encode())
+    return str(checksum)
 
 
 def _with_paths(row: ImageRow, change: Callable[[str], str]) -> ImageRow:
