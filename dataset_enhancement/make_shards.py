@@ -14,7 +14,7 @@ from dataclasses import MISSING, dataclass
 from mammolibs.catalog import Skipped, read_catalog, write_catalog, write_skipped
 from mammolibs.ingest import ingest_images
 from mammolibs.pipeline.cli import option, run_script
-from mammolibs.pipeline.policy import accept_option, policy_option, read_policy
+from mammolibs.pipeline.policy import accept_option, keep_policy, policy_of_sources, policy_option, read_policy
 from mammolibs.pipeline.presets import PRESETS, contract_of, default_preset
 from mammolibs.prepare import parse_canvas
 from mammolibs.storage import below, is_address, locate
@@ -33,10 +33,11 @@ class Options:
 
 
 def main(options: Options) -> None:
-    contract = contract_of(options.preset or default_preset(), options.canvas)
     out = options.out or str(below(options.catalog, "shards"))
-    policy, rows = read_policy(options.policy, options.accept), read_catalog(below(options.catalog, "catalog.parquet"))
+    rows, contract = read_catalog(below(options.catalog, "catalog.parquet")), contract_of(options.preset or default_preset(), options.canvas)
+    policy = read_policy(options.policy, options.accept, policy_of_sources(row.source for row in rows))
     report = ingest_images(rows, contract, out, policy=policy, workers=options.workers, lanes=options.lanes)
+    keep_policy(out, policy)
     write_skipped(below(out, "skipped.csv"), [Skipped(item, reason) for item, reason in report.skipped])
     if is_address(options.out):
         write_catalog(below(locate(out)[0].location, "catalog.parquet"), rows)

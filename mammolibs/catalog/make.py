@@ -32,15 +32,22 @@ def make_catalog(
     Raises as `build_catalog` and `read_split`; BadFile where the folder cannot be written.
     """
     folder = Path(folder)
-    by_source: dict[str, dict[str, str]] = defaultdict(dict)
-    for name, option, value in options:
-        by_source[name][option] = value
     earlier = read_split(folder / "split.json", seed=seed)
-    catalog = build_catalog(sources, unpack_folder=folder / "unpacked", seed=seed, fractions=fractions, previous=earlier, options=by_source)
+    catalog = build_catalog(
+        sources, unpack_folder=folder / "unpacked", seed=seed, fractions=fractions, previous=earlier, options=group_options(options)
+    )
     write_catalog(folder / "catalog.parquet", catalog.rows)
     write_split(folder / "split.json", catalog.rows, seed=seed, fractions=fractions, previous=earlier, verdict=_judge(catalog.rows))
     write_skipped(folder / "skipped.csv", catalog.skipped)
     return catalog
+
+
+def group_options(options: Iterable[tuple[str, str, str]]) -> dict[str, dict[str, str]]:
+    """Source -> its options, from (source, option, value); of one option that comes twice the last value."""
+    by_source: dict[str, dict[str, str]] = defaultdict(dict)
+    for name, option, value in options:
+        by_source[name][option] = value
+    return dict(by_source)
 
 
 def _judge(rows: Sequence[ImageRow]) -> Verdict | None:

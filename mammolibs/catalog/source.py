@@ -58,7 +58,8 @@ class Source:
 
     options: name -> the values allowed, the default first; with `ANY` among them every text is.
     listed: a row without a file for every image that the label tables name, in each part of the
-    official split that it stands in; None where tables do not tell.
+    official split that it stands in; None where tables do not tell. accepts: codes of acceptance
+    that say nothing against an image of this set, because all of it is so: no mammograms, for instance.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Source:
     read: Callable[[Path, Mapping[str, str]], SourceResult]
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     listed: Callable[[Path], list[ImageRow]] | None = None
+    accepts: tuple[str, ...] = ()
 
     def __call__(self, root: str | Path, options: Mapping[str, str] | None = None) -> SourceResult:
         """The rows of a folder. Raises BadConfig for an option, BadFile for a folder or table that cannot be used."""
@@ -81,7 +83,10 @@ class Source:
             if value not in self.options[key] and ANY not in self.options[key]:
                 raise BadConfig(f"{self.name}.{key}={value}: not allowed; choose one of {', '.join(self.options[key])}")
             chosen[key] = value
-        return self.read(Path(root), chosen)
+        result = self.read(Path(root), chosen)
+        if self.accepts:
+            result.notes.append(f"its images are taken in spite of {', '.join(self.accepts)}, by the nature of this set")
+        return result
 
 
 def collect(result: SourceResult, items: Iterable[Any], make: Callable[[Any], ImageRow], *, describe: Callable[[Any], str | Path]) -> None:

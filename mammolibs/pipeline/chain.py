@@ -68,6 +68,7 @@ def remembered(folder: Path, options: TrainOptions) -> TrainOptions:
         seed=kept.seed if options.seed is None else options.seed,
         spacing_mm=kept.spacing_mm if options.spacing_mm is None else options.spacing_mm,
         source=options.source or (() if own_phantoms else tuple(f"{name}={path}" for name, path in kept.sources)),
+        source_options=options.source_options or kept.source_options,
         folds=options.folds or (kept.fold[1] if kept.fold else None),
         no_pretraining=options.no_pretraining or not kept.pretraining,
     )

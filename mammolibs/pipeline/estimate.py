@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from mammolibs.catalog import build_catalog
-from mammolibs.pipeline.data import EXAMS, ROWS, check_lesions
+from mammolibs.catalog.make import group_options
+from mammolibs.pipeline.data import EXAMS, ROWS, check_lesions, named_options
 from mammolibs.pipeline.options import TrainOptions
 from mammolibs.pipeline.presets import default_preset
 from mammolibs.pipeline.progress import progress
@@ -57,7 +58,7 @@ def count_images(options: TrainOptions, sources: list[tuple[str, str]]) -> tuple
     """Images to train and test on, and the seconds that making phantoms would take."""
     with tempfile.TemporaryDirectory() as folder:
         if sources:
-            rows = build_catalog(sources, unpack_folder=folder).rows
+            rows = build_catalog(sources, unpack_folder=folder, options=group_options(named_options(options))).rows
             check_lesions(rows)
             return len(rows), 0.0
         from mammolibs.phantom import make_phantoms

@@ -139,6 +139,9 @@ class TrainOptions(RunOptions):
 
     run: str | None = option(None, "folder of the run (default runs/default, or runs/<source names>)", metavar="FOLDER")
     source: tuple[str, ...] = option((), "a data set: its kind and the folder or archive it lies in; may be given several times", repeat=True, parse=str, metavar="NAME=PATH")
+    source_options: tuple[str, ...] = option(
+        (), "of a source, see docs/data.md; may be given several times", flag="option", repeat=True, parse=str, metavar="NAME.OPTION=VALUE"
+    )
     folds: int | None = option(None, "cross-validate by patient in that many folds", parse=int)
     exams: int | None = option(None, "synthetic exams to make where no --source is given (default 60)", parse=int)
     rows: int | None = option(None, "rows of a synthetic image (default 768)", parse=int)
