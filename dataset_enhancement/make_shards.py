@@ -34,9 +34,9 @@ class Options:
 
 def main(options: Options) -> None:
     out = options.out or str(below(options.catalog, "shards"))
-    rows, contract = read_catalog(below(options.catalog, "catalog.parquet")), contract_of(options.preset or default_preset(), options.canvas)
+    rows, preset = read_catalog(below(options.catalog, "catalog.parquet")), options.preset or default_preset()
     policy = read_policy(options.policy, options.accept, policy_of_sources(row.source for row in rows))
-    report = ingest_images(rows, contract, out, policy=policy, workers=options.workers, lanes=options.lanes)
+    report = ingest_images(rows, contract_of(preset, options.canvas), out, policy=policy, workers=options.workers, lanes=options.lanes)
     keep_policy(out, policy)
     write_skipped(below(out, "skipped.csv"), [Skipped(item, reason) for item, reason in report.skipped])
     if is_address(options.out):

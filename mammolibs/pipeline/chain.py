@@ -15,7 +15,9 @@ from mammolibs.pipeline.data import EXAMS, ROWS, make_data, make_fold_data, name
 from mammolibs.pipeline.estimate import print_estimate
 from mammolibs.pipeline.evaluate_run import evaluate_run
 from mammolibs.pipeline.fold_report import is_judged, read_report, write_fold_report
-from mammolibs.pipeline.options import AutoencoderOptions, EncoderOptions, PipelineEvalOptions, ResNetOptions, StageOptions, TrainOptions, UNetOptions
+from mammolibs.pipeline.options import (
+    AutoencoderOptions, EncoderOptions, PipelineEvalOptions, ResNetOptions, StageOptions, TrainOptions, UNetOptions,
+)  # fmt: skip
 from mammolibs.pipeline.presets import STAGES
 from mammolibs.pipeline.run import Run, local_folder, read_settings
 from mammolibs.pipeline.summary import print_summary

@@ -18,12 +18,15 @@ from mammolibs.storage import LocalStore
 
 MANUAL = Path(__file__).resolve().parents[2] / "docs" / "data.md"
 SECTION = MANUAL.read_text().partition("## Our shards in other tools\n")[2].partition("\n## ")[0]
+NO_PART = "is not installed; it is no part of this library"
 BLOCKS = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
 # What a block has opened, handed over in a form of numpy; a mask that is not there is empty.
 HAND_OVER = """
 import numpy, sys
 assert not [name for name in sys.modules if name.startswith("mammolibs")]
-parts = {f"{name} {what}": numpy.zeros(0) if part is None else part for name, pair in seen.items() for what, part in zip(("image", "mask"), pair)}
+parts = {}
+for name, (image, mask) in seen.items():
+    parts |= {f"{name} image": image, f"{name} mask": numpy.zeros(0) if mask is None else mask}
 numpy.savez("seen.npz", **parts)
 """
 
@@ -70,19 +73,19 @@ def test_by_the_index_from_files_in_memory(written, tmp_path):
         np.testing.assert_array_equal(found[f"{sample.image_id} image"], sample.image)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("webdataset") is None, reason="webdataset is not installed; it is no part of this library")
+@pytest.mark.skipif(importlib.util.find_spec("webdataset") is None, reason=f"webdataset {NO_PART}")
 def test_as_a_webdataset(written, tmp_path):
     found = opened(block("webdataset"), tmp_path)
     for sample in written:
         np.testing.assert_array_equal(found[f"{sample.image_id} image"], sample.image)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("streaming") is None, reason="mosaicml-streaming is not installed; it is no part of this library")
+@pytest.mark.skipif(importlib.util.find_spec("streaming") is None, reason=f"mosaicml-streaming {NO_PART}")
 def test_as_a_set_of_mosaicml_streaming(written, tmp_path):
     # This one reads through our own door.
     run(f"import sys; sys.path.insert(0, {str(MANUAL.parents[1])!r})\n" + block("streaming"), tmp_path)
-    check = "from streaming import LocalDataset; import numpy; s = LocalDataset('mds'); numpy.savez('seen.npz', **{r['image_id']: r['image'] for r in s})"
-    run(check, tmp_path)
+    found = "{row['image_id']: row['image'] for row in LocalDataset('mds')}"
+    run(f"from streaming import LocalDataset; import numpy; numpy.savez('seen.npz', **{found})", tmp_path)
     with np.load(tmp_path / "seen.npz") as found:
         assert len(found) == len(written)
         for sample in written:
