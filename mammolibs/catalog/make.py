@@ -32,10 +32,9 @@ def make_catalog(
     Raises as `build_catalog` and `read_split`; BadFile where the folder cannot be written.
     """
     folder = Path(folder)
+    by_source = group_options(options)
     earlier = read_split(folder / "split.json", seed=seed)
-    catalog = build_catalog(
-        sources, unpack_folder=folder / "unpacked", seed=seed, fractions=fractions, previous=earlier, options=group_options(options)
-    )
+    catalog = build_catalog(sources, unpack_folder=folder / "unpacked", seed=seed, fractions=fractions, previous=earlier, options=by_source)
     write_catalog(folder / "catalog.parquet", catalog.rows)
     write_split(folder / "split.json", catalog.rows, seed=seed, fractions=fractions, previous=earlier, verdict=_judge(catalog.rows))
     write_skipped(folder / "skipped.csv", catalog.skipped)

@@ -56,18 +56,18 @@ class SourceResult:
 class Source:
     """A data set's reader. Call it with a folder and options; see `SOURCES`.
 
+    accepts: codes of acceptance that say nothing against an image of this set, because all of it is so: no mammograms, for instance.
     options: name -> the values allowed, the default first; with `ANY` among them every text is.
     listed: a row without a file for every image that the label tables name, in each part of the
-    official split that it stands in; None where tables do not tell. accepts: codes of acceptance
-    that say nothing against an image of this set, because all of it is so: no mammograms, for instance.
+    official split that it stands in; None where tables do not tell.
     """
 
     name: str
     title: str
     read: Callable[[Path, Mapping[str, str]], SourceResult]
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    listed: Callable[[Path], list[ImageRow]] | None = None
     accepts: tuple[str, ...] = ()
+    listed: Callable[[Path], list[ImageRow]] | None = None
 
     def __call__(self, root: str | Path, options: Mapping[str, str] | None = None) -> SourceResult:
         """The rows of a folder. Raises BadConfig for an option, BadFile for a folder or table that cannot be used."""

@@ -20,6 +20,7 @@ from mammolibs.errors import BadFile
 from mammolibs.records import ImageRow
 from mammolibs.storage import below, is_address, locate
 
+# Of all values: Parquet has none that covers the names of columns too, and other names would be other rows in silence.
 CHECKSUM = "mammolibs.crc32c"
 
 
@@ -27,8 +28,7 @@ def write_catalog(path: str | Path, rows: Sequence[ImageRow]) -> None:
     """Write rows as Parquet (zstd) to a path or a `gs://` address, whole or not at all.
 
     Files below the table's own folder (unpacked archives) are named relative to it, so
-    that a run's folder can be moved. A checksum of all values goes with it: Parquet has none
-    that covers the names of columns. Raises BadFile where it cannot be written.
+    that a run's folder can be moved. Raises BadFile where it cannot be written.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -82,14 +82,6 @@ def to_records(rows: Sequence[ImageRow], folder: str) -> list[dict[str, Any]]:
 def from_records(records: Sequence[Mapping[str, Any]], folder: str) -> list[ImageRow]:
     """The rows that `to_records` made plain, with lists or tuples. Raises TypeError or ValueError for other records."""
     return [_with_paths(_build(ImageRow, record), lambda text: _absolute(text, folder)) for record in records]
-
-
-def _checksum(records: Iterable[Mapping[str, Any]]) -> str:
-    """crc32c of values as Arrow hands them back, which are not always those that it was given (7 becomes 7.0)."""
-    checksum = 0
-    for record in records:
-        checksum = google_crc32c.extend(checksum, json.dumps(record).encode())
-    return str(checksum)
 
 
 def _with_paths(row: ImageRow, change: Callable[[str], str]) -> ImageRow:
@@ -147,3 +139,11 @@ def _build(hint: Any, value: Any) -> Any:
 def _hints(record: type) -> dict[str, Any]:
     """A record's annotations; evaluating them for each of 100,000 rows would take a minute."""
     return typing.get_type_hints(record)
+
+
+def _checksum(records: Iterable[Mapping[str, Any]]) -> str:
+    """crc32c of values as Arrow hands them back, which are not always those that it was given (7 becomes 7.0)."""
+    checksum = 0
+    for record in records:
+        checksum = google_crc32c.extend(checksum, json.dumps(record).encode())
+    return str(checksum)

@@ -72,9 +72,10 @@ class Run:
         if (folder / "run.json").is_file():
             there = cls.open(folder)
             for name in ("preset", "seed", "contract", "sources", "source_options", "fold", "data", "spacing_mm", "pretraining", "policy"):
-                was, now = getattr(there.settings, name), getattr(settings, name)
-                if was != now:
-                    raise BadConfig(f"{folder}: holds a run with another {name} ({was}, now {now}); take another --run")
+                if getattr(there.settings, name) != getattr(settings, name):
+                    raise BadConfig(
+                        f"{folder}: holds a run with another {name} ({getattr(there.settings, name)}, now {getattr(settings, name)}); take another --run"
+                    )
             return there
         write_json(folder / "run.json", asdict(settings))
         return cls(folder, settings)
