@@ -11,13 +11,12 @@ What cannot be used is skipped and listed in <out>/skipped.csv.
 
 from dataclasses import MISSING, dataclass
 
-from mammolibs.catalog import Skipped, read_catalog, write_catalog, write_skipped
-from mammolibs.ingest import ingest_images
 from mammolibs.pipeline.cli import option, run_script
-from mammolibs.pipeline.policy import accept_option, keep_policy, policy_of_sources, policy_option, read_policy
+from mammolibs.pipeline.policy import accept_option, policy_option
 from mammolibs.pipeline.presets import PRESETS, contract_of, default_preset
+from mammolibs.pipeline.shards import make_shards
 from mammolibs.prepare import parse_canvas
-from mammolibs.storage import below, is_address, locate
+from mammolibs.storage import below
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,15 +32,10 @@ class Options:
 
 
 def main(options: Options) -> None:
+    contract = contract_of(options.preset or default_preset(), options.canvas)
     out = options.out or str(below(options.catalog, "shards"))
-    rows, preset = read_catalog(below(options.catalog, "catalog.parquet")), options.preset or default_preset()
-    policy = read_policy(options.policy, options.accept, policy_of_sources(row.source for row in rows))
-    report = ingest_images(rows, contract_of(preset, options.canvas), out, policy=policy, workers=options.workers, lanes=options.lanes)
-    keep_policy(out, policy)
-    write_skipped(below(out, "skipped.csv"), [Skipped(item, reason) for item, reason in report.skipped])
-    if is_address(options.out):
-        write_catalog(below(locate(out)[0].location, "catalog.parquet"), rows)
-    print(f"{out}: {report}")
+    how = {"policy_file": options.policy, "accept": options.accept, "workers": options.workers, "lanes": options.lanes}
+    print(f"{out}: {make_shards(options.catalog, out, contract, **how)}")
 
 
 if __name__ == "__main__":

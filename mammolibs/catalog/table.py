@@ -38,7 +38,7 @@ def write_catalog(path: str | Path, rows: Sequence[ImageRow]) -> None:
     records = to_records(rows, folder)
     schema = pa.schema([(name, _arrow_type(hint)) for name, hint in typing.get_type_hints(ImageRow).items()])
     table = pa.Table.from_pylist(records, schema=schema)
-    # In parts: as Python's values 100,000 rows take a hundred times the table's bytes.
+    # In parts: all rows at once, as Python's values, would double what the catalog takes.
     checksum = _checksum(record for part in table.to_batches(max_chunksize=1000) for record in part.to_pylist())
     facts = {"mammolibs.data_hash": data_hash(rows), "mammolibs.split_hash": split_hash(rows), CHECKSUM: checksum}
     buffer = io.BytesIO()
