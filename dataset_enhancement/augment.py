@@ -11,7 +11,7 @@ from dataclasses import MISSING, dataclass
 from mammolibs.catalog import Skipped, read_catalog, write_catalog, write_skipped
 from mammolibs.ingest import Recipe, derive_images, parse_rotations
 from mammolibs.pipeline.cli import option, run_script
-from mammolibs.pipeline.policy import accept_option, policy_option, read_policy
+from mammolibs.pipeline.policy import accept_option, policy_of_sources, policy_option, read_policy
 from mammolibs.storage import below
 
 
@@ -32,7 +32,8 @@ class Options:
 def main(options: Options) -> None:
     how = {"clahe_clip": options.clahe, "longest_px": options.longest_px, "normalise": options.normalise}
     recipe = Recipe(rotations=options.rotate, splits=options.split or ("train",), **how)
-    policy, rows = read_policy(options.policy, options.accept), read_catalog(below(options.catalog, "catalog.parquet"))
+    rows = read_catalog(below(options.catalog, "catalog.parquet"))
+    policy = read_policy(options.policy, options.accept, policy_of_sources(row.source for row in rows))
     report = derive_images(rows, recipe, options.out, policy=policy, workers=options.workers)
     write_catalog(below(options.out, "catalog.parquet"), report.rows)
     write_skipped(below(options.out, "skipped.csv"), [Skipped(item, reason) for item, reason in report.skipped])

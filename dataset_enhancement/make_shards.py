@@ -13,13 +13,12 @@ What cannot be used is skipped and listed in <out>/skipped.csv. Stopped and call
 
 from dataclasses import MISSING, dataclass
 
-from mammolibs.catalog import Skipped, copy_split, read_catalog, write_catalog, write_skipped
-from mammolibs.ingest import ingest_images
 from mammolibs.pipeline.cli import option, run_script, workers_option
-from mammolibs.pipeline.policy import accept_option, policy_option, read_policy
+from mammolibs.pipeline.policy import accept_option, policy_option
 from mammolibs.pipeline.presets import PRESETS, contract_of, default_preset
+from mammolibs.pipeline.shards import make_shards
 from mammolibs.prepare import parse_canvas
-from mammolibs.storage import below, is_address, locate
+from mammolibs.storage import below
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +37,8 @@ class Options:
 def main(options: Options) -> None:
     contract = contract_of(options.preset or default_preset(), options.canvas)
     out = options.out or str(below(options.catalog, "shards"))
-    policy, rows = read_policy(options.policy, options.accept), read_catalog(below(options.catalog, "catalog.parquet"))
-    report = ingest_images(rows, contract, out, policy=policy, workers=options.workers, scheduler=options.scheduler, lanes=options.lanes)
-    write_skipped(below(out, "skipped.csv"), [Skipped(item, reason) for item, reason in report.skipped])
-    if is_address(options.out):
-        write_catalog(below(locate(out)[0].location, "catalog.parquet"), rows)
-        copy_split(below(options.catalog, "split.json"), below(locate(out)[0].location, "split.json"))
-    print(f"{out}: {report}")
+    how = {"policy_file": options.policy, "accept": options.accept, "workers": options.workers, "lanes": options.lanes, "scheduler": options.scheduler}
+    print(f"{out}: {make_shards(options.catalog, out, contract, **how)}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,13 @@
-"""The door to images and data sets. Re-exports only; what stands in `__all__` is promised."""
+"""The door to images and data sets. Re-exports only; what stands in `__all__` is promised.
+
+    from mammolibs import MMdataset
+
+    catalog = MMdataset.build_catalog([("mias", "all-mias.tar.gz")], unpack_folder="unpacked")
+    print(*MMdataset.audit(catalog.rows).lines(), sep="\n")       # does the split leak?
+    MMdataset.ingest_images(catalog.rows, MMdataset.Contract(), "shards")
+    store, index = MMdataset.open_shards("shards/train")         # or gs://BUCKET/PREFIX/train
+    sample = MMdataset.read_sample(store, index, 0)              # sample.image, sample.mask, sample.label
+"""
 
 from mammolibs.lazy import hand_on
 
@@ -9,6 +18,7 @@ __getattr__, __dir__, __all__ = hand_on(
         "Contract": "mammolibs.prepare",
         "StoredImage": "mammolibs.imaging",
         "Stream": "mammolibs.stream",
+        "audit": "mammolibs.catalog",
         "build_catalog": "mammolibs.catalog",
         "derive_images": "mammolibs.ingest",
         "fold_rows": "mammolibs.catalog",
@@ -18,6 +28,7 @@ __getattr__, __dir__, __all__ = hand_on(
         "make_catalog": "mammolibs.catalog",
         "make_phantoms": "mammolibs.phantom",
         "open_index": "mammolibs.shards",
+        "open_shards": "mammolibs.shards",
         "prepare_image": "mammolibs.prepare",
         "read_catalog": "mammolibs.catalog",
         "read_facts": "mammolibs.imaging",

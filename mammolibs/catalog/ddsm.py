@@ -21,7 +21,7 @@ _REMEDY = "take this file from the data set again"
 _STEPS = np.array([(0, -1), (1, -1), (1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1)])
 _PATHOLOGIES = PATHOLOGY_WORDS | {"unproven": UNKNOWN}
 _TRUTHS = {"MALIGNANT": "biopsy", "BENIGN": "biopsy", "BENIGN_WITHOUT_CALLBACK": "read"}
-# Shapes that are no mass, where an abnormality has no other.
+# Shapes that are no mass, where a lesion has no other.
 _OTHER_KINDS = {
     "ARCHITECTURAL_DISTORTION": "distortion",
     "ASYMMETRIC_BREAST_TISSUE": "asymmetry",
@@ -69,6 +69,11 @@ class Abnormality:
         return contour(*((self.boundary + 0.5) * scale - 0.5).T.tolist())
 
 
+def kind_of_shape(words: str) -> str:
+    """The lesion's kind by its SHAPE, in the words of DDSM and of CBIS-DDSM's mass tables; all other shapes are masses."""
+    return _OTHER_KINDS.get(words, "mass")
+
+
 def read_scans(path: Path) -> dict[str, Scan]:
     """Film, such as LEFT_CC, -> its scan, of an `.ics` file; films without a readable line are left out. Raises BadFile."""
     text = read_text(path)
@@ -107,7 +112,7 @@ def _kind(types: list[list[str]]) -> str:
     masses = [words for words in types if words[0] == "MASS"]
     if masses:
         shape = masses[0][masses[0].index("SHAPE") + 1 :][:1] if "SHAPE" in masses[0] else []
-        return _OTHER_KINDS.get(" ".join(shape), "mass")
+        return kind_of_shape(" ".join(shape))
     return "calcification" if any(words[0] == "CALCIFICATION" for words in types) else "other"
 
 

@@ -36,15 +36,21 @@ def make_catalog(
     # Looked at before the split is read, so that who comes too late is told and does not put his catalog beside another's split.
     catalog_place, split_place = (Place.seen(below(folder, name)) for name in ("catalog.parquet", "split.json"))
     unpack_folder = cache_folder() / "unpacked" if is_address(folder) else Path(folder) / "unpacked"
-    by_source: dict[str, dict[str, str]] = defaultdict(dict)
-    for name, option, value in options:
-        by_source[name][option] = value
+    by_source = group_options(options)
     earlier = read_split(below(folder, "split.json"), seed=seed)
     catalog = build_catalog(sources, unpack_folder=unpack_folder, seed=seed, fractions=fractions, previous=earlier, options=by_source)
     write_catalog(catalog_place, catalog.rows)
     write_split(split_place, catalog.rows, seed=seed, fractions=fractions, previous=earlier, verdict=_judge(catalog.rows))
     write_skipped(below(folder, "skipped.csv"), catalog.skipped)
     return catalog
+
+
+def group_options(options: Iterable[tuple[str, str, str]]) -> dict[str, dict[str, str]]:
+    """Source -> its options, from (source, option, value); of one option that comes twice the last value."""
+    by_source: dict[str, dict[str, str]] = defaultdict(dict)
+    for name, option, value in options:
+        by_source[name][option] = value
+    return dict(by_source)
 
 
 def _judge(rows: Sequence[ImageRow]) -> Verdict | None:

@@ -56,6 +56,7 @@ class SourceResult:
 class Source:
     """A data set's reader. Call it with a folder and options; see `SOURCES`.
 
+    accepts: codes of acceptance that say nothing against an image of this set, because all of it is so: no mammograms, for instance.
     options: name -> the values allowed, the default first; with `ANY` among them every text is.
     tables: endings of a file that may be given in place of its folder.
     listed: a row without a file for every image that the label tables name, in each part of the
@@ -66,6 +67,7 @@ class Source:
     title: str
     read: Callable[[Path, Mapping[str, str]], SourceResult]
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    accepts: tuple[str, ...] = ()
     listed: Callable[[Path], list[ImageRow]] | None = None
     tables: tuple[str, ...] = ()
 
@@ -83,7 +85,10 @@ class Source:
             if value not in self.options[key] and ANY not in self.options[key]:
                 raise BadConfig(f"{self.name}.{key}={value}: not allowed; choose one of {', '.join(self.options[key])}")
             chosen[key] = value
-        return self.read(Path(root), chosen)
+        result = self.read(Path(root), chosen)
+        if self.accepts:
+            result.notes.append(f"its images are taken in spite of {', '.join(self.accepts)}, by the nature of this set")
+        return result
 
 
 def collect(result: SourceResult, items: Iterable[Any], make: Callable[[Any], ImageRow], *, describe: Callable[[Any], str | Path]) -> None:

@@ -5,17 +5,23 @@ from __future__ import annotations
 import dataclasses
 import functools
 import io
+import json
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import google_crc32c
 
 from mammolibs.catalog.hashes import as_values, data_hash, split_hash
 from mammolibs.errors import BadFile
 from mammolibs.records import ImageRow
 from mammolibs.storage import Place, below, is_address, locate
+
+# Of all values: Parquet has none that covers the names of columns too, and other names would be other rows in silence.
+CHECKSUM = "mammolibs.crc32c"
 
 
 def write_catalog(path: str | Path | Place, rows: Sequence[ImageRow]) -> None:
@@ -31,14 +37,21 @@ def write_catalog(path: str | Path | Place, rows: Sequence[ImageRow]) -> None:
     folder = _folder(place.store.location)
     records = to_records(rows, folder)
     schema = pa.schema([(name, _arrow_type(hint)) for name, hint in typing.get_type_hints(ImageRow).items()])
-    facts = {"mammolibs.data_hash": data_hash(rows), "mammolibs.split_hash": split_hash(rows)}
+    table = pa.Table.from_pylist(records, schema=schema)
+    # In parts: all rows at once, as Python's values, would double what the catalog takes.
+    checksum = _checksum(record for part in table.to_batches(max_chunksize=1000) for record in part.to_pylist())
+    facts = {"mammolibs.data_hash": data_hash(rows), "mammolibs.split_hash": split_hash(rows), CHECKSUM: checksum}
     buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(records, schema=schema.with_metadata(facts)), buffer, compression="zstd")
+    pq.write_table(table.replace_schema_metadata(facts), buffer, compression="zstd")
     place.write(buffer.getvalue())
 
 
 def read_catalog(path: str | Path) -> list[ImageRow]:
-    """The rows of a catalog that `write_catalog` wrote, at a path or a `gs://` address. Raises BadFile, and what the bucket raises."""
+    """The rows of a catalog that `write_catalog` wrote, at a path or a `gs://` address.
+
+    Raises BadFile where it is missing, damaged or no catalog, and what the bucket raises. A table of an
+    earlier version, or of another tool, has no checksum and is taken as it is.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -47,9 +60,13 @@ def read_catalog(path: str | Path) -> list[ImageRow]:
     if not store.exists(name):
         raise BadFile(path, "is not there", remedy)
     try:
-        records = pq.read_table(io.BytesIO(store.read(name))).to_pylist()
-    except (pa.ArrowInvalid, OSError) as error:
-        raise BadFile(path, f"is no catalog ({str(error).splitlines()[0]})", remedy) from error
+        table = pq.read_table(io.BytesIO(store.read(name)))
+        records = table.to_pylist()
+    except (pa.ArrowException, ValueError, OSError) as error:
+        raise BadFile(path, f"is no catalog ({' '.join(str(error).split())[:200]})", remedy) from error
+    told = (table.schema.metadata or {}).get(CHECKSUM.encode())
+    if told is not None and told.decode(errors="replace") != _checksum(records):
+        raise BadFile(path, "does not match its checksum: it was damaged or edited", remedy)
     folder = _folder(store.location)
     try:
         return from_records(records, folder)
@@ -123,3 +140,11 @@ def _build(hint: Any, value: Any) -> Any:
 def _hints(record: type) -> dict[str, Any]:
     """A record's annotations; evaluating them for each of 100,000 rows would take a minute."""
     return typing.get_type_hints(record)
+
+
+def _checksum(records: Iterable[Mapping[str, Any]]) -> str:
+    """crc32c of values as Arrow hands them back, which are not always those that it was given (7 becomes 7.0)."""
+    checksum = 0
+    for record in records:
+        checksum = google_crc32c.extend(checksum, json.dumps(record).encode())
+    return str(checksum)

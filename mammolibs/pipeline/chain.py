@@ -15,7 +15,9 @@ from mammolibs.pipeline.data import EXAMS, ROWS, make_data, make_fold_data, name
 from mammolibs.pipeline.estimate import print_estimate
 from mammolibs.pipeline.evaluate_run import evaluate_run
 from mammolibs.pipeline.fold_report import is_judged, read_report, write_fold_report
-from mammolibs.pipeline.options import AutoencoderOptions, EncoderOptions, PipelineEvalOptions, ResNetOptions, StageOptions, TrainOptions, UNetOptions
+from mammolibs.pipeline.options import (
+    AutoencoderOptions, EncoderOptions, PipelineEvalOptions, ResNetOptions, StageOptions, TrainOptions, UNetOptions,
+)  # fmt: skip
 from mammolibs.pipeline.presets import STAGES
 from mammolibs.pipeline.run import Run, local_folder, read_settings
 from mammolibs.pipeline.summary import print_summary
@@ -68,6 +70,7 @@ def remembered(folder: Path, options: TrainOptions) -> TrainOptions:
         seed=kept.seed if options.seed is None else options.seed,
         spacing_mm=kept.spacing_mm if options.spacing_mm is None else options.spacing_mm,
         source=options.source or (() if own_phantoms else tuple(f"{name}={path}" for name, path in kept.sources)),
+        source_options=options.source_options or kept.source_options,
         folds=options.folds or (kept.fold[1] if kept.fold else None),
         no_pretraining=options.no_pretraining or not kept.pretraining,
     )

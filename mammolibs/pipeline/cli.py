@@ -53,7 +53,8 @@ class _Parser(argparse.ArgumentParser):
         elif choice := _CHOICE.fullmatch(message):
             allowed = [word.strip("'") for word in choice["allowed"].split(", ")]
             near = difflib.get_close_matches(choice["given"], allowed, n=1, cutoff=0.3)
-            message = f"{choice['flag']} {choice['given']}: expected one of {', '.join(allowed)}" + (f"; did you mean {near[0]}?" if near else "")
+            message = f"{choice['flag']} {choice['given']}: expected one of {', '.join(allowed)}"
+            message += f"; did you mean {near[0]}?" if near else ""
         raise BadConfig(message.removeprefix("argument "))
 
 
@@ -66,7 +67,8 @@ def parse_options(options_class: type[Options], arguments: Sequence[str], descri
     for field in dataclasses.fields(options_class):
         if "help" in field.metadata:
             _add(parser, field)
-            hidden |= {alias: "--" + field.metadata.get("flag", field.name.replace("_", "-")) for alias in field.metadata.get("aliases", ())}
+            name = field.metadata.get("flag", field.name.replace("_", "-"))
+            hidden |= {alias: f"--{name}" for alias in field.metadata.get("aliases", ())}
     values = vars(parser.parse_args([_unalias(argument, hidden) for argument in arguments]))
     values.pop("debug")
     try:
@@ -123,7 +125,9 @@ def _add(parser: argparse.ArgumentParser, field: dataclasses.Field) -> None:
     elif field.default is False:
         parser.add_argument(f"--{name}", dest=field.name, action="store_true", help=text)
     elif how.get("repeat"):
-        parser.add_argument(f"--{name}", dest=field.name, action=_Append, type=_typed(field), default=field.default, help=text, metavar=how.get("metavar"))
+        parser.add_argument(
+            f"--{name}", dest=field.name, action=_Append, type=_typed(field), default=field.default, help=text, metavar=how.get("metavar")
+        )
     else:
         parser.add_argument(
             f"--{name}", dest=field.name, type=_typed(field), default=field.default, choices=how.get("choices"), help=text,

@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Sequence
 
 from mammolibs.catalog import (
-    Catalog, Skipped, fold_rows, format_tree, make_catalog, parse_source, read_catalog, read_skipped, write_catalog, write_skipped, write_split,
-)
+    Catalog, Skipped, fold_rows, format_tree, make_catalog, parse_option, parse_source, read_catalog, read_skipped, write_catalog,
+    write_skipped, write_split,
+)  # fmt: skip
 from mammolibs.catalog.split import FRACTIONS
 from mammolibs.errors import BadConfig, BadData
 from mammolibs.ingest import ingest_images
 from mammolibs.pipeline.options import TrainOptions
-from mammolibs.pipeline.policy import read_policy
+from mammolibs.pipeline.policy import keep_policy, policy_of_sources, read_policy
 from mammolibs.pipeline.presets import contract_of, default_preset
-from mammolibs.pipeline.run import Run, RunSettings
-from mammolibs.records import ImageRow
+from mammolibs.pipeline.run import Run, RunSettings, read_settings
+from mammolibs.records import ImageRow, Policy
 from mammolibs.storage import is_address
 
 # Train, validation, test. Synthetic exams cost nothing, so more of the few go where the figures come from.
@@ -27,6 +28,7 @@ EXAMS, ROWS = 60, 768
 def open_run(folder: Path, options: TrainOptions, sources: list[tuple[str, str]], *, fold: int | None = None) -> Run:
     """The run in that folder, made with these sources or found as it is."""
     preset_name = options.preset or default_preset()
+    policy = read_policy(options.policy, options.accept, _policy_before_flags(folder, sources, fold))
     return Run.create(
         folder,
         RunSettings(
@@ -34,17 +36,26 @@ def open_run(folder: Path, options: TrainOptions, sources: list[tuple[str, str]]
             seed=options.seed or 0,
             contract=contract_of(preset_name).to_dict(),
             sources=tuple(sources),
+            source_options=options.source_options,
             fold=None if fold is None else (fold, options.folds),
             spacing_mm=options.spacing_mm,
             pretraining=not options.no_pretraining,
-            policy=read_policy(options.policy, options.accept).to_dict(),
+            policy=policy.to_dict(),
         ),
     )
 
 
+def _policy_before_flags(folder: Path, sources: list[tuple[str, str]], fold: int | None) -> Policy:
+    """What the run remembers, or its first fold; of a new run, what its sources ask for."""
+    told = [folder / "run.json"] if fold is None else [folder / "run.json", folder.parent / "0" / "run.json"]
+    kept = next((path for path in told if path.is_file()), None)
+    return policy_of_sources(name for name, _ in sources) if kept is None else Policy().changed(read_settings(kept).policy)
+
+
 def make_data(run: Run, options: TrainOptions, sources: list[tuple[str, str]]) -> None:
     """Catalog and shards of a whole run. Prints the tree of counts and what was skipped."""
-    catalog = make_catalog(sources, run.data, seed=run.settings.seed, fractions=FRACTIONS if options.source else SYNTHETIC_FRACTIONS)
+    fractions = FRACTIONS if options.source else SYNTHETIC_FRACTIONS
+    catalog = make_catalog(sources, run.data, seed=run.settings.seed, fractions=fractions, options=named_options(options))
     print(format_tree(catalog), flush=True)
     check_lesions([row for row in catalog.rows if row.split == "train"])
     write_shards_of(run, options, catalog)
@@ -62,7 +73,7 @@ def check_lesions(rows: Sequence[ImageRow]) -> None:
 def make_fold_data(run: Run, options: TrainOptions, sources: list[tuple[str, str]], whole: Path) -> None:
     """Catalog and shards of one fold: the rows of the whole catalog in `whole`, split for this fold."""
     if not (whole / "catalog.parquet").is_file():
-        print(format_tree(make_catalog(sources, whole, seed=run.settings.seed)), flush=True)
+        print(format_tree(make_catalog(sources, whole, seed=run.settings.seed, options=named_options(options))), flush=True)
     fold, folds = run.settings.fold
     rows = fold_rows(read_catalog(whole / "catalog.parquet"), folds=folds, fold=fold, seed=run.settings.seed)
     check_lesions([row for row in rows if row.split == "train"])
@@ -78,6 +89,7 @@ def write_shards_of(run: Run, options: TrainOptions, catalog: Catalog) -> None:
         rows = [replace(row, spacing_mm=options.spacing_mm) for row in rows]
         write_catalog(run.catalog, rows)
     report = ingest_images(rows, run.contract, run.data / "shards", policy=run.policy, workers=options.workers)
+    keep_policy(run.data / "shards", run.policy)
     skipped = [*catalog.skipped, *(Skipped(item=item, reason=reason) for item, reason in report.skipped)]
     write_skipped(run.skipped, skipped)
     print(f"samples: {report}", flush=True)
@@ -90,3 +102,8 @@ def named_sources(options: TrainOptions) -> list[tuple[str, str]]:
         if not is_address(path) and not Path(path).exists():
             raise BadConfig(f"--source {name}={path}: there is nothing at that path; give the folder or archive of the data set")
     return [(name, path if is_address(path) else str(Path(path).resolve())) for name, path in sources]
+
+
+def named_options(options: TrainOptions) -> list[tuple[str, str, str]]:
+    """(source, option, value) of each --option. Raises BadConfig."""
+    return [parse_option(text) for text in options.source_options]

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from mammolibs.catalog import build_catalog
-from mammolibs.pipeline.data import EXAMS, ROWS, check_lesions
+from mammolibs.catalog.make import group_options
+from mammolibs.pipeline.data import EXAMS, ROWS, check_lesions, named_options
 from mammolibs.pipeline.options import TrainOptions
 from mammolibs.pipeline.presets import default_preset
 from mammolibs.pipeline.progress import progress
@@ -37,14 +38,16 @@ def print_estimate(folder: Path, options: TrainOptions, sources: list[tuple[str,
     images, phantom_seconds = count_images(options, sources)
     folds = options.folds or 1
     print(f"{folder}: {images} images" + (f", {folds} folds" if options.folds else ""))
-    total, disk = phantom_seconds + images * folds * sum(SECONDS_PER_IMAGE.values()), images * folds * sizes.canvas[0] * sizes.canvas[1] * 1.2
+    total = phantom_seconds + images * folds * sum(SECONDS_PER_IMAGE.values())
+    disk = images * folds * sizes.canvas[0] * sizes.canvas[1] * 1.2
     for name in progress(TRAINED, "timing steps", unit="stage"):
         if options.no_pretraining and name in ("encoder", "autoencoder"):
             continue
         stage = sizes.stages[name]
         per_step, parameters = time_step(name, run, stage.batch, runtime)
         steps = options.it * (options.steps_per_it or stage.steps_per_it or max(1, round(0.6 * images / stage.batch)))
-        print(f"  {name:12} {steps:6} steps of {stage.batch} at {per_step:6.2f} s: {steps * per_step * OVERHEAD / 60:7.1f} minutes per fold")
+        minutes = steps * per_step * OVERHEAD / 60
+        print(f"  {name:12} {steps:6} steps of {stage.batch} at {per_step:6.2f} s: {minutes:7.1f} minutes per fold")
         total += folds * steps * per_step * OVERHEAD
         disk += folds * parameters * 4 * (2 * KEPT_WEIGHTS + 3 * STATES)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
@@ -57,7 +60,7 @@ def count_images(options: TrainOptions, sources: list[tuple[str, str]]) -> tuple
     """Images to train and test on, and the seconds that making phantoms would take."""
     with tempfile.TemporaryDirectory() as folder:
         if sources:
-            rows = build_catalog(sources, unpack_folder=folder).rows
+            rows = build_catalog(sources, unpack_folder=folder, options=group_options(named_options(options))).rows
             check_lesions(rows)
             return len(rows), 0.0
         from mammolibs.phantom import make_phantoms

@@ -73,7 +73,9 @@ class EncoderOptions(StageOptions):
 class AutoencoderOptions(StageOptions):
     """train/unet/autoencoder/train_autoencoder.py"""
 
-    encoder: int | None = option(None, "with --pretrain no: iteration of the encoder to start from (default its best)", parse=int, metavar="N")
+    encoder: int | None = option(
+        None, "with --pretrain no: iteration of the encoder to start from (default its best)", parse=int, metavar="N"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +83,8 @@ class UNetOptions(StageOptions):
     """train/unet/finetune.py"""
 
     autoencoder: int | None = option(
-        None, "with --pretrain no: iteration of the autoencoder to start from (default its best)", parse=int, metavar="N", aliases=("--auencoder",)
+        None, "with --pretrain no: iteration of the autoencoder to start from (default its best)",
+        parse=int, metavar="N", aliases=("--auencoder",),
     )
 
 
@@ -89,7 +92,9 @@ class UNetOptions(StageOptions):
 class ResNetOptions(StageOptions):
     """train/resnet/train_resnet.py"""
 
-    stage: str = option("resnet", "patches: lesion against normal tissue; resnet: malignant against the rest", choices=("patches", "resnet"))
+    stage: str = option(
+        "resnet", "patches: lesion against normal tissue; resnet: malignant against the rest", choices=("patches", "resnet")
+    )
     weights: str | None = option(None, "file with weights to start from", metavar="FILE")
     unet: int | None = option(None, "iteration of the U-Net that finds the regions (default its best)", parse=int, metavar="N")
 
@@ -130,7 +135,8 @@ class PredictOptions:
 def check_spacing(spacing_mm: float | None) -> None:
     """Raises BadConfig for what no image of a breast has."""
     if spacing_mm is not None and not SPACINGS_MM[0] <= spacing_mm <= SPACINGS_MM[1]:
-        raise BadConfig(f"--spacing-mm {spacing_mm:g}: millimetres per pixel, between {SPACINGS_MM[0]} and {SPACINGS_MM[1]} (50 micrometres are 0.05)")
+        allowed = f"between {SPACINGS_MM[0]} and {SPACINGS_MM[1]} (50 micrometres are 0.05)"
+        raise BadConfig(f"--spacing-mm {spacing_mm:g}: millimetres per pixel, {allowed}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +144,13 @@ class TrainOptions(RunOptions):
     """train/train.sh"""
 
     run: str | None = option(None, "folder of the run (default runs/default, or runs/<source names>)", metavar="FOLDER")
-    source: tuple[str, ...] = option((), "a data set: its kind and the folder or archive it lies in; may be given several times", repeat=True, parse=str, metavar="NAME=PATH")
+    source: tuple[str, ...] = option(
+        (), "a data set: its kind and the folder or archive it lies in; may be given several times",
+        repeat=True, parse=str, metavar="NAME=PATH",
+    )
+    source_options: tuple[str, ...] = option(
+        (), "of a source, see docs/data.md; may be given several times", flag="option", repeat=True, parse=str, metavar="NAME.OPTION=VALUE"
+    )
     folds: int | None = option(None, "cross-validate by patient in that many folds", parse=int)
     exams: int | None = option(None, "synthetic exams to make where no --source is given (default 60)", parse=int)
     rows: int | None = option(None, "rows of a synthetic image (default 768)", parse=int)

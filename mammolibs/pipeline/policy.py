@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from mammolibs.catalog import SOURCES
 from mammolibs.errors import BadConfig, BadFile
 from mammolibs.pipeline.cli import option
 from mammolibs.records import Policy
+from mammolibs.storage import json_bytes, open_store
 
+POLICY_NAME = "policy.json"
 ACCEPT = {"metavar": "CODE", "repeat": True, "parse": str}
 
 
@@ -38,3 +41,27 @@ def read_policy(file: str | None, accept: Sequence[str], base: Policy = Policy()
         except ValueError as error:
             raise BadConfig(f"--accept {code}: {error}") from error
     return policy
+
+
+def policy_of_sources(names: Iterable[str]) -> Policy:
+    """The policy that stands for these sources: the default, without what is in the nature of one of them (`Source.accepts`)."""
+    policy = Policy()
+    for code in sorted({code for name in set(names) & set(SOURCES) for code in SOURCES[name].accepts}):
+        policy = policy.accepting(code)
+    return policy
+
+
+def keep_policy(shards: str | Path, policy: Policy) -> None:
+    """Note beside the shard sets in `shards`, a folder or an address, under which policy they were made."""
+    open_store(shards).write(POLICY_NAME, json_bytes(policy.to_dict()))
+
+
+def shards_policy(shards: str | Path) -> Policy:
+    """The policy that the shard sets in `shards` were made under; the default where nothing says so. Raises BadFile for a damaged note."""
+    store = open_store(shards)
+    if not store.exists(POLICY_NAME):
+        return Policy()
+    try:
+        return Policy().changed(json.loads(store.read(POLICY_NAME)))
+    except ValueError as error:
+        raise BadFile(f"{store.location}/{POLICY_NAME}", f"is damaged ({error})", "make the shards again") from error

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mammolibs.errors import BadConfig, BadFile
+from mammolibs.pipeline.policy import shards_policy
 from mammolibs.pipeline.presets import PRESETS, STAGES, Preset, preset
 from mammolibs.prepare import Contract
 from mammolibs.records import Policy
@@ -20,8 +21,9 @@ from mammolibs.storage import below, is_address, mirror_of, open_store, working_
 class RunSettings:
     """What a run remembers, so that its scripts agree without being told again.
 
-    contract: how images become samples. sources: (name, path) of each data set. fold: which
-    fold of how many this is, or None. pretraining: whether train.sh trains encoder and autoencoder. policy: which images are refused, as `Policy.to_dict`.
+    contract: how images become samples. sources: (name, path) of each data set; source_options: NAME.OPTION=VALUE each. fold: which
+    fold of how many this is, or None. pretraining: whether train.sh trains encoder and autoencoder.
+    policy: which images are refused, as `Policy.to_dict`.
     data: folder or address with catalog and shards where they are not the run's own.
     """
 
@@ -29,6 +31,7 @@ class RunSettings:
     seed: int
     contract: dict[str, Any]
     sources: tuple[tuple[str, str], ...] = ()
+    source_options: tuple[str, ...] = ()
     fold: tuple[int, int] | None = None
     data: str = ""
     spacing_mm: float | None = None
@@ -68,7 +71,7 @@ class Run:
         folder = local_folder(folder)
         if (folder / "run.json").is_file():
             there = cls.open(folder)
-            for name in ("preset", "seed", "contract", "sources", "fold", "data", "spacing_mm", "pretraining", "policy"):
+            for name in ("preset", "seed", "contract", "sources", "source_options", "fold", "data", "spacing_mm", "pretraining", "policy"):
                 if getattr(there.settings, name) != getattr(settings, name):
                     raise BadConfig(
                         f"{folder}: holds a run with another {name} ({getattr(there.settings, name)}, now {getattr(settings, name)}); take another --run"
@@ -140,6 +143,7 @@ def read_settings(path: Path) -> RunSettings:
     try:
         values = json.loads(path.read_text())
         values["sources"] = tuple(map(tuple, values["sources"]))
+        values["source_options"] = tuple(values.get("source_options", ()))
         values["fold"] = tuple(values["fold"]) if values["fold"] else None
         values["policy"] = Policy().changed(values.get("policy", {})).to_dict()
         return RunSettings(**values)
@@ -157,14 +161,17 @@ def settings_of_shards(folder: Path, data: str | None, preset_name: str | None, 
         others = sorted(path.name for path in folder.parent.glob("*") if (path / "run.json").is_file() or (path / "folds").is_dir())
         beside = f" (runs in {folder.parent}: {', '.join(others)})" if others and not folder.exists() else ""
         raise BadConfig(
-            f"{folder}: no run and no shards here{beside}; type: bash train/train.sh --run {folder} (or make {place}/shards with dataset_enhancement/make_shards.py)"
+            f"{folder}: no run and no shards here{beside}; type: bash train/train.sh --run {folder} "
+            f"(or make {place}/shards with dataset_enhancement/make_shards.py)"
         )
     contract = Contract.from_dict(open_index(shards).contract)
     fitting = [name for name, sizes in PRESETS.items() if sizes.canvas == contract.canvas]
     name = preset_name or (fitting[0] if fitting else None)
     if name is None:
-        raise BadConfig(f"{place}: its canvas of {contract.canvas[0]}x{contract.canvas[1]} belongs to no preset; say which networks with --preset")
-    return RunSettings(preset=name, seed=seed, contract=contract.to_dict(), data=str(place) if data else "")
+        canvas = "{}x{}".format(*contract.canvas)
+        raise BadConfig(f"{place}: its canvas of {canvas} belongs to no preset; say which networks with --preset")
+    policy = shards_policy(below(place, "shards")).to_dict()
+    return RunSettings(preset=name, seed=seed, contract=contract.to_dict(), data=str(place) if data else "", policy=policy)
 
 
 def settled(data: str) -> str:

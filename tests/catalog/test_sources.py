@@ -8,6 +8,7 @@ import pytest
 from mammolibs.catalog import SOURCES, build_catalog
 from mammolibs.catalog.source import ANY
 from mammolibs.errors import BadConfig, BadData, BadFile, MammolibsError
+from mammolibs.records.acceptance import CODES
 from tests.catalog.conftest import MAKERS
 
 
@@ -72,6 +73,20 @@ def test_an_empty_or_missing_or_foreign_folder_is_named(name, tmp_path):
         SOURCES[name](tmp_path)
 
 
+def test_half_of_the_files_gone_leaves_the_rest_as_it_was(source_name, source_tree):
+    """What is gone is absent or skipped, never a row; what is left keeps its label, or has none where the label stood in what is gone."""
+    whole = SOURCES[source_name](source_tree)
+    before = {row.image_id: row for row in whole.rows}
+    gone = {row.path for row in whole.rows[::2]}
+    for path in gone:
+        Path(path).unlink()
+    after = SOURCES[source_name](source_tree)
+    left = {row.image_id: row for row in after.rows}
+    assert left.keys() <= before.keys() and not gone & {row.path for row in after.rows}
+    for image_id, row in left.items():
+        assert row.pathology in (before[image_id].pathology, "unknown") and row.patient_id == before[image_id].patient_id
+
+
 def test_everything_broken_is_an_error(source_name, source_tree, tmp_path):
     for path in images(source_tree):
         path.write_bytes(b"no image at all")
@@ -84,6 +99,13 @@ def test_an_archive_is_read_like_its_folder(source_name, source_tree, tmp_path):
     packed = build_catalog([(source_name, archive)], unpack_folder=tmp_path / "unpacked").rows
     plain = build_catalog([(source_name, source_tree)], unpack_folder=tmp_path / "unpacked").rows
     assert [(r.image_id, r.split, r.pathology) for r in packed] == [(r.image_id, r.split, r.pathology) for r in plain]
+
+
+def test_what_is_in_the_nature_of_a_source_is_a_code_and_is_told(source_name, source_tree):
+    source = SOURCES[source_name]
+    assert set(source.accepts) <= set(CODES)
+    told = [note for note in source(source_tree).notes if "in spite of" in note]
+    assert told == ([f"its images are taken in spite of {', '.join(source.accepts)}, by the nature of this set"] if source.accepts else [])
 
 
 def test_options_are_checked(source_name, source_tree):

@@ -78,8 +78,37 @@ def test_an_older_table_without_a_newer_field_is_read(tmp_path):
     import pyarrow.parquet as pq
 
     write_catalog(tmp_path / "c.parquet", [FULL])
-    pq.write_table(pq.read_table(tmp_path / "c.parquet").drop_columns(["licence"]), tmp_path / "old.parquet")
+    table = pq.read_table(tmp_path / "c.parquet").drop_columns(["licence"])
+    pq.write_table(table.replace_schema_metadata(None), tmp_path / "old.parquet")
     assert read_catalog(tmp_path / "old.parquet") == [dataclasses.replace(FULL, licence="")]
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut"])
+def test_a_table_that_was_damaged_anywhere_gives_the_same_rows_or_none(tmp_path, damage):
+    path, rows = tmp_path / "catalog.parquet", [FULL, *(row(f"p{number}", lesions=LESIONS[:1]) for number in range(40))]
+    write_catalog(path, rows)
+    good = path.read_bytes()
+    refused = 0
+    for place in range(0, len(good), len(good) // 60):
+        path.write_bytes(good[:place] + (bytes([good[place] ^ 1 << place % 8]) + good[place + 1 :] if damage == "flipped" else b""))
+        try:
+            assert read_catalog(path) == rows, place
+        except BadFile as error:
+            assert str(path) in str(error) and "\n" not in str(error)
+            refused += 1
+    assert refused > 30
+
+
+def test_a_table_that_was_edited_is_refused_where_it_says_what_it_held(tmp_path):
+    import pyarrow.parquet as pq
+
+    path = tmp_path / "catalog.parquet"
+    write_catalog(path, [FULL])
+    table = pq.read_table(path)
+    renamed = table.rename_columns(["densitz" if name == "density" else name for name in table.column_names])
+    pq.write_table(renamed.replace_schema_metadata(table.schema.metadata), path)
+    with pytest.raises(BadFile, match="catalog.parquet: does not match its checksum: it was damaged or edited; make it with"):
+        read_catalog(path)
 
 
 def test_hashes_change_with_what_they_name_and_with_nothing_else():

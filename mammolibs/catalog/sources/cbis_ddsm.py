@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mammolibs.catalog.ddsm import kind_of_shape
 from mammolibs.catalog.headers import Headers
 from mammolibs.catalog.label_tables import read_csv
 from mammolibs.catalog.layout import Layout
@@ -40,12 +41,6 @@ _COLUMNS = (
     *("patient_id", "left or right breast", "image view", "abnormality id", "assessment", "pathology"),
     *("image file path", "cropped image file path", "ROI mask file path"),
 )
-# Shapes that are no mass, where a lesion has no other; the rest of the mass tables are masses.
-_OTHER_KINDS = {
-    "ARCHITECTURAL_DISTORTION": "distortion",
-    "ASYMMETRIC_BREAST_TISSUE": "asymmetry",
-    "FOCAL_ASYMMETRIC_DENSITY": "asymmetry",
-}
 _ASPECT_TOLERANCE = 0.01
 _LEAST_MASK_SHARE = 0.5
 
@@ -96,7 +91,7 @@ def _abnormality(record: dict[str, str], kind: str, split: str) -> Abnormality:
         view=record["image view"],
         split=split,
         lesion_id=f"cbis_ddsm-{film}-{kind}-{record['abnormality id']}",
-        kind="calcification" if kind == "calc" else _OTHER_KINDS.get(record.get("mass shape", ""), "mass"),
+        kind="calcification" if kind == "calc" else kind_of_shape(record.get("mass shape", "")),
         word=record["pathology"],
         density=record.get("breast_density") or record.get("breast density") or "",
         assessment=record["assessment"],

@@ -99,7 +99,7 @@ def read(root: Path, options: Mapping[str, str]) -> SourceResult:
     tumours = read_boxes(files.need_table(BOXES))
     table = files.table(CLINICAL)
     clinical = read_clinical(table) if table else {}
-    result.notes.append("these are MR images without a benign class: train on them alone, with --accept wrong_modality")
+    result.notes.append("these are MR images without a benign class: train on them alone")
     if len(tumours) != PATIENTS:
         result.notes.append(f"{BOXES} lists {len(tumours)} of {PATIENTS} patients: it is not the whole table")
     if table is None:
@@ -210,4 +210,6 @@ def _age_years(record: Mapping[str, str] | None) -> int | None:
     return None if born is None or scanned is None else int((scanned - born) / _DAYS_PER_YEAR)
 
 
-SOURCE = Source("duke_mri", "Duke Breast Cancer MRI, axial slices after contrast", read, {"slices": SLICE_OPTIONS})
+SOURCE = Source(
+    "duke_mri", "Duke Breast Cancer MRI, axial slices after contrast", read, {"slices": SLICE_OPTIONS}, accepts=("wrong_modality",)
+)

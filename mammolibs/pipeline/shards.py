@@ -1,0 +1,39 @@
+"""The images of a catalog as shards, with what goes beside them: the policy, what was skipped, in a bucket the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mammolibs.catalog import Skipped, copy_split, read_catalog, write_catalog, write_skipped
+from mammolibs.ingest import IngestReport, ingest_images
+from mammolibs.pipeline.policy import keep_policy, policy_of_sources, read_policy
+from mammolibs.prepare import Contract
+from mammolibs.storage import below, is_address, locate
+
+
+def make_shards(
+    catalog: str,
+    out: str,
+    contract: Contract,
+    *,
+    policy_file: str | None,
+    accept: Sequence[str],
+    workers: int,
+    lanes: int,
+    scheduler: str = "",
+) -> IngestReport:
+    """Shard sets of all splits in `out`, of the catalog in the folder or address `catalog`.
+
+    Sets that go to a bucket without their catalog being there take it and its split along, to the folder above them, where `--data` looks
+    for it. Raises as `read_catalog`, `read_policy` and `ingest_images`.
+    """
+    above = locate(out)[0].location
+    rows = read_catalog(below(catalog, "catalog.parquet"))
+    policy = read_policy(policy_file, accept, policy_of_sources(row.source for row in rows))
+    report = ingest_images(rows, contract, out, policy=policy, workers=workers, scheduler=scheduler, lanes=lanes)
+    keep_policy(out, policy)
+    write_skipped(below(out, "skipped.csv"), [Skipped(item, reason) for item, reason in report.skipped])
+    if is_address(out) and above != catalog.rstrip("/"):
+        write_catalog(below(above, "catalog.parquet"), rows)
+        copy_split(below(catalog, "split.json"), below(above, "split.json"))
+    return report
