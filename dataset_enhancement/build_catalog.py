@@ -20,10 +20,11 @@ class Options:
     options: tuple = option(
         (), "of a source, as NAME.OPTION=VALUE; may be repeated", parse=catalog.parse_option, repeat=True, flag="option"
     )
+    key: str | None = option(None, "file that your patients' pseudonyms come from (default: pseudonyms.key in the folder)", metavar="FILE")
 
 
 def main(options: Options) -> None:
-    made = catalog.make_catalog(options.source, options.out, seed=options.seed, options=options.options)
+    made = catalog.make_catalog(options.source, options.out, seed=options.seed, options=options.options, key=options.key)
     print(catalog.format_tree(made))
 
 

@@ -8,15 +8,20 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mammolibs.catalog.build import build_catalog, parse_source
+from mammolibs.catalog.files import read_key_mark
 from mammolibs.catalog.label_tables import read_csv
 from mammolibs.catalog.sources import SOURCES
 from mammolibs.catalog.table import read_catalog
 from mammolibs.catalog.verdict import POOL
 from mammolibs.errors import BadConfig, BadData, BadFile
 from mammolibs.records import ImageRow
-from mammolibs.storage import below, is_address
+from mammolibs.storage import below, is_address, locate
+
+if TYPE_CHECKING:
+    from mammolibs.imaging import Pseudonyms
 
 CATALOG = "catalog.parquet"
 SPLIT_CHOICES = ("own", "official")
@@ -56,7 +61,9 @@ def official_rows(rows: Sequence[ImageRow]) -> list[ImageRow]:
     return [replace(row, split=row.official_split) for row in rows]
 
 
-def source_rows(name: str, path: str | Path, *, unpack_folder: str | Path, pixels: bool = True) -> list[ImageRow]:
+def source_rows(
+    name: str, path: str | Path, *, unpack_folder: str | Path, pixels: bool = True, pseudonyms: Pseudonyms | None = None
+) -> list[ImageRow]:
     """The official split of a source. Its label tables are enough where the source can list them without images.
 
     pixels: name image files too where they are there. An image in two parts of the official
@@ -64,7 +71,7 @@ def source_rows(name: str, path: str | Path, *, unpack_folder: str | Path, pixel
     """
     listed = SOURCES[name].listed
     if listed is None or not Path(path).is_dir():
-        return official_rows(build_catalog([(name, path)], unpack_folder=unpack_folder).rows)
+        return official_rows(build_catalog([(name, path)], unpack_folder=unpack_folder, pseudonyms=pseudonyms).rows)
     rows = listed(Path(path))
     try:
         there = {row.image_id: row for row in SOURCES[name](path).rows} if pixels else {}
@@ -109,18 +116,27 @@ def table_rows(path: str | Path, columns: Columns, *, split: str = "") -> list[I
     ]
 
 
-def pool_rows(text: str, columns: Columns | None, *, unpack_folder: str | Path) -> list[ImageRow]:
+def pool_rows(
+    text: str, columns: Columns | None, *, unpack_folder: str | Path, pseudonyms: Pseudonyms | None = None, key_mark: str = ""
+) -> list[ImageRow]:
     """What a network was pretrained on: NAME=PATH of a source, a CSV with the same columns, or a catalog.
 
-    Of a catalog with a split of its own its training part, which pretraining sees alone. Raises as the others.
+    Of a catalog with a split of its own its training part, which pretraining sees alone. pseudonyms, key_mark: of what the
+    pool is compared with. Raises as the others, and BadConfig where a patient of the pool could not be known again by them.
     """
     if "=" in text:
-        return build_catalog([parse_source(text)], unpack_folder=unpack_folder).rows
+        name, path = parse_source(text)
+        if SOURCES[name].private_ids and pseudonyms is None:
+            raise BadConfig(f"--pool {text}: its patients get pseudonyms; give the key of what it is compared with (--key FILE)")
+        return build_catalog([(name, path)], unpack_folder=unpack_folder, pseudonyms=pseudonyms).rows
     if text.lower().endswith((".csv", ".csv.xz", ".csv.gz")):
         if columns is None:
             raise BadConfig(f"--pool {text}: a CSV is compared with a CSV, by the same columns; give a catalog, or NAME=PATH of a source")
         return table_rows(text, columns, split=POOL)
-    rows = read_catalog(catalog_file(text))
+    table = catalog_file(text)
+    rows, mark = read_catalog(table), read_key_mark(below(locate(table)[0].location, "split.json"))
+    if mark and key_mark and mark != key_mark:
+        raise BadConfig(f"--pool {text}: its pseudonyms are of another key, so no patient is known again; build both with one --key FILE")
     return [row for row in rows if row.split in ("", "train")]
 
 

@@ -6,14 +6,19 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mammolibs.catalog.bucket import read_bucket
+from mammolibs.catalog.pseudonyms import pseudonymous
 from mammolibs.catalog.source import Skipped, Source, SourceResult
 from mammolibs.catalog.sources import SOURCES
 from mammolibs.catalog.split import FRACTIONS, split_rows
 from mammolibs.errors import BadConfig, BadData, BadFile
 from mammolibs.records import ImageRow
 from mammolibs.storage import fetch_whole, is_address, is_archive, is_archive_name, unpack
+
+if TYPE_CHECKING:
+    from mammolibs.imaging import Pseudonyms
 
 MAX_SKIPPED_SHARE = 0.5
 
@@ -40,11 +45,13 @@ def build_catalog(
     fractions: Sequence[float] = FRACTIONS,
     previous: Mapping[str, str] | None = None,
     options: Mapping[str, Mapping[str, str]] | None = None,
+    pseudonyms: Pseudonyms | None = None,
 ) -> Catalog:
     """The joined catalog of (source name, folder or archive or `gs://` address of one) pairs, split by patient.
 
     unpack_folder: where archives are unpacked, once. previous: patient_id -> split of an
-    earlier catalog, which those patients keep. options: source name -> its options.
+    earlier catalog, which those patients keep. options: source name -> its options. pseudonyms:
+    of sources whose ids are private; None for those of a key that nobody keeps, other ones each time.
 
     Raises BadConfig for an unknown source or option; BadFile for a folder that holds
     nothing of the data set; BadData for two images of one id, and where more than half of
@@ -57,10 +64,11 @@ def build_catalog(
     if strangers:
         raise BadConfig(f"options for {strangers[0]}, which is not among the sources")
     catalog = Catalog([])
+    pseudonyms = pseudonyms or _forgotten()
     for name, path in pairs:
         result = _read_source(name, path, Path(unpack_folder), (options or {}).get(name))
         _refuse_mostly_bad(name, path, result)
-        catalog.rows.extend(result.rows)
+        catalog.rows.extend(_under_pseudonyms(name, result.rows, pseudonyms))
         catalog.skipped.extend(replace(item, source=name) for item in result.skipped)
         catalog.absent[name] = catalog.absent.get(name, 0) + result.absent
         catalog.notes.setdefault(name, []).extend(result.notes)
@@ -92,6 +100,16 @@ def check_source_name(name: str) -> str:
         near = difflib.get_close_matches(name.lower().replace("-", "_"), SOURCES, n=1, cutoff=0.4)
         raise BadConfig(f"{name}: no such source" + (f"; did you mean {near[0]}" if near else "") + f"; there are {', '.join(SOURCES)}")
     return name
+
+
+def _under_pseudonyms(name: str, rows: list[ImageRow], pseudonyms: Pseudonyms) -> list[ImageRow]:
+    return [pseudonymous(row, pseudonyms) for row in rows] if SOURCES[name].private_ids else rows
+
+
+def _forgotten() -> Pseudonyms:
+    from mammolibs.imaging import Pseudonyms
+
+    return Pseudonyms.fresh()
 
 
 def _read_source(name: str, path: str, unpack_folder: Path, options: Mapping[str, str] | None) -> SourceResult:

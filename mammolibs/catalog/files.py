@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from mammolibs.catalog.hashes import data_hash, split_hash
+from mammolibs.catalog.nameless import nameless
 from mammolibs.catalog.source import Skipped
 from mammolibs.catalog.split import FRACTIONS
 from mammolibs.catalog.verdict import Verdict
 from mammolibs.errors import BadConfig, BadData, BadFile
 from mammolibs.records import SPLITS, ImageRow
-from mammolibs.storage import Place, json_bytes, locate
+from mammolibs.storage import Place, json_bytes, leaves_machine, locate
 
 
 def write_split(
@@ -26,17 +27,20 @@ def write_split(
     fractions: Sequence[float] = FRACTIONS,
     previous: Mapping[str, str] | None = None,
     verdict: Verdict | None = None,
+    key_mark: str = "",
 ) -> None:
     """Write who is where as JSON, to a path or a `gs://` address: seed, fractions, hashes, the audit's verdict, patient_id -> split.
 
     Patients of the earlier split who are not in the rows stay in the file, so that they
-    come back to where they were. Raises as `write_catalog`.
+    come back to where they were. key_mark: tells which key pseudonyms among the patients come from, and not what it is.
+    Raises as `write_catalog`.
     """
     patients = dict(previous or {}) | {row.patient_id: row.split for row in rows}
     facts = {"seed": seed, "fractions": list(fractions), "split_hash": split_hash(rows), "data_hash": data_hash(rows)}
     judged = {"verdict": verdict.to_dict()} if verdict else {}
+    keyed = {"key": key_mark} if key_mark else {}
     place = path if isinstance(path, Place) else Place(*locate(path))
-    place.write(json_bytes(facts | judged | {"patients": dict(sorted(patients.items()))}))
+    place.write(json_bytes(facts | keyed | judged | {"patients": dict(sorted(patients.items()))}))
 
 
 def copy_split(path: str | Path, other: str | Path) -> None:
@@ -74,6 +78,12 @@ def _read_values(path: str | Path) -> dict[str, Any]:
     return values
 
 
+def read_key_mark(path: str | Path) -> str:
+    """Which key the pseudonyms of a split.json come from; "" for none, and for no file. Raises BadFile for another kind of file."""
+    store, name = locate(path)
+    return str(_read_values(path).get("key", "")) if store.exists(name) else ""
+
+
 def read_split(path: str | Path, *, seed: int) -> dict[str, str]:
     """patient_id -> split of a split.json; empty where there is no such file.
 
@@ -98,12 +108,13 @@ def read_split(path: str | Path, *, seed: int) -> dict[str, str]:
 
 
 def write_skipped(path: str | Path, skipped: Iterable[Skipped]) -> None:
-    """Write skipped items as CSV to a path or a `gs://` address: source, item, reason, on_purpose."""
+    """Write skipped items as CSV to a path or a `gs://` address: source, item, reason, on_purpose. In a bucket items have no names."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("source", "item", "reason", "on_purpose"))
-    writer.writerows((item.source, item.item, " ".join(item.reason.split()), "yes" if item.on_purpose else "no") for item in skipped)
     store, name = locate(path)
+    told = nameless(skipped) if leaves_machine(store.location) else skipped
+    writer.writerows((item.source, item.item, " ".join(item.reason.split()), "yes" if item.on_purpose else "no") for item in told)
     store.write(name, text.getvalue().encode())
 
 

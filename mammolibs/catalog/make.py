@@ -7,13 +7,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mammolibs.catalog.audit import audit
-from mammolibs.catalog.build import Catalog, build_catalog
-from mammolibs.catalog.files import read_split, write_skipped, write_split
+from mammolibs.catalog.build import Catalog, build_catalog, check_source_name
+from mammolibs.catalog.files import read_key_mark, read_split, write_skipped, write_split
+from mammolibs.catalog.pseudonyms import KEY_NAME, open_pseudonyms, pseudonymous_split
+from mammolibs.catalog.sources import SOURCES
 from mammolibs.catalog.split import FRACTIONS
 from mammolibs.catalog.table import write_catalog
 from mammolibs.catalog.verdict import Verdict
 from mammolibs.records import ImageRow
 from mammolibs.storage import Place, below, cache_folder, is_address
+
+# Named so that it stays on this machine where the run is the copy of a cloud folder.
+UNPACKED_NAME = ".unpacked"
 
 
 def make_catalog(
@@ -23,24 +28,33 @@ def make_catalog(
     seed: int = 0,
     fractions: Sequence[float] = FRACTIONS,
     options: Iterable[tuple[str, str, str]] = (),
+    key: str | Path | None = None,
 ) -> Catalog:
     """Build the catalog of `sources` and write it into `folder`, which may be a `gs://` address; returns it.
 
-    Archives are unpacked to `folder`/unpacked, with a folder in a bucket to this machine's cache. A split.json that is
-    there is kept: its patients stay where they are. options: (source, option, value). The split's verdict, by ids
-    alone, is written with it; `audit` with thumbnails looks at pixels too.
+    Archives are unpacked to `folder`/.unpacked, with a folder in a bucket to this machine's cache. A split.json that is
+    there is kept: its patients stay where they are. options: (source, option, value). key: the file that the pseudonyms of
+    sources with private ids come from; without it pseudonyms.key in `folder`, where that is none in a bucket. It is made where
+    there is none. The split's verdict, by ids alone, is written with it; `audit` with thumbnails looks at pixels too.
 
-    Raises as `build_catalog` and `read_split`; BadFile where the folder cannot be written; ChangedByAnother
+    Raises as `build_catalog`, `read_split` and `open_pseudonyms`; BadFile where the folder cannot be written; ChangedByAnother
     where another process has written the catalog or the split to the bucket meanwhile: build it again then.
     """
     # Looked at before the split is read, so that who comes too late is told and does not put his catalog beside another's split.
     catalog_place, split_place = (Place.seen(below(folder, name)) for name in ("catalog.parquet", "split.json"))
-    unpack_folder = cache_folder() / "unpacked" if is_address(folder) else Path(folder) / "unpacked"
-    by_source = group_options(options)
-    earlier = read_split(below(folder, "split.json"), seed=seed)
-    catalog = build_catalog(sources, unpack_folder=unpack_folder, seed=seed, fractions=fractions, previous=earlier, options=by_source)
+    unpacked, sources = cache_folder() / "unpacked" if is_address(folder) else Path(folder) / UNPACKED_NAME, list(sources)
+    split, mark = read_split(below(folder, "split.json"), seed=seed), read_key_mark(below(folder, "split.json"))
+    private = [name for name, _ in sources if SOURCES[check_source_name(name)].private_ids]
+    pseudonyms = open_pseudonyms(folder, key) if private else None
+    if pseudonyms and not mark:
+        split, mark = pseudonymous_split(split, SOURCES, pseudonyms), pseudonyms.mark
+    how = {"seed": seed, "fractions": fractions, "options": group_options(options)}
+    catalog = build_catalog(sources, unpack_folder=unpacked, previous=split, pseudonyms=pseudonyms, **how)
+    for name in dict.fromkeys(private):
+        catalog.notes[name].append(f"its ids are pseudonyms by the key {key or below(folder, KEY_NAME)}: keep it, and keep it to yourself")
     write_catalog(catalog_place, catalog.rows)
-    write_split(split_place, catalog.rows, seed=seed, fractions=fractions, previous=earlier, verdict=_judge(catalog.rows))
+    verdict = _judge(catalog.rows)
+    write_split(split_place, catalog.rows, seed=seed, fractions=fractions, previous=split, verdict=verdict, key_mark=mark)
     write_skipped(below(folder, "skipped.csv"), catalog.skipped)
     return catalog
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mammolibs.catalog.audit import audit, check_splits
 from mammolibs.catalog.audit_inputs import Columns, catalog_file, official_rows, pool_rows, source_rows, table_rows
-from mammolibs.catalog.files import write_verdict
+from mammolibs.catalog.files import read_key_mark, write_verdict
+from mammolibs.catalog.pseudonyms import KEY_NAME
 from mammolibs.catalog.table import read_catalog
 from mammolibs.catalog.thumbnails import Thumbnails
 from mammolibs.catalog.verdict import KINDS, Verdict
 from mammolibs.errors import BadConfig, BadFile
 from mammolibs.records import ImageRow
 from mammolibs.storage import below, locate, write_json
+
+if TYPE_CHECKING:
+    from mammolibs.imaging import Pseudonyms
 
 LEAKS = 1
 
@@ -35,8 +39,10 @@ def run_audit(options: Any) -> int:
     """
     unpacked = Path(options.cache) / "unpacked"
     columns = _columns(options)
-    rows = _rows(options, columns, unpacked)
-    pool = [row for text in options.pool for row in pool_rows(text, columns, unpack_folder=unpacked)]
+    pseudonyms, mark = _pseudonyms(options)
+    rows = _rows(options, columns, unpacked, pseudonyms)
+    how = {"unpack_folder": unpacked, "pseudonyms": pseudonyms, "key_mark": mark}
+    pool = [row for text in options.pool for row in pool_rows(text, columns, **how)]
     check_splits(rows, pool)
     thumbnails = None if options.no_pixels else Thumbnails(Path(options.cache) / "thumbnails", options.workers)
     verdict = audit(rows, pool=pool, thumbnails=thumbnails, ignore=dict.fromkeys(options.ignore, "told to ignore it"))
@@ -58,7 +64,24 @@ def _columns(options: Any) -> Columns | None:
     return Columns(**named, regex=options.patient_regex)
 
 
-def _rows(options: Any, columns: Columns | None, unpacked: Path) -> list[ImageRow]:
+def _pseudonyms(options: Any) -> tuple[Pseudonyms | None, str]:
+    """Those of --key, else of the key beside the catalog, and of a source those of a new key; the mark of the key, known or not."""
+    from mammolibs.imaging import Pseudonyms, open_key
+
+    folder = locate(catalog_file(options.catalog))[0].location if options.catalog else ""
+    mark = read_key_mark(below(folder, "split.json")) if folder else ""
+    beside = below(folder, KEY_NAME) if folder and Path(folder, KEY_NAME).exists() else None
+    if options.key and not Path(options.key).exists():
+        raise BadFile(options.key, "is not there", "name the key that the catalog was made with")
+    if options.key or beside:
+        pseudonyms = open_key(options.key or beside)
+        if mark not in ("", pseudonyms.mark):
+            raise BadConfig(f"--key {options.key or beside}: {folder} was made with another key; name that")
+        return pseudonyms, pseudonyms.mark
+    return (Pseudonyms.fresh() if options.source else None), mark
+
+
+def _rows(options: Any, columns: Columns | None, unpacked: Path, pseudonyms: Pseudonyms | None) -> list[ImageRow]:
     given = [name for name in ("catalog", "source", "csv") if getattr(options, name)]
     if len(given) != 1:
         raise BadConfig(f"{' and '.join(f'--{name}' for name in given) or 'nothing to audit'}: give one of --catalog, --source, --csv")
@@ -67,7 +90,7 @@ def _rows(options: Any, columns: Columns | None, unpacked: Path) -> list[ImageRo
     if options.source:
         if options.split == "own":
             raise BadConfig("--split own: a source has an official split alone; build a catalog of it, and audit that")
-        return source_rows(*options.source, unpack_folder=unpacked, pixels=not options.no_pixels)
+        return source_rows(*options.source, unpack_folder=unpacked, pixels=not options.no_pixels, pseudonyms=pseudonyms)
     rows = read_catalog(catalog_file(options.catalog))
     return official_rows(rows) if options.split == "official" else rows
 

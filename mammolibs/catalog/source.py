@@ -60,7 +60,8 @@ class Source:
     options: name -> the values allowed, the default first; with `ANY` among them every text is.
     tables: endings of a file that may be given in place of its folder.
     listed: a row without a file for every image that the label tables name, in each part of the
-    official split that it stands in; None where tables do not tell.
+    official split that it stands in; None where tables do not tell. private_ids: its ids are those of
+    patients of the user's own, and no catalog keeps them: `build_catalog` puts pseudonyms in their place.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Source:
     accepts: tuple[str, ...] = ()
     listed: Callable[[Path], list[ImageRow]] | None = None
     tables: tuple[str, ...] = ()
+    private_ids: bool = False
 
     def __call__(self, root: str | Path, options: Mapping[str, str] | None = None) -> SourceResult:
         """The rows of a folder. Raises BadConfig for an option, BadFile for a folder or table that cannot be used."""

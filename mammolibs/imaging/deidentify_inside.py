@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mammolibs.errors import BadFile
-from mammolibs.imaging.deidentify_key import KEY_MARK
 from mammolibs.imaging.files import DICOM_ENDINGS, HEAD_BYTES, NO_IMAGES, kind_of
+from mammolibs.storage import KEY_MARK
 
 _PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 _DAMAGED = (zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile)

@@ -13,10 +13,11 @@ import uuid
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
+from typing import ClassVar
 
 from mammolibs.errors import BadFile
+from mammolibs.storage import KEY_MARK
 
-KEY_MARK = "mammolibs de-identification key, keep it to yourself: "
 KEY_BYTES = 32
 MOST_DAYS = 3652
 
@@ -29,6 +30,17 @@ class Pseudonyms:
     """
 
     key: bytes = field(repr=False)
+    keeps_ids: ClassVar[bool] = False
+
+    @classmethod
+    def fresh(cls) -> Pseudonyms:
+        """Of a new key that nobody keeps."""
+        return cls(secrets.token_bytes(KEY_BYTES))
+
+    @property
+    def mark(self) -> str:
+        """Tells whether two are of one key, and not what the key is."""
+        return self.text("key", "this one")
 
     @staticmethod
     def person(patient_id: str, issuer: str = "") -> str:
@@ -57,6 +69,26 @@ class Pseudonyms:
 
     def _digest(self, kind: str, value: str) -> bytes:
         return hmac.digest(self.key, f"{kind}\0{value}".encode("utf-8", "surrogateescape"), hashlib.sha256)
+
+
+class PublishedIds(Pseudonyms):
+    """Of a set that was published without names: patients and UIDs stay as they are, so that its tables fit.
+
+    Dates move by the key, and numbers of other kinds get pseudonyms.
+    """
+
+    keeps_ids = True
+
+    @staticmethod
+    def person(patient_id: str, issuer: str = "") -> str:
+        return Pseudonyms.person(patient_id)
+
+    def text(self, kind: str, value: str) -> str:
+        return value.strip(" \0") if kind == "patient" else super().text(kind, value)
+
+    def uid(self, value: str) -> str:
+        value = value.strip(" \0")
+        return value if re.fullmatch(r"[0-9.]*", value) else super().uid(value)
 
 
 def open_key(path: str | os.PathLike) -> Pseudonyms:

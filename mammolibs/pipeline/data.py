@@ -55,7 +55,8 @@ def _policy_before_flags(folder: Path, sources: list[tuple[str, str]], fold: int
 def make_data(run: Run, options: TrainOptions, sources: list[tuple[str, str]]) -> None:
     """Catalog and shards of a whole run. Prints the tree of counts and what was skipped."""
     fractions = FRACTIONS if options.source else SYNTHETIC_FRACTIONS
-    catalog = make_catalog(sources, run.data, seed=run.settings.seed, fractions=fractions, options=named_options(options))
+    how = {"options": named_options(options), "key": options.key}
+    catalog = make_catalog(sources, run.data, seed=run.settings.seed, fractions=fractions, **how)
     print(format_tree(catalog), flush=True)
     check_lesions([row for row in catalog.rows if row.split == "train"])
     write_shards_of(run, options, catalog)
@@ -73,7 +74,8 @@ def check_lesions(rows: Sequence[ImageRow]) -> None:
 def make_fold_data(run: Run, options: TrainOptions, sources: list[tuple[str, str]], whole: Path) -> None:
     """Catalog and shards of one fold: the rows of the whole catalog in `whole`, split for this fold."""
     if not (whole / "catalog.parquet").is_file():
-        print(format_tree(make_catalog(sources, whole, seed=run.settings.seed, options=named_options(options))), flush=True)
+        how = {"options": named_options(options), "key": options.key}
+        print(format_tree(make_catalog(sources, whole, seed=run.settings.seed, **how)), flush=True)
     fold, folds = run.settings.fold
     rows = fold_rows(read_catalog(whole / "catalog.parquet"), folds=folds, fold=fold, seed=run.settings.seed)
     check_lesions([row for row in rows if row.split == "train"])

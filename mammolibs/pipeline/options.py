@@ -160,6 +160,7 @@ class TrainOptions(RunOptions):
     spacing_mm: float | None = option(None, "millimetres per pixel of all images, in place of what source and files say", parse=float)
     policy: str | None = policy_option()
     accept: tuple[str, ...] = accept_option()
+    key: str | None = option(None, "file that your patients' pseudonyms come from (default: data/pseudonyms.key in the run)", metavar="FILE")
     dry_run: bool = option(False, "say how long it would take, how much disk and memory; do nothing")
 
     def __post_init__(self):

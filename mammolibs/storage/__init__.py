@@ -2,9 +2,9 @@
 
 from mammolibs.storage.archive import is_archive, is_archive_name, unpack
 from mammolibs.storage.cached import CachedStore
-from mammolibs.storage.mirror import Mirror, mirror_of, working_copy
+from mammolibs.storage.mirror import Mirror, leaves_machine, mirror_of, working_copy
 from mammolibs.storage.packed import packed_address
-from mammolibs.storage.places import Place, below, cache_folder, is_address, local_file, locate
+from mammolibs.storage.places import KEY_MARK, Place, below, cache_folder, is_address, local_file, locate
 from mammolibs.storage.shadow import Shadow, fetch_whole, open_shadow
 from mammolibs.storage.store import (
     ChangedByAnother,
@@ -19,6 +19,7 @@ from mammolibs.storage.store import (
 )
 
 __all__ = [
+    "KEY_MARK",
     "CachedStore",
     "ChangedByAnother",
     "GuardedStore",
@@ -35,6 +36,7 @@ __all__ = [
     "is_archive",
     "is_archive_name",
     "json_bytes",
+    "leaves_machine",
     "local_file",
     "locate",
     "mirror_of",

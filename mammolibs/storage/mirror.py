@@ -17,7 +17,7 @@ import google_crc32c
 from tqdm import tqdm
 
 from mammolibs.errors import BadFile
-from mammolibs.storage.places import alone, cache_folder
+from mammolibs.storage.places import alone, cache_folder, is_address, is_key
 from mammolibs.storage.store import ChangedByAnother, GuardedStore, open_store, write_atomic, write_json
 
 INDEX_NAME = "mirror-index.json"
@@ -36,7 +36,7 @@ class Mirrored:
 
 
 class Mirror:
-    """`folder`, and its copy in `store`. Names that begin with a dot stay local.
+    """`folder`, and its copy in `store`. Names that begin with a dot stay local, and so do keys of pseudonyms.
 
     Raises BadFile where the folder is the copy of another cloud folder.
     """
@@ -143,7 +143,8 @@ class Mirror:
 
     def _local(self) -> dict[str, Path]:
         found = {path.relative_to(self.folder).as_posix(): path for path in self.folder.rglob("*") if path.is_file()}
-        return {name: path for name, path in found.items() if not any(part.startswith(".") for part in name.split("/"))}
+        shown = {name: path for name, path in found.items() if not any(part.startswith(".") for part in name.split("/"))}
+        return {name: path for name, path in shown.items() if not is_key(path)}
 
     def _same(self, name: str, path: Path) -> Mirrored | None:
         """What is known of the file, where it looks as it did."""
@@ -179,11 +180,19 @@ def working_copy(location: str) -> Mirror:
 
 def mirror_of(folder: Path | str) -> Mirror | None:
     """The mirror that a folder belongs to, it or one above it; None for a folder that is nobody's copy."""
-    folder = Path(folder).absolute()
-    for place in (folder, *folder.parents):
-        if (note := _read_note(place)) is not None:
-            return Mirror(place, open_store(note["location"]))
-    return None
+    place = _copied(Path(folder))
+    return None if place is None else Mirror(place, open_store(_read_note(place)["location"]))
+
+
+def leaves_machine(location: Path | str) -> bool:
+    """True where what is written goes to a bucket: at an address, and in a folder that is the copy of a cloud folder."""
+    return is_address(location) or _copied(Path(location)) is not None
+
+
+def _copied(folder: Path) -> Path | None:
+    """The folder, or the one above it, that is the copy of a cloud folder."""
+    folder = folder.absolute()
+    return next((place for place in (folder, *folder.parents) if _read_note(place) is not None), None)
 
 
 def _read_note(folder: Path) -> dict | None:

@@ -14,6 +14,9 @@ from mammolibs.errors import BadFile
 from mammolibs.storage.store import GuardedStore, Store, open_store
 
 CACHE_VARIABLE = "MAMMOLIBS_CACHE"
+# What a file with a key of pseudonyms begins with; the key is 64 hexadecimal digits.
+KEY_MARK = "mammolibs de-identification key, keep it to yourself: "
+KEY_FILE_BYTES = 256
 
 
 def is_address(location: str | os.PathLike) -> bool:
@@ -84,6 +87,17 @@ def local_file(location: str | os.PathLike) -> Iterator[Path]:
 def cache_folder() -> Path:
     """Where this machine keeps copies: $MAMMOLIBS_CACHE, else ~/.cache/mammolibs."""
     return Path(os.environ.get(CACHE_VARIABLE) or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "mammolibs")
+
+
+def is_key(path: Path) -> bool:
+    """True for a file with a key of pseudonyms, which no bucket gets."""
+    try:
+        if path.stat().st_size > KEY_FILE_BYTES:
+            return False
+        with open(path, "rb") as file:
+            return file.read(len(KEY_MARK)) == KEY_MARK.encode()
+    except OSError:
+        return False
 
 
 @contextlib.contextmanager

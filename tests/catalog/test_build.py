@@ -113,7 +113,7 @@ def test_the_script_prints_the_tree_and_an_error_is_one_line(folders, tmp_path):
 
     good = run("--source", f"mias={folders[0][1]}", "--source", f"dicom_folder={folders[2][1]}", "--option", "dicom_folder.frames=all")
     assert good.returncode == 0 and good.stdout.startswith("catalog: 7 images")
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"catalog.parquet", "split.json", "skipped.csv"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"catalog.parquet", "split.json", "skipped.csv", "pseudonyms.key"}
     (tmp_path / "empty").mkdir()
     bad = run("--source", f"mias={tmp_path / 'empty'}")
     assert bad.returncode == 2 and len(bad.stderr.splitlines()) == 1 and "is an empty folder" in bad.stderr

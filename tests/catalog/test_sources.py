@@ -8,6 +8,7 @@ import pytest
 from mammolibs.catalog import SOURCES, build_catalog
 from mammolibs.catalog.source import ANY
 from mammolibs.errors import BadConfig, BadData, BadFile, MammolibsError
+from mammolibs.imaging import Pseudonyms
 from mammolibs.records.acceptance import CODES
 from tests.catalog.conftest import MAKERS
 
@@ -96,8 +97,9 @@ def test_everything_broken_is_an_error(source_name, source_tree, tmp_path):
 
 def test_an_archive_is_read_like_its_folder(source_name, source_tree, tmp_path):
     archive = shutil.make_archive(str(tmp_path / "packed"), "zip", source_tree)
-    packed = build_catalog([(source_name, archive)], unpack_folder=tmp_path / "unpacked").rows
-    plain = build_catalog([(source_name, source_tree)], unpack_folder=tmp_path / "unpacked").rows
+    key = Pseudonyms.fresh()
+    packed = build_catalog([(source_name, archive)], unpack_folder=tmp_path / "unpacked", pseudonyms=key).rows
+    plain = build_catalog([(source_name, source_tree)], unpack_folder=tmp_path / "unpacked", pseudonyms=key).rows
     assert [(r.image_id, r.split, r.pathology) for r in packed] == [(r.image_id, r.split, r.pathology) for r in plain]
 
 

@@ -45,6 +45,8 @@ TABLES = (".csv", ".csv.gz", ".csv.xz")
 SEPARATORS = {",": ",", ";": ";", "tab": "\t"}
 # Rows of one image that differ here are not of one image.
 _ONE_VALUE = ("patient", "exam", "laterality", "view", "age", "density", "spacing_mm")
+# What no message shows.
+_PERSON = ("patient", "exam")
 # How programs that write tables spell a cell that is empty.
 _EMPTY = ("nan", "none", "null", "na", "n/a", "<na>")
 _SHOWN_WORDS = 5
@@ -148,8 +150,9 @@ class _Reader:
     def row(self, path: Path, records: list[dict[str, str]], facts: ImageFacts) -> ImageRow:
         first = records[0]
         for name in _ONE_VALUE:
-            if len({record[name] for record in records}) > 1:
-                raise BadData(f"its rows differ in {name}: {', '.join(sorted({record[name] for record in records}))}")
+            if len(said := {record[name] for record in records}) > 1:
+                told = "" if name in _PERSON else f": {', '.join(sorted(said))}"
+                raise BadData(f"its rows differ in {name}{told}")
         if not first["patient"]:
             raise BadData("has no patient in the table, so it could end on both sides of a split")
         name = self.files.relative(path) if path.is_relative_to(self.files.root) else str(path)
@@ -237,4 +240,5 @@ SOURCE = Source(
     | {label: ("", ANY) for label in LABELS}
     | {"truth": (UNKNOWN, *(truth for truth in TRUTHS if truth != UNKNOWN)), "licence": ("not stated", ANY)},
     tables=TABLES,
+    private_ids=True,
 )

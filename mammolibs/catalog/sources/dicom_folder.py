@@ -34,7 +34,7 @@ def read(root: Path, options: Mapping[str, str]) -> SourceResult:
     parents = find_twins(headers)
     if options["twins"] == "presentation":
         for path in parents:
-            result.skip(path, f"FOR PROCESSING twin of {files.relative(parents[path])}", on_purpose=True)
+            result.skip(path, "FOR PROCESSING twin of an image that is there", on_purpose=True)
         headers = {path: facts for path, facts in headers.items() if path not in parents}
     for path, facts in headers.items():
         row = _row(files, path, facts)
@@ -65,7 +65,7 @@ def _drop_copies(result: SourceResult, headers: dict[Path, ImageFacts]) -> dict[
         if known == path:
             kept[path] = facts
         else:
-            result.skip(path, f"has the SOP Instance UID of {known.name}", on_purpose=True)
+            result.skip(path, "has the SOP Instance UID of another file", on_purpose=True)
     return kept
 
 
@@ -128,10 +128,8 @@ def _add_notes(result: SourceResult, headers: Mapping[Path, ImageFacts], which: 
     if which == "middle":
         result.note_count(sum(f.frames > 1 for f in facts), "multi-frame files (the middle frame stands for each; frames=all takes all)")
     studies = Counter(f.patient_id for f in {f.study_uid: f for f in facts if f.patient_id}.values())
-    if len(studies) == 1 and (shared := studies.most_common(1)[0])[1] > 2:
-        result.notes.append(
-            f"all {shared[1]} studies carry the patient id {shared[0]!r}: if it is a placeholder, no split by patient is possible"
-        )
+    if len(studies) == 1 and studies.total() > 2:
+        result.notes.append(f"all {studies.total()} studies carry one patient id: if it is a placeholder, no split by patient is possible")
 
 
-SOURCE = Source(NAME, "a folder of images without labels", read, {"twins": TWIN_OPTIONS, "frames": FRAME_OPTIONS})
+SOURCE = Source(NAME, "a folder of images without labels", read, {"twins": TWIN_OPTIONS, "frames": FRAME_OPTIONS}, private_ids=True)

@@ -1,0 +1,83 @@
+"""Ids of people's own data: replaced by pseudonyms once their source was read, before anything else sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mammolibs.catalog.files import read_key_mark
+from mammolibs.catalog.source import Source
+from mammolibs.catalog.words import make_id, make_person
+from mammolibs.errors import BadConfig, BadFile
+from mammolibs.records import ImageRow
+from mammolibs.storage import below, is_address
+
+if TYPE_CHECKING:
+    from mammolibs.imaging import Pseudonyms
+
+KEY_NAME = "pseudonyms.key"
+OLDEST_YEARS = 90
+
+
+def pseudonymous(row: ImageRow, pseudonyms: Pseudonyms) -> ImageRow:
+    """The row with pseudonyms for the ids of image, parent, patient, exam and lesions, and an age of 90 at most.
+
+    A patient gets the name that `deidentify_file` writes into his or her images under the same key. The places of the
+    files stay: they lead whoever may read them back to the image.
+    """
+    source = row.source
+
+    def image(name: str) -> str:
+        return make_id(source, pseudonyms.text("image", name)) if name else ""
+
+    lesions = (replace(lesion, lesion_id=make_id(source, pseudonyms.text("lesion", lesion.lesion_id))) for lesion in row.lesions)
+    return replace(
+        row,
+        image_id=image(row.image_id),
+        parent_id=image(row.parent_id),
+        patient_id=pseudonymous_person("patient", source, row.patient_id, pseudonyms),
+        exam_id=pseudonymous_person("exam", source, row.exam_id, pseudonyms),
+        lesions=tuple(lesions),
+        age_years=None if row.age_years is None else min(row.age_years, OLDEST_YEARS),
+    )
+
+
+def pseudonymous_person(kind: str, source: str, name: str, pseudonyms: Pseudonyms) -> str:
+    """The id of a patient or an exam as the catalog writes it, from that of the source."""
+    return make_person(source, pseudonyms.text(kind, pseudonyms.person(name.removeprefix(f"{source}/"))))
+
+
+def pseudonymous_split(split: Mapping[str, str], sources: Mapping[str, Source], pseudonyms: Pseudonyms) -> dict[str, str]:
+    """patient_id -> split, with pseudonyms for the patients of sources whose ids are private: they stay where they are."""
+    found = {}
+    for patient, part in split.items():
+        source = patient.partition("/")[0]
+        is_private = source in sources and sources[source].private_ids
+        found[pseudonymous_person("patient", source, patient, pseudonyms) if is_private else patient] = part
+    return found
+
+
+def open_pseudonyms(folder: str | Path, key: str | Path | None = None) -> Pseudonyms:
+    """The pseudonyms of the catalog in `folder`: of the file `key`, else of pseudonyms.key beside the catalog, made where there is none.
+
+    Raises BadFile as `open_key`, and where the key that the catalog's split was made with is not there; BadConfig for a folder
+    in a bucket without `key`, and for another key: every patient would get a second name, and perhaps a second split.
+    """
+    from mammolibs.imaging import open_key
+
+    if is_address(folder) and not key:
+        raise BadConfig(f"{folder}: no bucket gets the key of your patients' pseudonyms; give --key FILE on this machine")
+    path, mark = Path(key or Path(folder, KEY_NAME)), read_key_mark(below(folder, "split.json"))
+    if mark and not path.exists():
+        raise BadFile(path, f"is not there, and the split in {folder} was made with it", "restore it, or name it with --key FILE")
+    if not key:
+        try:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadFile(folder, f"cannot be written ({error.strerror})", "choose a folder that you may write to") from error
+    pseudonyms = open_key(path)
+    if mark not in ("", pseudonyms.mark):
+        raise BadConfig(f"--key {path}: the split in {folder} was made with another key; give that, or another folder")
+    return pseudonyms
