@@ -1,17 +1,24 @@
-"""What a compressed frame says of itself, read from its first bytes before a decoder may allocate."""
+"""What a compressed frame says of itself: its size before a decoder may allocate, and its segments one by one."""
 
 from __future__ import annotations
 
+import re
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 # Start-of-frame markers of ITU-T T.81 and T.87; C4, C8 and CC in that range mean other things.
 JPEG_FRAMES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
-NO_LENGTH = {0x01, *range(0xD0, 0xD9)}
-START_OF_SCAN = 0xDA
-J2K_START = b"\xff\x4f\xff\x51"
+START_OF_SCAN, END = 0xDA, 0xD9
+# T.800 Table A.2; END is its end of codestream too.
+START_OF_TILE, START_OF_DATA = 0x90, 0x93
+# Markers without a segment: T.81 B.1.1.3, T.800 A.1.
+_ALONE = {0x01, *range(0x30, 0x40), *range(0xD0, 0xD9)}
+JPEG_START, J2K_START = b"\xff\xd8", b"\xff\x4f\xff\x51"
 END_OF_IMAGE = b"\xff\xd9"
 MAX_HEADER_BYTES = 1 << 20
+# In coded data FF is followed by 00 (T.81 F.1.2.3) or by a bit 0 (T.87 A.1), but for restart markers and the one that ends the data.
+_AFTER_SCAN = re.compile(rb"\xff[\x80-\xcf\xd8-\xfe]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,35 +32,77 @@ class Codestream:
     signed: bool = False
 
 
+@dataclass(frozen=True)
+class Segment:
+    """A marker and where its parameters lie, behind their length; `end` is exclusive and may lie beyond what is there."""
+
+    marker: int
+    start: int
+    end: int
+
+
+def segments(data: bytes | bytearray) -> Iterator[Segment]:
+    """The segments of JPEG, JPEG-LS or JPEG 2000 data in order, those between scans and in the headers of tile-parts too.
+
+    END comes last, where it is there. Raises ValueError where something else stands in the place of a marker.
+    """
+    place, tile_end = 2, len(data)
+    while place + 2 <= len(data):
+        marker = data[place + 1]
+        if data[place] != 0xFF:
+            raise ValueError("a marker is missing in the compressed data")
+        if marker == 0xFF:
+            place += 1
+        elif marker in _ALONE:
+            place += 2
+        elif marker == START_OF_DATA:
+            place = max(tile_end, place + 2)
+        elif marker == END:
+            yield Segment(marker, place + 2, place + 2)
+            return
+        elif place + 4 > len(data):
+            return
+        else:
+            (length,) = struct.unpack_from(">H", data, place + 2)
+            segment = Segment(marker, place + 4, place + 2 + length)
+            yield segment
+            if marker == START_OF_TILE:
+                tile_end = _tile_end(data, place)
+            place = _after_scan(data, segment.end) if marker == START_OF_SCAN else segment.end
+
+
+def _after_scan(data: bytes | bytearray, place: int) -> int:
+    found = _AFTER_SCAN.search(data, place)
+    return found.start() if found else len(data)
+
+
+def _tile_end(data: bytes | bytearray, place: int) -> int:
+    """Where the tile-part that begins here ends: by its length, and of length 0 with the codestream (T.800 A.4.2)."""
+    size = int.from_bytes(data[place + 6 : place + 10], "big")
+    return place + size if size else max(data.rfind(END_OF_IMAGE), 0)
+
+
 def jpeg_codestream(data: bytes, *, whole: bool = True) -> Codestream:
     """The frame header of JPEG (T.81) or JPEG-LS (T.87).
 
     Raises ValueError where there is none, or, of a whole image, no end.
     """
-    if data[:2] != b"\xff\xd8":
+    if data[:2] != JPEG_START:
         raise ValueError("no JPEG start of image")
-    place, found = 2, None
-    while place + 4 <= min(len(data), MAX_HEADER_BYTES):
-        if data[place] != 0xFF:
-            raise ValueError("a JPEG marker is missing")
-        marker = data[place + 1]
-        if marker == 0xFF:
-            place += 1
-            continue
-        if marker in NO_LENGTH:
-            place += 2
-            continue
-        (length,) = struct.unpack_from(">H", data, place + 2)
-        if marker in JPEG_FRAMES and place + 10 <= len(data):
-            precision, rows, columns, samples = struct.unpack_from(">BHHB", data, place + 4)
-            found = (rows, columns, samples, precision)
-        elif marker == START_OF_SCAN:
+    end, found = 2, None
+    for segment in segments(data):
+        if segment.start > MAX_HEADER_BYTES:
             break
-        place += 2 + length
+        end = segment.end
+        if segment.marker in JPEG_FRAMES and segment.start + 6 <= len(data):
+            precision, rows, columns, samples = struct.unpack_from(">BHHB", data, segment.start)
+            found = (rows, columns, samples, precision)
+        elif segment.marker == START_OF_SCAN:
+            break
     if found is None:
         raise ValueError("no JPEG frame header")
     # A JPEG decoder fills what is missing with grey and calls it success.
-    if whole and data.find(END_OF_IMAGE, place) < 0:
+    if whole and data.find(END_OF_IMAGE, end) < 0:
         raise ValueError("the JPEG data has no end; it was cut short")
     rows, columns, samples, precision = found
     return Codestream(rows=rows, columns=columns, samples=samples, precision=precision)

@@ -5,7 +5,8 @@ Its table decides (`deidentify_table.py`); three options of it are taken: descri
 (times of day go), age (90 at most) and sex kept. Beyond the profile, an
 element that the table does not name keeps its value only where that cannot be free text: no private and no
 unknown element, no text but maker, model and software, no UID but the standard's own and pseudonyms. A
-code keeps its value; what it means in words is written anew.
+code keeps its value; what it means in words is written anew. Of a set that is published already
+(`PublishedIds`) patient id, UIDs and descriptions of series are kept: they are what its label tables go by.
 """
 
 from __future__ import annotations
@@ -46,7 +47,10 @@ METHODS = {
     "113107": "Retain Longitudinal Temporal Information Modified Dates Option",
     "113108": "Retain Patient Characteristics Option",
 }
+# In the place of cleaned descriptions, where ids are kept.
+PUBLISHED_METHODS = {code: METHODS[code] for code in METHODS if code != "113105"} | {"113110": "Retain UIDs Option"}
 METHOD_NOTES = ("dates moved, times removed", "age (90Y at most), sex, maker and model kept")
+PUBLISHED_NOTE = "patient id and series descriptions kept"
 DATES = (
     "StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate", "AcquisitionDateTime", "StartAcquisitionDateTime",
     "EndAcquisitionDateTime", "FrameAcquisitionDateTime", "FrameReferenceDateTime",
@@ -113,7 +117,7 @@ def deidentify_file(path: str | os.PathLike, pseudonyms: Pseudonyms) -> Deidenti
     with reading(path), quiet():
         read = pydicom.dcmread(path, force=True)
         data = _Cleaner(pseudonyms, identity, facts, syntax).cleaned(read)
-        _tell(data, identity, read)
+        _tell(data, identity, read, pseudonyms.keeps_ids)
         return Deidentified(identity=identity, data=_file_bytes(data, syntax), frames=facts.frames)
 
 
@@ -122,7 +126,7 @@ def _identity(header: DicomHeader, pseudonyms: Pseudonyms) -> Identity:
     dataset = header.dataset
     person, study, sop = (text_of(dataset, k) for k in ("PatientID", "StudyInstanceUID", "SOPInstanceUID"))
     sop = sop or f"file {hashlib.sha256(Path(header.path).read_bytes()).hexdigest()}"
-    person = Pseudonyms.person(person, text_of(dataset, "IssuerOfPatientID")) if person else f"study {study}" if study else sop
+    person = pseudonyms.person(person, text_of(dataset, "IssuerOfPatientID")) if person else f"study {study}" if study else sop
     return Identity(person=person, patient=pseudonyms.text("patient", person), sop_uid=pseudonyms.uid(sop))
 
 
@@ -150,7 +154,7 @@ class _Cleaner:
             "DeviceSerialNumber": lambda text: pseudonyms.text("device", text),
             "BurnedInAnnotation": lambda text: text if text == "NO" else "",
             **{keyword: lambda text: pseudonyms.date(identity.person, text) for keyword in DATES},
-            **dict.fromkeys(DESCRIPTIONS, _words),
+            **dict.fromkeys(DESCRIPTIONS, str if pseudonyms.keeps_ids else _words),
         }
 
     def cleaned(self, dataset: Dataset) -> Dataset:
@@ -160,7 +164,7 @@ class _Cleaner:
                 continue
             try:
                 element = self._element(dataset[tag])
-            except RecursionError:
+            except (RecursionError, BadFile):
                 raise
             except Exception:  # what cannot be understood cannot be vouched for
                 continue
@@ -214,7 +218,7 @@ class _Cleaner:
         Other text becomes a word, since it may be one that its IOD wants.
         """
         if keyword in PIXELS:
-            value = without_notes(element.value) if self.syntax.is_encapsulated else within_frames(element.value, self.facts)
+            value = without_notes(element.value, self.facts) if self.syntax.is_encapsulated else within_frames(element.value, self.facts)
             return _with(element, value)
         if element.VR in NUMBERS or keyword in (*MAKER, *TABLES):
             return element
@@ -246,8 +250,8 @@ def _words(text: str) -> str:
     return " ".join([word for word in (side, view) if word != UNKNOWN] + [written[word] for word in dict.fromkeys(modifier_words(text))])
 
 
-def _tell(data: Dataset, identity: Identity, read: Dataset) -> None:
-    """Who it is by pseudonym, and how it was de-identified."""
+def _tell(data: Dataset, identity: Identity, read: Dataset, keeps_ids: bool) -> None:
+    """Who it is by pseudonym or published id, and how it was de-identified."""
     has_id = bool(text_of(read, "PatientID"))
     data.PatientID = data.PatientName = identity.patient if has_id else ""
     if "PatientAge" not in data and (age := _years(text_of(read, "PatientBirthDate"), text_of(read, "StudyDate"))):
@@ -256,8 +260,9 @@ def _tell(data: Dataset, identity: Identity, read: Dataset) -> None:
     data.SpecificCharacterSet = "ISO_IR 192"
     data.PatientIdentityRemoved = "YES"
     data.LongitudinalTemporalInformationModified = "MODIFIED"
-    data.DeidentificationMethod = [f"mammolibs, DICOM {EDITION} Basic Profile", *METHOD_NOTES]
-    data.DeidentificationMethodCodeSequence = Sequence(_method(value, meaning) for value, meaning in METHODS.items())
+    notes, methods = ((*METHOD_NOTES, PUBLISHED_NOTE), PUBLISHED_METHODS) if keeps_ids else (METHOD_NOTES, METHODS)
+    data.DeidentificationMethod = [f"mammolibs, DICOM {EDITION} Basic Profile", *notes]
+    data.DeidentificationMethodCodeSequence = Sequence(_method(value, meaning) for value, meaning in methods.items())
 
 
 def _years(birth: str, study: str) -> str:

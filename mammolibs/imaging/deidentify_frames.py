@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 
-from mammolibs.imaging.codestream import NO_LENGTH, START_OF_SCAN
+from pydicom.encaps import generate_fragmented_frames
+from pydicom.uid import RLELossless
+
+from mammolibs.imaging.codestream import END, J2K_START, JPEG_START, segments
+from mammolibs.imaging.guard import reading
 from mammolibs.records import ImageFacts
 
 _ITEM = b"\xfe\xff\x00\xe0"
 _SPACE = b" "
 # T.81 B.2.4: comments and application data; APP0 (JFIF) and APP14 (Adobe) say how to decode, APP8 is JPEG-LS's (T.87, HP colour).
 JPEG_NOTES = {0xFE, *range(0xE1, 0xF0)} - {0xE8, 0xEE}
-# T.800 Table A.2.
-J2K_COMMENT, J2K_START_OF_TILE = 0x64, 0x90
+# T.800 Table A.2; the comment's first two bytes say whether it is text.
+J2K_COMMENT, J2K_COMMENT_KIND_BYTES = 0x64, 2
 
 
-def without_notes(value: bytes) -> bytes:
-    """Encapsulated pixel data (PS3.5 A.4) with the comments of JPEG, JPEG-LS and JPEG 2000 headers written over by spaces; same length."""
+def without_notes(value: bytes, facts: ImageFacts) -> bytes:
+    """Encapsulated pixel data (PS3.5 A.4) of the same length, with what is no image in JPEG, JPEG-LS and JPEG 2000 frames written over:
+    comments and application data, before every scan and in every tile-part, by spaces, and what follows a frame's end by zeros.
+
+    Run lengths hold nothing of the kind. Raises BadFile for frames that cannot be followed to their end, such as
+    those in a file format of their own (JP2).
+    """
+    if facts.transfer_syntax == RLELossless:
+        return value
     data = bytearray(value)
-    place = 0
-    while place + 8 <= len(data) and data[place : place + 4] == _ITEM:
-        (length,) = struct.unpack_from("<I", data, place + 4)
-        start, place = place + 8, place + 8 + length
-        if data[start : start + 2] == b"\xff\xd8":
-            _blank(data, start + 2, min(place, len(data)), JPEG_NOTES, START_OF_SCAN)
-        elif data[start : start + 2] == b"\xff\x4f":
-            _blank(data, start + 2, min(place, len(data)), {J2K_COMMENT}, J2K_START_OF_TILE)
+    fragments = _fragments(value)
+    # What cannot be followed cannot be vouched for.
+    with reading(facts.source_file, "has compressed frames that cannot be searched for comments", "store it uncompressed first"):
+        for parts in generate_fragmented_frames(value, number_of_frames=facts.frames):
+            frame, place = _blanked(b"".join(parts)), 0
+            for part in parts:
+                start = next(fragments)
+                data[start : start + len(part)] = frame[place : place + len(part)]
+                place += len(part)
     return bytes(data)
 
 
@@ -36,18 +49,29 @@ def within_frames(value: bytes, facts: ImageFacts) -> bytes:
     return value[: length + length % 2]
 
 
-def _blank(data: bytearray, place: int, end: int, notes: set[int], last: int) -> None:
-    while place + 4 <= end and data[place] == 0xFF and data[place + 1] != last:
-        marker = data[place + 1]
-        if marker == 0xFF:
-            place += 1
-            continue
-        if marker in NO_LENGTH:
-            place += 2
-            continue
-        (length,) = struct.unpack_from(">H", data, place + 2)
-        if marker in notes:
-            # A JPEG 2000 comment begins with two bytes that say whether it is text.
-            start, stop = place + (6 if last == J2K_START_OF_TILE else 4), min(place + 2 + length, end)
-            data[start:stop] = _SPACE * max(0, stop - start)
-        place += 2 + length
+def _fragments(value: bytes) -> Iterator[int]:
+    """Where each fragment begins; the first item, the table of offsets, is none."""
+    place = 0
+    while value[place : place + 4] == _ITEM and place + 8 <= len(value):
+        (length,) = struct.unpack_from("<I", value, place + 4)
+        if place:
+            yield place + 8
+        place += 8 + length
+
+
+def _blanked(frame: bytes) -> bytes:
+    if frame.startswith(JPEG_START):
+        notes, kept = JPEG_NOTES, 0
+    elif frame.startswith(J2K_START):
+        notes, kept = {J2K_COMMENT}, J2K_COMMENT_KIND_BYTES
+    else:
+        raise ValueError("a frame is neither JPEG nor JPEG 2000")
+    data, last = bytearray(frame), None
+    for last in segments(frame):
+        if last.marker in notes:
+            stop = min(last.end, len(data))
+            data[last.start + kept : stop] = _SPACE * max(0, stop - last.start - kept)
+    if last is None or last.marker != END:
+        raise ValueError("a frame has no end; it was cut short")
+    data[last.end :] = bytes(len(data) - last.end)
+    return bytes(data)

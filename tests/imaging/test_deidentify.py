@@ -10,17 +10,16 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-import imagecodecs
 import numpy as np
 import pydicom
 import pytest
-from pydicom.datadict import DicomDictionary, keyword_for_tag
+from pydicom.datadict import DicomDictionary, dictionary_has_tag, keyword_for_tag
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from mammolibs.errors import BadFile
-from mammolibs.imaging import Pseudonyms, deidentify_file, identify, open_key, read_facts, read_stored
-from mammolibs.imaging.deidentify import MAKER, TERMS
+from mammolibs.imaging import Pseudonyms, PublishedIds, deidentify_file, identify, open_key, read_facts, read_stored
+from mammolibs.imaging.deidentify import DESCRIPTIONS, MAKER, TERMS
 from mammolibs.imaging.deidentify_inside import is_dicom, refuse_as_is
 from mammolibs.imaging.deidentify_table import profile_actions
 from mammolibs.imaging.dicom_write import mammogram_bytes
@@ -188,33 +187,20 @@ def test_stored_pixels_stay_bit_for_bit_in_every_syntax(write, syntax):
     assert np.array_equal(before.frames, after.frames) and before.facts.transfer_syntax == after.facts.transfer_syntax
 
 
-def with_note(frame: bytes, marker: int, note: bytes) -> bytes:
-    return frame[:2] + b"\xff" + bytes([marker]) + (len(note) + 2).to_bytes(2, "big") + note + frame[2:]
-
-
-@pytest.mark.parametrize("marker", [0xFE, 0xE1, 0xED])
-@pytest.mark.parametrize("syntax", ["JPEG baseline", "JPEG lossless SV1", "JPEG-LS"])
-def test_comments_of_a_jpeg_are_written_over(write, syntax, marker):
-    bits = COMPRESSED[syntax].bits[0]
-    plain = COMPRESSED[syntax].encode
-    noted = dicom_bytes(texture(bits), syntax, bits=bits, encode=lambda a, b: with_note(plain(a, b), marker, b"ZQFFFFFFFE 1"))
-    path = write("a.dcm", noted)
-    before, data = read_stored(path).frames, deidentify_file(path, KEY).data
-    assert PLANTED.search(path.read_bytes()) and not PLANTED.search(data)
-    assert np.array_equal(before, read_stored(write("b.dcm", data)).frames)
-
-
-def test_comments_of_a_jpeg_2000_are_written_over(write):
-    def encode(pixels, bits):
-        frame = imagecodecs.jpeg2k_encode(pixels, level=0, codecformat="j2k", reversible=True, bitspersample=bits)
-        place = frame.index(b"\xff\x64")
-        note = b"ZQFFFFFF64"
-        return frame[:place] + b"\xff\x64" + (len(note) + 4).to_bytes(2, "big") + b"\0\1" + note + frame[place:]
-
-    path = write("a.dcm", dicom_bytes(texture(12), "JPEG 2000", bits=12, encode=encode))
-    data = deidentify_file(path, KEY).data
-    assert PLANTED.search(path.read_bytes()) and not PLANTED.search(data)
-    assert np.array_equal(read_stored(path).frames, read_stored(write("b.dcm", data)).frames)
+def test_of_a_published_set_ids_stay_and_nothing_else_that_is_planted(write):
+    before = plant(pydicom.dcmread(io.BytesIO(mammogram_bytes(PIXELS, HEADER))), tuple(filter(dictionary_has_tag, profile_actions())))
+    buffer = io.BytesIO()
+    pydicom.dcmwrite(buffer, before)
+    data = pydicom.dcmread(io.BytesIO(deidentify_file(write("ZQ11111111.dcm", buffer.getvalue()), PublishedIds(KEY.key)).data))
+    kept = ("PatientID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "SeriesDescription")
+    assert [data[name].value for name in kept] == [before[name].value for name in kept]
+    assert (data.PatientName, data.file_meta.MediaStorageSOPInstanceUID) == (before.PatientID, before.SOPInstanceUID)
+    for element in data.iterall():
+        if element.VR != "UI" and element.keyword not in (*kept, "PatientName", *DESCRIPTIONS):
+            assert not PLANTED.search(repr(element.value).encode()), element
+    assert [item.CodeValue for item in data.DeidentificationMethodCodeSequence] == ["113100", "113107", "113108", "113110"]
+    assert data.DeidentificationMethod[-1] == "patient id and series descriptions kept" and max(map(len, data.DeidentificationMethod)) <= 64
+    assert data.StudyDate != before.StudyDate and np.array_equal(data.pixel_array, PIXELS)
 
 
 @pytest.mark.parametrize("name", ["lut", "derived"])
