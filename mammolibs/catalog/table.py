@@ -18,7 +18,7 @@ import google_crc32c
 from mammolibs.catalog.hashes import as_values, data_hash, split_hash
 from mammolibs.errors import BadFile
 from mammolibs.records import ImageRow
-from mammolibs.storage import Place, below, is_address, locate
+from mammolibs.storage import Place, below, is_address, leaves_machine, locate, write_json
 
 # Of all values: Parquet has none that covers the names of columns too, and other names would be other rows in silence.
 CHECKSUM = "mammolibs.crc32c"
@@ -28,13 +28,20 @@ def write_catalog(path: str | Path | Place, rows: Sequence[ImageRow]) -> None:
     """Write rows as Parquet (zstd) to a path or a `gs://` address, whole or not at all.
 
     Files below the table's own folder (unpacked archives) are named relative to it, so
-    that a run's folder can be moved. Raises BadFile where it cannot be written, ChangedByAnother as `Place.write`.
+    that a run's folder can be moved. What goes to a bucket names no file of this machine: such a row has no path, and neither
+    have its masks. Where it goes there by way of a folder on this machine, a hidden file beside it keeps them for `read_catalog`.
+
+    Raises BadFile where it cannot be written, ChangedByAnother as `Place.write`.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     place = path if isinstance(path, Place) else Place(*locate(path))
     folder = _folder(place.store.location)
+    if leaves_machine(place.store.location):
+        if not is_address(folder):
+            write_json(_places_beside(folder, place.name), {row.image_id: _places(row) for row in rows})
+        rows = [with_paths(row, lambda text: text if is_address(text) else "") for row in rows]
     records = to_records(rows, folder)
     schema = pa.schema([(name, _arrow_type(hint)) for name, hint in typing.get_type_hints(ImageRow).items()])
     table = pa.Table.from_pylist(records, schema=schema)
@@ -69,7 +76,7 @@ def read_catalog(path: str | Path) -> list[ImageRow]:
         raise BadFile(path, "does not match its checksum: it was damaged or edited", remedy)
     folder = _folder(store.location)
     try:
-        return from_records(records, folder)
+        return _placed(from_records(records, folder), folder, name)
     except (TypeError, ValueError) as error:
         raise BadFile(path, f"is no catalog of this version ({error})", remedy) from error
 
@@ -93,6 +100,28 @@ def with_paths(row: ImageRow, change: Callable[[str], str]) -> ImageRow:
     return replace(row, path=change(row.path), lesions=lesions)
 
 
+def _places(row: ImageRow) -> dict[str, Any]:
+    return {"path": row.path, "masks": {lesion.lesion_id: lesion.outline.path for lesion in row.lesions if lesion.outline.path}}
+
+
+def _places_beside(folder: str, name: str) -> Path:
+    return Path(folder, f".{name}.places.json")
+
+
+def _placed(rows: list[ImageRow], folder: str, name: str) -> list[ImageRow]:
+    """The rows, with the places that this machine keeps of those that have none."""
+    if is_address(folder) or not (kept := _places_beside(folder, name)).is_file():
+        return rows
+    places = json.loads(kept.read_text())
+    return [_with_places(row, places[row.image_id]) if not row.path and row.image_id in places else row for row in rows]
+
+
+def _with_places(row: ImageRow, places: Mapping[str, Any]) -> ImageRow:
+    masks = places["masks"]
+    lesions = (replace(one, outline=replace(one.outline, path=masks.get(one.lesion_id, one.outline.path))) for one in row.lesions)
+    return replace(row, path=places["path"], lesions=tuple(lesions))
+
+
 def _folder(location: str) -> str:
     return location if is_address(location) else str(Path(location).absolute())
 
@@ -105,7 +134,7 @@ def _below(text: str, folder: str) -> str:
 
 
 def _absolute(text: str, folder: str) -> str:
-    return text if is_address(text) or Path(text).is_absolute() else str(below(folder, text))
+    return text if not text or is_address(text) or Path(text).is_absolute() else str(below(folder, text))
 
 
 def _arrow_type(hint: Any) -> Any:

@@ -221,7 +221,6 @@ def _extra(request: PatchRequest, centre: tuple[float, float], side: int, spacin
         "spacing_mm": spacing_mm,
         "score": request.score,
         "parent_id": row.image_id,
-        "path": row.path,
         "frame": row.frame,
         "maker": row.maker,
         "density": row.density,

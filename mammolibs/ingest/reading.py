@@ -14,6 +14,10 @@ from mammolibs.prepare import Contract, Prepared, Raster, prepare_both, rasteriz
 from mammolibs.records import UNKNOWN, ImageRow, Mammogram, Policy
 from mammolibs.storage import is_address, local_file
 
+# A catalog in a bucket names no file of the machine that it was made on.
+NO_PLACE = "this catalog came without its images' places"
+NO_PLACE_REMEDY = "work on the machine that made it, or upload the images and build the catalog from there"
+
 
 def read_row(row: ImageRow) -> Mammogram:
     """The row's image, from a disk or a bucket; what the catalog knows of spacing, side and view goes before what the file says.
@@ -23,6 +27,8 @@ def read_row(row: ImageRow) -> Mammogram:
 
     Raises BadFile, also where the file has vanished since it was catalogued.
     """
+    if not row.path:
+        raise BadFile(row.image_id, NO_PLACE, NO_PLACE_REMEDY)
     if not is_address(row.path) and not Path(row.path).is_file():
         raise BadFile(row.path, "is not there any more", "restore it, or build the catalog again")
     with local_file(row.path) as path:

@@ -7,15 +7,17 @@ import json
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from mammolibs.catalog import check_copies
+from mammolibs.catalog import Skipped, check_copies
+from mammolibs.catalog.nameless import nameless
 from mammolibs.errors import BadConfig, BadData, BadFile, Refused
+from mammolibs.ingest.reading import NO_PLACE, NO_PLACE_REMEDY
 from mammolibs.prepare import Contract
 from mammolibs.records import SPLITS, ImageRow, Verdict
 from mammolibs.shards import clear_notes, is_finished
-from mammolibs.storage import below, is_address, json_bytes, locate, open_store
+from mammolibs.storage import below, is_address, json_bytes, leaves_machine, locate, open_store
 
 DONE_NAME = "ingest.json"
 SHOWN_REASONS = 3
@@ -93,9 +95,12 @@ def taken(verdict: Verdict, skipped: Sequence[tuple[str, str]]) -> dict[str, Any
 
 
 def check_rows(rows: Sequence[ImageRow]) -> None:
-    """Raises BadData where there are no rows, where one has no split, where an id comes twice, or a copy has left its image's split."""
+    """Raises BadData where there are no rows, where none of them says where its image lies, where one has no split, where an id
+    comes twice, or a copy has left its image's split."""
     if not rows:
         raise BadData("there are no rows to prepare; look at the catalog")
+    if not any(row.path for row in rows):
+        raise BadData(f"{NO_PLACE}; {NO_PLACE_REMEDY}")
     for row in rows:
         if row.split not in SPLITS:
             raise BadData(f"{row.image_id}: split is {row.split!r}, expected {', '.join(SPLITS)}; split the catalog first")
@@ -116,7 +121,10 @@ def fingerprint(rows: Sequence[ImageRow], contract: Contract, *options: Any) -> 
 
 
 def write_done(folder: str | os.PathLike, key: str, report: IngestReport) -> None:
-    """Note beside the shard sets what they were made from. The sets are complete once it is there."""
+    """Note beside the shard sets what they were made from; in a bucket without names of files. The sets are complete once it is there."""
+    if leaves_machine(folder):
+        left_out = nameless(Skipped(item, reason) for item, reason in report.skipped)
+        report = replace(report, skipped=tuple((item.item, item.reason) for item in left_out))
     open_store(folder).write(DONE_NAME, json_bytes({"made_from": key, **asdict(report)}))
 
 

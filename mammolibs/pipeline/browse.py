@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import PurePath
 from typing import Any
 
+from mammolibs.catalog.nameless import anonymous
 from mammolibs.errors import BadConfig, BadFile, MammolibsError
 from mammolibs.evaluate.document import to_html
 from mammolibs.imaging.pool import map_files
@@ -24,7 +23,6 @@ from mammolibs.storage import locate
 MOST_IMAGES = 48
 FILMS_PER_CELL = 4
 TIMEOUT_S = 60.0
-_PATH = re.compile(r"(?:\b[A-Za-z]:\\|\b\w+://|(?<![\w/])/)[^:;,()]*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,15 +99,6 @@ def evenly(items: Sequence[int], count: int) -> list[int]:
     """`count` of the items, or all where there are fewer, from the middles of equal parts."""
     count = min(count, len(items))
     return [items[(2 * i + 1) * len(items) // (2 * count)] for i in range(count)]
-
-
-def anonymous(text: str, names: Iterable[str]) -> str:
-    """A reason without what could name a person: the names given, paths, and words with a number in them (n)."""
-    parts = {part for name in names for part in (name, PurePath(name).name, PurePath(name).stem) if part}
-    for name in sorted(parts, key=len, reverse=True):
-        text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "...", text)
-    words = _PATH.sub("...", text).split()
-    return " ".join("..." if "/" in word or "\\" in word else "n" if any(c.isdigit() for c in word) else word for word in words)
 
 
 def _left_out(collection: Collection) -> list[tuple[str, str, bool, str]] | None:

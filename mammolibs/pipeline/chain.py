@@ -63,7 +63,7 @@ def remembered(folder: Path, options: TrainOptions) -> TrainOptions:
     kept = read_settings(single if single.is_file() else fold)
     if single.is_file() and options.folds:
         raise BadConfig(f"{folder}: holds a run without folds; take another --run")
-    own_phantoms = kept.sources == (("phantom", str((folder / "phantoms").resolve())),)
+    own_phantoms = kept.sources in ((("phantom", str((folder / "phantoms").resolve())),), (("phantom", ""),))
     return replace(
         options,
         preset=options.preset or kept.preset,

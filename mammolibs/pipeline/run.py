@@ -14,7 +14,9 @@ from mammolibs.prepare import Contract
 from mammolibs.records import Policy
 from mammolibs.runtime import Runtime
 from mammolibs.shards import is_finished, open_index
-from mammolibs.storage import below, is_address, mirror_of, open_store, working_copy, write_json
+from mammolibs.storage import below, is_address, leaves_machine, mirror_of, open_store, working_copy, write_json
+
+SOURCES_NAME = ".sources.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,18 +74,24 @@ class Run:
         if (folder / "run.json").is_file():
             there = cls.open(folder)
             for name in ("preset", "seed", "contract", "sources", "source_options", "fold", "data", "spacing_mm", "pretraining", "policy"):
-                if getattr(there.settings, name) != getattr(settings, name):
+                same = getattr(there.settings, name) == getattr(settings, name)
+                if not same and not (name == "sources" and there.has_sources(settings.sources)):
                     raise BadConfig(
                         f"{folder}: holds a run with another {name} ({getattr(there.settings, name)}, now {getattr(settings, name)}); take another --run"
                     )
             return there
-        write_json(folder / "run.json", asdict(settings))
+        write_settings(folder, settings)
         return cls(folder, settings)
+
+    def has_sources(self, sources: tuple[tuple[str, str], ...]) -> bool:
+        """True where the run was made of these, as far as it is known on this machine where they lie."""
+        kept = self.settings.sources
+        return len(kept) == len(sources) and all((name, path or given[1]) == given for (name, path), given in zip(kept, sources))
 
     def remember(self, **notes: Any) -> "Run":
         """The run with further notes written into run.json."""
         settings = replace(self.settings, notes=self.settings.notes | notes)
-        write_json(self.folder / "run.json", asdict(settings))
+        write_settings(self.folder, settings)
         return Run(self.folder, settings)
 
     @property
@@ -138,11 +146,21 @@ class Run:
         return self.folder / "report"
 
 
+def write_settings(folder: Path, settings: RunSettings) -> None:
+    """Write run.json. Where it goes to a bucket it names sources without their places on this machine; a hidden file keeps those."""
+    values = asdict(settings)
+    if leaves_machine(folder):
+        write_json(folder / SOURCES_NAME, values["sources"])
+        values["sources"] = [(name, path if is_address(path) else "") for name, path in settings.sources]
+    write_json(folder / "run.json", values)
+
+
 def read_settings(path: Path) -> RunSettings:
     """What run.json holds. Raises BadFile where it is damaged."""
     try:
         values = json.loads(path.read_text())
-        values["sources"] = tuple(map(tuple, values["sources"]))
+        kept = path.with_name(SOURCES_NAME)
+        values["sources"] = tuple(map(tuple, json.loads(kept.read_text()) if kept.is_file() else values["sources"]))
         values["source_options"] = tuple(values.get("source_options", ()))
         values["fold"] = tuple(values["fold"]) if values["fold"] else None
         values["policy"] = Policy().changed(values.get("policy", {})).to_dict()

@@ -115,7 +115,6 @@ def _has_lesion(row: ImageRow) -> int:
 
 def _extra(mammogram: Mammogram, lesions: Sequence[LesionShape], row: ImageRow | None, located: Located, placement: Placement) -> dict[str, Any]:
     extra = {
-        "path": row.path if row else mammogram.facts.source_file,
         "frame": mammogram.frame,
         "spacing_mm": breast_spacing_mm(mammogram),
         "maker": (row.maker if row else "") or mammogram.facts.manufacturer,

@@ -44,7 +44,7 @@ def test_every_row_becomes_a_sample_of_its_split(rows, tmp_path):
         assert sample.split == row.split and sample.image.shape == (96, 64)
         assert sample.label == (row.pathology == "malignant") and sample.has_lesion == bool(row.lesions)
         assert sample.mask.any() == bool(row.lesions)
-        assert sample.extra["path"] == row.path and sample.extra["spacing_mm"] == 0.5
+        assert sample.extra["spacing_mm"] == 0.5
 
 
 def test_lesions_lie_where_they_lay(rows, tmp_path):

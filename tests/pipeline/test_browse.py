@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 
 from mammolibs.catalog import Skipped, make_catalog, read_catalog, write_catalog, write_skipped
+from mammolibs.catalog.nameless import anonymous
 from mammolibs.errors import BadConfig, BadFile
 from mammolibs.evaluate.charts import Bar, Chart, Charts, charts_html, charts_markdown
 from mammolibs.evaluate.contact_sheet import film_strip
 from mammolibs.evaluate.examples import Example
 from mammolibs.ingest import ingest_images
 from mammolibs.phantom import make_phantoms
-from mammolibs.pipeline.browse import anonymous, browse, choose
+from mammolibs.pipeline.browse import browse, choose
 from mammolibs.pipeline.browse_charts import binned, distributions, round_step
 from mammolibs.pipeline.browse_views import LEVELS, view_row, view_sample
 from mammolibs.prepare import Contract
@@ -217,6 +218,7 @@ def test_reasons_lose_what_could_name_a_person():
     assert anonymous(r"C:\films\doe.dcm, cut short", ()) == "..., cut short"
     assert anonymous("an exam of x is cut short", ("/in/x",)) == "an exam of ... is cut short"
     assert anonymous("doe.dcm is no image", ("/x/doe.dcm",)) == "... is no image"
+    assert anonymous("the file's age is 'Jane Doe', said \"Jane\"", ()) == "the file's age is ..., said ..."
 
 
 def test_numbers_are_binned_in_round_steps():
