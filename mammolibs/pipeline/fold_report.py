@@ -30,7 +30,7 @@ def write_fold_report(folder: Path, runs: Sequence[Run], runtime: Runtime, worke
     data = data_facts(
         read_catalog(folder / "data" / "catalog.parquet"),
         [folder / "data" / "skipped.csv", *(run.skipped for run in runs)],
-        [(s["item"], s["reason"]) for report in reports for s in report["data"]["skipped"]],
+        [(image["image_id"], image["reason"]) for report in reports for image in report["data"]["unread"]],
     )
     data["splits"] = {f"fold {k}": report["data"]["splits"] for k, report in enumerate(reports)}
     split_hash = hashlib.sha256(" ".join(report["provenance"]["split_hash"] for report in reports).encode()).hexdigest()[:16]
@@ -55,7 +55,7 @@ def read_report(run: Run) -> dict[str, Any]:
     path = run.report / "report.json"
     try:
         report = json.loads(path.read_text())
-        report["provenance"]["split_hash"], report["provenance"]["weights_sha256"], report["data"]["skipped"]
+        report["provenance"]["split_hash"], report["provenance"]["weights_sha256"], report["data"]["unread"]
         return report
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadFile(path, f"is damaged ({error})", f"make it again: python eval/pipeline_eval.py --run {run.folder}") from error

@@ -11,6 +11,7 @@ from typing import Iterator, Sequence
 import numpy as np
 
 from mammolibs.catalog import read_catalog, split_hash
+from mammolibs.catalog.nameless import anonymous
 from mammolibs.errors import BadConfig, BadFile, MammolibsError
 from mammolibs.evaluate import (
     Calibration, Chosen, DiceSweep, PatchScore, Prediction, Region, Threshold, calibrate_regions, choose_mask_threshold, choose_region_threshold,
@@ -133,7 +134,8 @@ class Judge:
         waiting: list[Prepared] = []
         for row, result in progress(results, name, unit="image", total=len(rows)):
             if isinstance(result, MammolibsError):
-                self.skipped.append((row.path, str(result)))
+                told = result.problem if isinstance(result, BadFile) else str(result)
+                self.skipped.append((row.image_id, anonymous(told, (row.path,))))
                 continue
             waiting.append(result)
             if len(waiting) == self.finder.batch:

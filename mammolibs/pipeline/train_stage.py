@@ -11,6 +11,7 @@ from mammolibs.catalog import read_catalog, split_hash
 from mammolibs.engine import FitOptions, FitResult, Start, fit, progress
 from mammolibs.errors import BadConfig
 from mammolibs.models.weights import read_card
+from mammolibs.pipeline.facts import last_part
 from mammolibs.pipeline.inputs import write_inputs
 from mammolibs.pipeline.options import StageOptions
 from mammolibs.pipeline.parents import norm_of, parent_weights, starter
@@ -188,7 +189,8 @@ def make_card(run: Run, stage: Any, train: Stream, options: StageOptions) -> Run
         data_hash=train.data_hash[:16],
         split_hash=split_hash(rows),
         seed=run.settings.seed,
-        options=asdict(options) | {"global_batch": train.global_batch},
+        options={name: last_part(value) if isinstance(value, str) else value for name, value in asdict(options).items()}
+        | {"global_batch": train.global_batch},
         parents=run.settings.notes.get(stage.name, {}).get("parents", {}),
         versions=versions(),
         data_licences=tuple(sorted({row.licence for row in rows if row.licence})),

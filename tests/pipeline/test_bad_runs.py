@@ -42,12 +42,12 @@ def flip_byte(path):
 
 
 def vanish(run, split):
-    """One catalogued image of that split has been moved elsewhere; returns the path where it was."""
+    """One catalogued image of that split has been moved elsewhere; returns its id, and the path that the catalog has."""
     catalog = run / "data" / "catalog.parquet"
     rows, gone = read_catalog(catalog), str(run / "gone.dcm")
     at = next(i for i, row in enumerate(rows) if row.split == split)
     write_catalog(catalog, [replace(row, path=gone) if i == at else row for i, row in enumerate(rows)])
-    return gone
+    return rows[at].image_id, gone
 
 
 def test_a_flipped_byte_in_a_shard_ends_training(run_copy, call):
@@ -63,14 +63,14 @@ def test_a_run_folder_that_cannot_be_written(tmp_path, call):
 
 
 def test_an_image_that_has_vanished_is_skipped_and_listed(run_copy, call):
-    vanished = vanish(run_copy, "test")
+    image_id, _ = vanish(run_copy, "test")
     code, _ = call("eval/pipeline_eval.py", "--run", run_copy, "--workers", "0")
     report = json.loads((run_copy / "report" / "report.json").read_text())
-    assert code == 0 and [item["item"] for item in report["data"]["skipped"]] == [vanished]
+    assert code == 0 and [image["image_id"] for image in report["data"]["unread"]] == [image_id]
 
 
 def test_an_image_that_vanished_before_its_sample_was_made(run_copy, tmp_path, call):
-    vanished = vanish(run_copy, "train")
+    _, vanished = vanish(run_copy, "train")
     code, _ = call("dataset_enhancement/make_shards.py", "--catalog", run_copy / "data", "--out", tmp_path / "shards")
     with (tmp_path / "shards" / "skipped.csv").open() as file:
         assert code == 0 and vanished in file.read()

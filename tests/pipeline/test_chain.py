@@ -75,8 +75,8 @@ def test_every_result_says_what_it_stands_on(whole_run):
 def test_what_was_left_out_stands_in_the_report(run_copy):
     (run_copy / "data" / "skipped.csv").write_text("source,item,reason,on_purpose\nmine,a.dcm,has no pixels,no\nmine,b.dcm,no mammogram,yes\n")
     result = evaluate_run(PipelineEvalOptions(run=str(run_copy), workers=0))
-    assert result["data"]["skipped"] == [{"item": "a.dcm", "reason": "has no pixels"}]
-    assert result["data"]["left_out_on_purpose"] == [{"item": "b.dcm", "reason": "no mammogram"}]
+    assert result["data"]["skipped"] == [{"reason": "has no pixels", "images": 1}]
+    assert result["data"]["left_out_on_purpose"] == [{"reason": "no mammogram", "images": 1}]
 
 
 def test_a_finished_stage_of_older_parents_is_told(run_copy, capsys):
