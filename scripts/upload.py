@@ -2,6 +2,7 @@
 
     python scripts/upload.py FOLDER gs://BUCKET/raw --key my.key
     python scripts/upload.py FOLDER gs://BUCKET/raw --key my.key --tables labels.csv:path=file,patient=patient,pathology=keep
+    python scripts/upload.py CBIS-DDSM gs://BUCKET/cbis --key my.key --published
     python scripts/upload.py runs/mine/data/shards gs://BUCKET/mine/shards --as-is
 
 Images: DICOM PS3.15 Basic Profile, with pseudonyms and moved dates by the key, which is made where there is none (mode
@@ -13,17 +14,17 @@ Tables: FILE:COLUMN=KIND,... with the kinds patient, accession, uid, date (moved
 (an image's path below FOLDER, or its name) and keep (as it is: you vouch for it). Other columns stay here. A table
 becomes table-PSEUDONYM.csv.
 
---as-is removes nothing. Shards carry each image's patient id, study and instance UID and path as the catalog has them: bring
-over those that were made of de-identified files.
+--published is for sets that others have de-identified and published (CBIS-DDSM, CMMD): images go the same way but keep
+patient id, UIDs, descriptions of series and their place below FOLDER; tables, outlines and pictures go as they are.
+
+--as-is removes nothing. Shards name images and patients as their catalog does, which for your own patients is by pseudonyms.
 
 What the bucket has already, of the same size and crc32c, is not sent again. What was left out is listed in skipped.csv.
 """
 
 from __future__ import annotations
 
-import csv
 import functools
-import io
 import os
 import sys
 from collections import Counter
@@ -31,39 +32,27 @@ from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass
 from pathlib import Path
 
-import google_crc32c
-import numpy as np
 from tqdm import tqdm
 
 from mammolibs.catalog import Skipped, write_skipped
 from mammolibs.catalog.label_tables import read_csv
 from mammolibs.errors import BadConfig, BadData, BadFile, MammolibsError
-from mammolibs.imaging import Pseudonyms, deidentify_file, identify, open_key, read_mammogram
-from mammolibs.imaging.burned_text import LEAST_LETTERS, burned_in_letters
-from mammolibs.imaging.deidentify_inside import is_dicom, refuse_as_is
+from mammolibs.imaging import Pseudonyms, PublishedIds, identify, open_key
+from mammolibs.imaging.deidentify_inside import is_dicom
 from mammolibs.imaging.deidentify_table import EDITION
+from mammolibs.imaging.files import PLAIN_ENDINGS
 from mammolibs.imaging.pool import map_files
-from mammolibs.ingest.gate import breast_place
 from mammolibs.pipeline.cli import option, run_script
-from mammolibs.prepare import Contract, locate
-from mammolibs.storage import Store, json_bytes, open_store
+from mammolibs.pipeline.outgoing import Job, map_table, parse_table, send_as_is, send_bytes, send_image
+from mammolibs.storage import json_bytes, open_store
 
-KINDS = ("patient", "accession", "uid", "date", "file", "keep")
 NOTE_NAME = "deidentification.json"
 MAX_SKIPPED_SHARE = 0.5
 OTHER_KIND = "is no DICOM file; a label table goes with --tables, another folder of what holds no patient's data with --as-is"
-
-
-def parse_table(text: str) -> tuple[str, dict[str, str]]:
-    """(file, column -> kind) from "FILE:COLUMN=KIND,...". Raises BadConfig."""
-    file, _, rest = text.partition(":")
-    columns = dict(part.rpartition("=")[::2] for part in rest.split(","))
-    wrong = [kind for kind in columns.values() if kind not in KINDS]
-    if not file or not all(columns) or wrong or list(columns.values()).count("patient") > 1:
-        raise BadConfig(f"--tables {text}: write FILE:COLUMN=KIND,COLUMN=KIND with kinds {', '.join(KINDS)}, patient once at most")
-    if "date" in columns.values() and "patient" not in columns.values():
-        raise BadConfig(f"--tables {text}: a date moves by its patient's days; name the patient column too")
-    return file, columns
+# What tells of a published set's images beside them: label tables, packed ones too, outlines, masks and pictures.
+PUBLISHED_ENDINGS = (".csv", ".xlsx", ".xls", ".txt", ".xml", ".json", ".ics", ".overlay", *PLAIN_ENDINGS)
+PUBLISHED_OTHER = f"is of a kind that no source reads; sent are DICOM and {', '.join(PUBLISHED_ENDINGS)}"
+PACKED_ENDINGS = (".gz", ".xz")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,100 +64,21 @@ class Options:
         (), "a label table in FOLDER and what its columns are; repeatable", parse=parse_table, repeat=True, metavar="FILE:COLUMN=KIND,..."
     )
     issuer: str = option("", "Issuer of Patient ID of the tables' patients, where the images name one")
+    published: bool = option(False, "with --key: a set published without names; ids, file names, tables, outlines stay as they are")
     as_is: bool = option(False, "send names and bytes unchanged, for what holds no DICOM, such as shards")
     skipped: str = option("skipped.csv", "where to list what was left out; names of files stand in it", metavar="FILE")
     workers: int = option(0, "processes, 0 for one per core")
     timeout: float = option(600.0, "seconds that one file may take")
 
     def __post_init__(self):
-        if self.as_is == (self.key is not None) or (self.as_is and self.tables):
-            raise ValueError("give --key FILE to de-identify, or --as-is for what holds no DICOM; tables go with --key")
+        if self.as_is == (self.key is not None) or (self.as_is and (self.tables or self.published)):
+            raise ValueError("give --key FILE to de-identify, or --as-is for what holds no DICOM; tables and --published go with --key")
+        if self.published and (self.tables or self.issuer):
+            raise ValueError("--published sends all tables as they are; leave --tables and --issuer out")
         if self.key and Path(self.key).resolve().is_relative_to(Path(self.folder).resolve()):
             raise ValueError(f"--key {self.key}: lies in the folder that goes to the bucket; keep it elsewhere")
         if not self.to.startswith("gs://"):
             raise ValueError(f"{self.to}: expected gs://BUCKET/PREFIX")
-
-
-@dataclass(frozen=True)
-class Job:
-    """A file and the object that it becomes. there: (bytes, crc32c) of what lies there already."""
-
-    path: Path
-    name: str
-    there: tuple[int, int] | None
-
-
-def send_image(job: Job, *, store: Store, pseudonyms: Pseudonyms) -> int:
-    """De-identify and send one DICOM image file; the bytes that went over, 0 where the bucket has them. Raises BadFile."""
-    made = deidentify_file(job.path, pseudonyms)
-    if not _is_there(job, made.data):
-        for frame in range(made.frames):
-            _refuse_text(job.path, frame)
-    return _send(job, made.data, store)
-
-
-def send_as_is(job: Job, *, store: Store) -> int:
-    """Send one file unchanged; the bytes that went over, 0 where the bucket has them. Raises BadFile for what is or holds DICOM."""
-    refuse_as_is(job.path)
-    return _send(job, job.path.read_bytes(), store)
-
-
-def map_table(
-    path: Path, columns: dict[str, str], pseudonyms: Pseudonyms, names: dict[str, str], issuer: str = ""
-) -> tuple[bytes, list[int]]:
-    """A CSV with its named columns alone, and the lines that were left out because they name a file that was not sent.
-
-    names: path or name of a file -> its object. Raises BadFile where the table lacks a column, and for a date that is none.
-    """
-    text, left_out = io.StringIO(newline=""), []
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    for line, row in enumerate(read_csv(path, tuple(columns)), start=2):
-        person = next((Pseudonyms.person(row[column], issuer) for column, kind in columns.items() if kind == "patient"), "")
-        cells = [_cell(row[column], kind, person, pseudonyms, names) for column, kind in columns.items()]
-        lost = [kind for (column, kind), cell in zip(columns.items(), cells, strict=True) if row[column] and not cell]
-        if "date" in lost:
-            raise BadFile(path, f"line {line} has a date that is not written as YYYYMMDD or YYYY-MM-DD", "mend it, or leave the column out")
-        if lost:
-            left_out.append(line)
-        else:
-            writer.writerow(cells)
-    return text.getvalue().encode(), left_out
-
-
-def _cell(cell: str, kind: str, person: str, pseudonyms: Pseudonyms, names: dict[str, str]) -> str:
-    if kind == "keep" or not cell:
-        return cell
-    if kind == "date":
-        return pseudonyms.date(person, cell)
-    if kind == "file":
-        return names.get(cell.replace("\\", "/").removeprefix("./"), "")
-    if kind == "uid":
-        return pseudonyms.uid(cell)
-    return pseudonyms.text(kind, person if kind == "patient" else cell)
-
-
-def _is_there(job: Job, data: bytes) -> bool:
-    return job.there == (len(data), google_crc32c.value(data))
-
-
-def _send(job: Job, data: bytes, store: Store) -> int:
-    if _is_there(job, data):
-        return 0
-    store.write(job.name, data)
-    return len(data)
-
-
-def _refuse_text(path: Path, frame: int) -> None:
-    """Where no breast is found, letters are looked for everywhere."""
-    mammogram = read_mammogram(path, frame=frame)
-    try:
-        breast = breast_place(locate(mammogram, Contract())).mask
-    except BadFile:
-        breast = np.zeros((1, 1), bool)
-    letters = burned_in_letters(mammogram.pixels, breast)
-    if letters >= LEAST_LETTERS:
-        raise BadFile(path, f"{letters} letters stand in lines in its pixels", "blank them with another program first, or leave it out")
 
 
 class Upload:
@@ -206,8 +116,13 @@ class Upload:
         for path, columns in tables:
             read_csv(path, tuple(columns))
         pseudonyms = open_key(self.options.key)
+        if self.options.published:
+            pseudonyms = PublishedIds(pseudonyms.key)
+            kept = "patient ids, UIDs, descriptions of series, file names, and tables, outlines and pictures whole"
+            print(f"PUBLISHED: {self.store.location} gets as they are: {kept}", file=sys.stderr)
         self._check_key(pseudonyms)
-        jobs = self._plan([path for path in files if path not in dict(tables)], pseudonyms, there)
+        plan = self._plan_published if self.options.published else self._plan
+        jobs = plan([path for path in files if path not in dict(tables)], pseudonyms, there)
         function = functools.partial(send_image, store=self.store, pseudonyms=pseudonyms)
         done = self._send_all(function, jobs)
         names = {path.relative_to(self.folder).as_posix(): name for path, name in done.items()}
@@ -224,16 +139,18 @@ class Upload:
             self.skipped.append(Skipped(str(path), f"{error.problem}; {error.remedy}"))
             return
         self.skipped += [Skipped(f"{path} line {line}", "names a file that was not brought over") for line in left_out]
-        self._count(_send(Job(path, name, there.get(name)), data, self.store))
+        self._count(send_bytes(Job(path, name, there.get(name)), data, self.store))
         print(f"{path}: {self.store.location}/{name}")
 
     def _check_key(self, pseudonyms: Pseudonyms) -> None:
         """The bucket's folder says which key it was filled with, not what the key is: another would give each patient a second name."""
-        note = json_bytes({"profile": EDITION, "key": pseudonyms.text("key", "this one")})
+        kept = {"kept": "ids and file names"} if pseudonyms.keeps_ids else {}
+        note = json_bytes({"profile": EDITION, "key": pseudonyms.mark} | kept)
         if not self.store.exists(NOTE_NAME):
             self.store.write(NOTE_NAME, note)
         elif self.store.read(NOTE_NAME) != note:
-            raise BadConfig(f"--key {self.options.key}: {self.store.location} was filled with another key; give that, or another address")
+            problem = f"--key {self.options.key}: {self.store.location} was filled with another key, or not in this way (--published)"
+            raise BadConfig(f"{problem}; give that key, or another address")
 
     def _plan(self, files: Sequence[Path], pseudonyms: Pseudonyms, there: dict) -> list[Job]:
         """One job per SOP instance; other kinds of files and further copies are left out."""
@@ -251,6 +168,23 @@ class Upload:
             if (taken := first.setdefault(identity.sop_uid, job)) is not job:
                 self.skipped.append(Skipped(str(path), f"has the SOP Instance UID of {taken.path}", on_purpose=True))
         return list(first.values())
+
+    def _plan_published(self, files: Sequence[Path], pseudonyms: Pseudonyms, there: dict) -> list[Job]:
+        """One job per file, which keeps its place below the folder; what no source reads is left out."""
+        jobs = []
+        for path in files:
+            name = path.relative_to(self.folder).as_posix()
+            try:
+                as_is = not is_dicom(path)
+            except BadFile as error:
+                self.skipped.append(Skipped(str(path), f"{error.problem}; {error.remedy}"))
+                continue
+            plain = path.with_suffix("") if path.suffix.lower() in PACKED_ENDINGS else path
+            if as_is and plain.suffix.lower() not in PUBLISHED_ENDINGS:
+                self.skipped.append(Skipped(str(path), PUBLISHED_OTHER, on_purpose=True))
+            else:
+                jobs.append(Job(path, name, there.get(name), as_is))
+        return jobs
 
     def _send_all(self, function: Callable[[Job], int], jobs: Sequence[Job]) -> dict[Path, str]:
         """path -> object of what lies in the bucket now."""

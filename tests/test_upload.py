@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import functools
+import gzip
 import io
 import os
 import pickle
@@ -18,18 +19,16 @@ import pydicom
 import pytest
 from pydicom.datadict import dictionary_has_tag
 
-from mammolibs.catalog import make_catalog, read_catalog
+from mammolibs.catalog import SOURCES
 from mammolibs.errors import BadConfig, BadData, BadFile, RuntimeUnavailable
 from mammolibs.imaging import open_key, read_facts
 from mammolibs.imaging.deidentify_table import profile_actions
 from mammolibs.imaging.dicom_write import mammogram_bytes
-from mammolibs.ingest import ingest_images
 from mammolibs.pipeline.cli import parse_options
-from mammolibs.prepare import Contract
-from mammolibs.shards import open_index, read_sample
 from mammolibs.storage import open_store
 from scripts import upload
-from tests.imaging.test_deidentify import PLANTED, plant
+from tests.catalog.conftest import MAKERS
+from tests.imaging.test_deidentify import plant
 from tests.imaging.test_dicom_write import HEADER
 from tests.ingest.conftest import draw_film
 from tests.storage.gcs_server import GcsServer
@@ -95,46 +94,6 @@ def objects(server, prefix="raw/"):
 
 def skipped(tmp_path):
     return {Path(row["item"]).name: row["reason"] for row in csv.DictReader((tmp_path / "skipped.csv").open())}
-
-
-def test_nothing_planted_reaches_the_bucket_the_catalog_the_shards_or_what_is_printed(server, folder, run, tmp_path, capsys):
-    (folder / "ZQ77777777.csv").write_text(LABELS.format("ZQ00000001/ZQ44444444.dcm"))
-    assert PLANTED.search((folder / "ZQ00000001" / "ZQ44444444.dcm").read_bytes())
-    table = ("--tables", "ZQ77777777.csv:path=file,id=patient,taken=date,result=keep")
-    assert " 4 sent " in run(folder, "--key", str(tmp_path / "my.key"), *table)
-    there = objects(server)
-    assert len(there) == 5
-    for name, held in there.items():
-        assert not PLANTED.search(name.encode() + repr(held.metadata).encode() + held.data), name
-        path = tmp_path / "got" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(held.data)
-    capsys.readouterr()
-    made = make_catalog([("dicom_folder", str(tmp_path / "got"))], tmp_path / "data")
-    contract = Contract(canvas_height_px=96, canvas_width_px=64)
-    report = ingest_images(made.rows, contract, tmp_path / "data" / "shards", workers=0, lanes=2, progress=False)
-    assert len(made.rows) == sum(report.written.values()) == 3 and len({row.patient_id for row in made.rows}) == 3
-    told = [repr(made), str(report), repr(capsys.readouterr()), repr(read_catalog(tmp_path / "data" / "catalog.parquet"))]
-    told += [repr(sample) for split in report.written for sample in _samples(tmp_path / "data" / "shards" / split)]
-    told += [path.read_bytes().decode("latin-1") + str(path) for path in (tmp_path / "data").rglob("*") if path.is_file()]
-    assert not [text for text in told if PLANTED.search(text.encode())]
-
-
-def _samples(folder):
-    store = open_store(folder)
-    index = open_index(store)
-    return [read_sample(store, index, row) for row in range(len(index))]
-
-
-def test_shards_of_files_that_were_not_deidentified_tell_of_their_headers_what_the_catalog_calls_them_and_no_more(folder, tmp_path):
-    """Ids are the source's own and paths this machine's: shards of such files are not for sharing. Names and dates are not in them."""
-    made = make_catalog([("dicom_folder", str(folder))], tmp_path / "data")
-    contract = Contract(canvas_height_px=96, canvas_width_px=64)
-    report = ingest_images(made.rows, contract, tmp_path / "shards", workers=0, lanes=2, progress=False)
-    held = b"".join(path.read_bytes() for path in (tmp_path / "shards").rglob("*") if path.is_file())
-    held += repr([_samples(tmp_path / "shards" / split) for split in report.written]).encode() + str(report).encode()
-    known = "".join(row.image_id + row.patient_id + row.exam_id + row.path for row in made.rows)
-    assert set(PLANTED.findall(held)) == set(PLANTED.findall(known.encode()))
 
 
 def test_a_table_goes_with_the_same_pseudonyms_as_its_images(server, folder, run, tmp_path):
@@ -238,7 +197,52 @@ def test_shards_go_as_they_are_and_dicom_never_does(server, folder, run, tmp_pat
     assert "DICOM, which never leaves as it is" in skipped(tmp_path)["ZQ44444444.dcm"]
 
 
-@pytest.mark.parametrize("flags", [(), ("--as-is", "--key", "k"), ("--as-is", "--tables", "a.csv:b=keep")])
+@pytest.mark.parametrize("name", ["cmmd", "cbis_ddsm", "duke_mri"])
+def test_a_published_set_in_the_bucket_is_the_set_to_its_source(server, run, tmp_path, capsys, name):
+    MAKERS[name](tmp_path / "in")
+    for path, data in ((".hidden.csv", b"a"), ("film.zip", b"PK"), ("table.csv.gz", gzip.compress(b"a,b\n1,2\n")), ("key.txt", b"")):
+        (tmp_path / "in" / path).write_bytes(data)
+    (tmp_path / "in" / "key.txt").unlink()
+    open_key(tmp_path / "in" / "key.txt")
+    said = run(tmp_path / "in", "--key", str(tmp_path / "my.key"), "--published")
+    assert "; 1 skipped, 1 of other kinds" in said and "PUBLISHED: gs://bucket/raw gets as they are: patient ids" in capsys.readouterr().err
+    assert "de-identification key" in skipped(tmp_path)["key.txt"] and "no source reads" in skipped(tmp_path)["film.zip"]
+    sent = {path.relative_to(tmp_path / "in").as_posix() for path in (tmp_path / "in").rglob("*") if path.is_file()}
+    assert set(objects(server)) == sent - {".hidden.csv", "film.zip", "key.txt"} | {"deidentification.json"}
+    for path, held in objects(server).items():
+        (tmp_path / "got" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "got" / path).write_bytes(held.data)
+    before, after = ([_placeless(row) for row in SOURCES[name](tmp_path / where).rows] for where in ("in", "got"))
+    assert before == after and len(before) > 1
+    image = next(path for path in (tmp_path / "got").rglob("*.dcm"))
+    assert pydicom.dcmread(image).DeidentificationMethodCodeSequence[-1].CodeValue == "113110"
+    with pytest.raises(BadConfig, match=r"with another key, or not in this way \(--published\)"):
+        run(tmp_path / "in", "--key", str(tmp_path / "my.key"))
+
+
+def _placeless(row):
+    lesions = tuple(replace(lesion, outline=replace(lesion.outline, path=None)) for lesion in row.lesions)
+    return replace(row, path="", lesions=lesions)
+
+
+def test_of_a_published_set_too_what_shows_text_stays_here_and_the_key_moves_dates(server, folder, film, run, tmp_path):
+    header = replace(HEADER, instance_uid="1.2.3.8", burned_in=True)
+    (folder / "told.dcm").write_bytes(mammogram_bytes(film, header))
+    assert "; 1 skipped" in run(folder, "--key", str(tmp_path / "my.key"), "--published")
+    assert "BurnedInAnnotation" in skipped(tmp_path)["told.dcm"]
+    name = "ZQ00000001/ZQ44444444.dcm"
+    got, before = pydicom.dcmread(io.BytesIO(objects(server)[name].data)), pydicom.dcmread(folder / name)
+    assert (got.PatientID, got.SOPInstanceUID) == (before.PatientID, before.SOPInstanceUID) and got.StudyDate != before.StudyDate
+    assert "InstitutionName" in before and "InstitutionName" not in got
+
+
+@pytest.mark.parametrize("flags", [("--tables", "a.csv:b=keep"), ("--issuer", "x")])
+def test_published_tables_are_not_mapped(flags):
+    with pytest.raises(BadConfig, match="--published sends all tables as they are"):
+        parse_options(upload.Options, ["in", TO, "--key", "k", "--published", *flags])
+
+
+@pytest.mark.parametrize("flags", [(), ("--as-is", "--key", "k"), ("--as-is", "--tables", "a.csv:b=keep"), ("--as-is", "--published"), ("--published",)])
 def test_a_key_or_as_is_and_not_both(flags):
     with pytest.raises(BadConfig, match="give --key FILE to de-identify, or --as-is"):
         parse_options(upload.Options, ["in", TO, *flags])
