@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import warnings
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from mammolibs.errors import BadFile, MammolibsError
 
 # catch_warnings changes the whole process, so two threads must not be inside it at once.
 _quiet_lock = threading.RLock()
+_pydicom = logging.getLogger("pydicom")
 
 
 @contextmanager
@@ -34,10 +36,17 @@ def reading(path, what: str = "cannot be read", remedy: str = "export it again f
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep pydicom's warnings about odd headers to itself: what matters becomes an error or a fact."""
+    """Keep pydicom's warnings about odd headers to itself: what matters becomes an error or a fact.
+
+    It logs each of them too, and either way they show the value, which may be a name.
+    """
     with _quiet_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        yield
+        logged, _pydicom.disabled = _pydicom.disabled, True
+        try:
+            yield
+        finally:
+            _pydicom.disabled = logged
 
 
 def one_line(error: BaseException) -> str:
