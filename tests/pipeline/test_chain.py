@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from mammolibs.catalog import read_catalog
 from mammolibs.errors import BadConfig, BadFile, BadWeights
 from mammolibs.evaluate import read_predictions
 from mammolibs.models import from_run, load_weights
@@ -70,6 +71,21 @@ def test_every_result_says_what_it_stands_on(whole_run):
         made_by = evaluation["provenance"]
         assert made_by["weights_sha256"][stage] == best[stage].weights_sha256
         assert (made_by["contract_hash"], made_by["split_hash"]) == (best[stage].contract_hash, best[stage].split_hash)
+
+
+def test_what_travels_calls_images_and_patients_as_the_catalog_does_and_names_no_folder(whole_run):
+    """Weights, cards, histories and reports; catalog, lists and run.json stay, or leave without places (tests/test_privacy.py)."""
+    rows = read_catalog(whole_run / "data" / "catalog.parquet")
+    predictions = read_predictions(whole_run / "report" / "predictions.parquet")
+    for what in ("image_id", "patient_id", "exam_id", "source"):
+        assert {getattr(p, what) for p in predictions} <= {getattr(row, what) for row in rows}, what
+    lesions = {lesion.lesion_id for row in rows for lesion in row.lesions}
+    assert {lesion.lesion_id for p in predictions for lesion in p.lesions} <= lesions
+    stay = {"data/catalog.parquet", "data/skipped.csv", "data/shards/ingest.json", "run.json"}
+    there = {p.relative_to(whole_run).as_posix(): p for p in whole_run.rglob("*") if p.is_file()}
+    there = {name: p for name, p in there.items() if name not in stay and not name.startswith("phantoms/")}
+    assert {"report/report.json", "report/report.html", "unet/history.csv", "data/shards/train/index.json", "data/split.json"} <= set(there)
+    assert [name for name, p in there.items() if str(whole_run.parent).encode() in p.read_bytes()] == []
 
 
 def test_what_was_left_out_stands_in_the_report(run_copy):
