@@ -109,11 +109,15 @@ def _shared(everything: list[tuple[ImageRow, str]], apart: _Apart, key: Callable
 
 
 def _same_image(everything: list[tuple[ImageRow, str]], apart: _Apart) -> list[Offender]:
-    """The same id, or another id of the same frame of the same file."""
+    """The same id, or another id of the same frame of the same file; a verdict travels, so ids tell which, and no path."""
     by_id = _shared(everything, apart, lambda row: row.image_id)
     known = {offender.name for offender in by_id}
     rest = [(row, split) for row, split in everything if row.path and row.image_id not in known]
-    by_file = _shared(rest, apart, lambda row: f"{row.path}, frame {row.frame}")
+    files: dict[tuple[str, int], list[tuple[str, str]]] = defaultdict(list)
+    for row, split in rest:
+        files[row.path, row.frame].append((row.image_id, split))
+    found = [(sorted({image for image, _ in ids}), apart.broken_by(split for _, split in ids)) for ids in files.values()]
+    by_file = [Offender(" and ".join(images), splits, "one file") for images, splits in sorted(found) if splits]
     return by_id + by_file
 
 

@@ -32,13 +32,16 @@ def pseudonymous(row: ImageRow, pseudonyms: Pseudonyms) -> ImageRow:
     def image(name: str) -> str:
         return make_id(source, pseudonyms.text("image", name)) if name else ""
 
+    patient = pseudonymous_person("patient", source, row.patient_id, pseudonyms)
+    # An exam that is called as its patient says that no exams are known.
+    exam = patient if row.exam_id == row.patient_id else pseudonymous_person("exam", source, row.exam_id, pseudonyms)
     lesions = (replace(lesion, lesion_id=make_id(source, pseudonyms.text("lesion", lesion.lesion_id))) for lesion in row.lesions)
     return replace(
         row,
         image_id=image(row.image_id),
         parent_id=image(row.parent_id),
-        patient_id=pseudonymous_person("patient", source, row.patient_id, pseudonyms),
-        exam_id=pseudonymous_person("exam", source, row.exam_id, pseudonyms),
+        patient_id=patient,
+        exam_id=exam,
         lesions=tuple(lesions),
         age_years=None if row.age_years is None else min(row.age_years, OLDEST_YEARS),
     )

@@ -40,6 +40,7 @@ def test_only_what_is_named_private_gets_other_ids(tmp_path):
         after = made[before.path]
         same = [getattr(before, what) == getattr(after, what) for what in ("image_id", "patient_id", "exam_id")]
         assert same == [before.source == "mias"] * 3, before.source
+        assert (before.exam_id == before.patient_id) == (after.exam_id == after.patient_id)
         assert after.image_id.startswith(f"{before.source}-") and after.patient_id.startswith(f"{before.source}/")
         lesions = [(a.lesion_id == b.lesion_id, a.outline == b.outline) for a, b in zip(after.lesions, before.lesions, strict=True)]
         assert lesions == [(before.source == "mias", True)] * len(before.lesions)
