@@ -18,7 +18,7 @@ import google_crc32c
 from mammolibs.catalog.hashes import as_values, data_hash, split_hash
 from mammolibs.errors import BadFile
 from mammolibs.records import ImageRow
-from mammolibs.storage import Place, below, is_address, leaves_machine, locate, write_json
+from mammolibs.storage import Place, below, is_address, is_local, leaves_machine, locate, write_json
 
 # Of all values: Parquet has none that covers the names of columns too, and other names would be other rows in silence.
 CHECKSUM = "mammolibs.crc32c"
@@ -41,7 +41,7 @@ def write_catalog(path: str | Path | Place, rows: Sequence[ImageRow]) -> None:
     if leaves_machine(place.store.location):
         if not is_address(folder):
             write_json(_places_beside(folder, place.name), {row.image_id: _places(row) for row in rows})
-        rows = [with_paths(row, lambda text: text if is_address(text) else "") for row in rows]
+        rows = [with_paths(row, lambda text: "" if is_local(text) else text) for row in rows]
     records = to_records(rows, folder)
     schema = pa.schema([(name, _arrow_type(hint)) for name, hint in typing.get_type_hints(ImageRow).items()])
     table = pa.Table.from_pylist(records, schema=schema)

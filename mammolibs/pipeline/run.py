@@ -14,7 +14,7 @@ from mammolibs.prepare import Contract
 from mammolibs.records import Policy
 from mammolibs.runtime import Runtime
 from mammolibs.shards import is_finished, open_index
-from mammolibs.storage import below, is_address, leaves_machine, mirror_of, open_store, working_copy, write_json
+from mammolibs.storage import below, is_address, is_local, leaves_machine, mirror_of, open_store, working_copy, write_json
 
 SOURCES_NAME = ".sources.json"
 
@@ -151,7 +151,7 @@ def write_settings(folder: Path, settings: RunSettings) -> None:
     values = asdict(settings)
     if leaves_machine(folder):
         write_json(folder / SOURCES_NAME, values["sources"])
-        values["sources"] = [(name, path if is_address(path) else "") for name, path in settings.sources]
+        values["sources"] = [(name, "" if is_local(path) else path) for name, path in settings.sources]
     write_json(folder / "run.json", values)
 
 

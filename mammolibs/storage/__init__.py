@@ -4,7 +4,7 @@ from mammolibs.storage.archive import is_archive, is_archive_name, unpack
 from mammolibs.storage.cached import CachedStore
 from mammolibs.storage.mirror import Mirror, leaves_machine, mirror_of, working_copy
 from mammolibs.storage.packed import packed_address
-from mammolibs.storage.places import KEY_MARK, Place, below, cache_folder, is_address, local_file, locate
+from mammolibs.storage.places import KEY_MARK, Place, below, cache_folder, is_address, is_local, local_file, locate
 from mammolibs.storage.shadow import Shadow, fetch_whole, open_shadow
 from mammolibs.storage.store import (
     ChangedByAnother,
@@ -35,6 +35,7 @@ __all__ = [
     "is_address",
     "is_archive",
     "is_archive_name",
+    "is_local",
     "json_bytes",
     "leaves_machine",
     "local_file",

@@ -17,7 +17,7 @@ import google_crc32c
 from tqdm import tqdm
 
 from mammolibs.errors import BadFile
-from mammolibs.storage.places import alone, cache_folder, is_address, is_key
+from mammolibs.storage.places import alone, cache_folder, is_key, is_local
 from mammolibs.storage.store import ChangedByAnother, GuardedStore, open_store, write_atomic, write_json
 
 INDEX_NAME = "mirror-index.json"
@@ -186,7 +186,7 @@ def mirror_of(folder: Path | str) -> Mirror | None:
 
 def leaves_machine(location: Path | str) -> bool:
     """True where what is written goes to a bucket: at an address, and in a folder that is the copy of a cloud folder."""
-    return is_address(location) or _copied(Path(location)) is not None
+    return not is_local(location) or _copied(Path(location)) is not None
 
 
 def _copied(folder: Path) -> Path | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mammolibs.errors import BadFile
+from mammolibs.storage.packed import SCHEMES
 from mammolibs.storage.store import GuardedStore, Store, open_store
 
 CACHE_VARIABLE = "MAMMOLIBS_CACHE"
@@ -22,6 +23,12 @@ KEY_FILE_BYTES = 256
 def is_address(location: str | os.PathLike) -> bool:
     """True for `gs://...` and the like, False for a path."""
     return "://" in str(location)
+
+
+def is_local(location: str | os.PathLike) -> bool:
+    """True for what lies on this machine: a path, and an address inside an archive on its disk."""
+    scheme, mark, _ = str(location).partition("://")
+    return not mark or scheme in SCHEMES
 
 
 def below(location: str | os.PathLike, *names: str) -> Path | str:

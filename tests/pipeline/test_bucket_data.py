@@ -108,6 +108,9 @@ def test_a_split_that_was_made_anew_is_found_in_a_bucket_too(data, tmp_path):
 def test_a_catalog_in_a_bucket_is_the_catalog_without_the_places_of_this_machine(data):
     rows = read_catalog(data / "catalog.parquet")
     assert read_catalog(f"{DATA}/catalog.parquet") == rows
+    packed = replace(rows[0], path="zip:///data/films.zip/a.dcm")
+    write_catalog(f"{DATA}/packed/catalog.parquet", [packed])
+    assert read_catalog(f"{DATA}/packed/catalog.parquet") == [replace(packed, path="")]
     inside = [replace(rows[0], path=f"{DATA}/unpacked/a.dcm"), replace(rows[1], path="gs://elsewhere/b.dcm")]
     write_catalog(f"{DATA}/copy/catalog.parquet", rows)
     write_catalog(f"{DATA}/catalog.parquet", inside)
