@@ -19,12 +19,13 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGLosslessSV1
 
 from mammolibs.catalog import make_catalog, read_catalog, read_skipped
-from mammolibs.errors import BadData, BadFile
+from mammolibs.errors import BadConfig, BadData, BadFile
 from mammolibs.imaging import open_key
 from mammolibs.imaging.deidentify_table import profile_actions
 from mammolibs.imaging.dicom_write import mammogram_bytes
 from mammolibs.imaging.pool import map_files
 from mammolibs.ingest import ingest_images, read_row
+from mammolibs.pipeline.chain import remembered
 from mammolibs.pipeline.cli import parse_options
 from mammolibs.pipeline.data import write_shards_of
 from mammolibs.pipeline.options import TrainOptions
@@ -182,6 +183,12 @@ def test_a_run_in_a_bucket_gets_neither_places_nor_key_and_goes_on_here(server, 
     secret = (NAMED.encode(), str(tmp_path).encode(), open_key(run.data / "pseudonyms.key").key.hex().encode())
     assert not PLANTED.search(told) and not [word for word in secret if word in told]
     assert json.loads(there["runs/p/run.json"])["sources"] == [["dicom_folder", ""]]
+    (run.folder / ".sources.json").rename(tmp_path / "sources.json")
+    with pytest.raises(BadConfig, match="where dicom_folder lies on this machine is not known; give --source dicom_folder=PATH"):
+        remembered(run.folder, TrainOptions(run=str(run.folder)))
+    assert Run.create(run.folder, settings).settings.sources == (("dicom_folder", ""),)
+    (tmp_path / "sources.json").rename(run.folder / ".sources.json")
+    assert remembered(run.folder, TrainOptions(run=str(run.folder))).source == (f"dicom_folder={folder}",)
     assert len(read_skipped(run.data / "skipped.csv")) == 2 == len(catalog.skipped)
     assert read_catalog(run.catalog) == catalog.rows and Run.open(run.folder).settings == run.settings
     mirror.fetch()

@@ -64,6 +64,9 @@ def remembered(folder: Path, options: TrainOptions) -> TrainOptions:
     if single.is_file() and options.folds:
         raise BadConfig(f"{folder}: holds a run without folds; take another --run")
     own_phantoms = kept.sources in ((("phantom", str((folder / "phantoms").resolve())),), (("phantom", ""),))
+    unplaced = [name for name, path in kept.sources if not path]
+    if unplaced and not options.source and not own_phantoms:
+        raise BadConfig(f"{folder}: where {unplaced[0]} lies on this machine is not known; give --source {unplaced[0]}=PATH")
     return replace(
         options,
         preset=options.preset or kept.preset,
