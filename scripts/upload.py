@@ -17,7 +17,8 @@ becomes table-PSEUDONYM.csv.
 --published is for sets that others have de-identified and published (CBIS-DDSM, CMMD): images go the same way but keep
 patient id, UIDs, descriptions of series and their place below FOLDER; tables, outlines and pictures go as they are.
 
---as-is removes nothing. Shards name images and patients as their catalog does, which for your own patients is by pseudonyms.
+--as-is removes nothing, but for the names of this machine's files in a catalog and in the lists beside it and its shards. These
+name images and patients as the catalog does, which for your own patients is by pseudonyms.
 
 What the bucket has already, of the same size and crc32c, is not sent again. What was left out is listed in skipped.csv.
 """
@@ -43,7 +44,7 @@ from mammolibs.imaging.deidentify_table import EDITION
 from mammolibs.imaging.files import PLAIN_ENDINGS
 from mammolibs.imaging.pool import map_files
 from mammolibs.pipeline.cli import option, run_script
-from mammolibs.pipeline.outgoing import Job, map_table, parse_table, send_as_is, send_bytes, send_image
+from mammolibs.pipeline.outgoing import NAMES_FILES, Job, map_table, parse_table, send_as_is, send_bytes, send_image, send_without_places
 from mammolibs.storage import json_bytes, open_store
 
 NOTE_NAME = "deidentification.json"
@@ -109,7 +110,14 @@ class Upload:
     def _as_is(self, files: Sequence[Path], there: dict) -> None:
         print(f"AS IS: {len(files)} files go to {self.store.location} with their names and bytes, patient ids too", file=sys.stderr)
         names = {path: path.relative_to(self.folder).as_posix() for path in files}
-        self._send_all(functools.partial(send_as_is, store=self.store), [Job(path, name, there.get(name)) for path, name in names.items()])
+        whole = [Job(path, name, there.get(name)) for path, name in names.items() if path.name not in NAMES_FILES]
+        self._send_all(functools.partial(send_as_is, store=self.store), whole)
+        for path in (path for path in files if path.name in NAMES_FILES):
+            try:
+                send_without_places(path, f"{self.store.location}/{names[path]}")
+                self._count(self.store.size(names[path]))
+            except BadFile as error:
+                self.skipped.append(Skipped(str(path), f"{error.problem}; {error.remedy}"))
 
     def _deidentified(self, files: Sequence[Path], there: dict) -> None:
         tables = [(self.folder / file, columns) for file, columns in self.options.tables]

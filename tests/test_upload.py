@@ -6,6 +6,7 @@ import csv
 import functools
 import gzip
 import io
+import json
 import os
 import pickle
 import subprocess
@@ -19,12 +20,14 @@ import pydicom
 import pytest
 from pydicom.datadict import dictionary_has_tag
 
-from mammolibs.catalog import SOURCES
+from mammolibs.catalog import SOURCES, Skipped, make_catalog, read_catalog, read_skipped, write_skipped
 from mammolibs.errors import BadConfig, BadData, BadFile, RuntimeUnavailable
 from mammolibs.imaging import open_key, read_facts
 from mammolibs.imaging.deidentify_table import profile_actions
 from mammolibs.imaging.dicom_write import mammogram_bytes
+from mammolibs.ingest import ingest_images
 from mammolibs.pipeline.cli import parse_options
+from mammolibs.prepare import Contract
 from mammolibs.storage import open_store
 from scripts import upload
 from tests.catalog.conftest import MAKERS
@@ -197,6 +200,30 @@ def test_shards_go_as_they_are_and_dicom_never_does(server, folder, run, tmp_pat
     assert "DICOM, which never leaves as it is" in skipped(tmp_path)["ZQ44444444.dcm"]
 
 
+def test_a_catalog_and_its_shards_go_without_the_names_of_files(server, film, run, tmp_path):
+    for number in range(4):
+        path = tmp_path / "in" / f"JANE{number}.dcm"
+        path.parent.mkdir(exist_ok=True)
+        header = replace(HEADER, instance_uid=f"1.2.{number}", patient_id=f"P{number}", view="CC", spacing_mm=0.5)
+        path.write_bytes(mammogram_bytes(film, header))
+    data = tmp_path / "data"
+    rows = make_catalog([("dicom_folder", tmp_path / "in")], data).rows
+    (tmp_path / "in" / "JANE3.dcm").unlink()
+    contract = Contract(canvas_height_px=96, canvas_width_px=64)
+    report = ingest_images(rows, contract, data / "shards", workers=0, skip_share=0.5, progress=False)
+    write_skipped(data / "shards" / "skipped.csv", [Skipped(item, reason) for item, reason in report.skipped])
+    (data / "ingest.json").write_text("[]")
+    assert "; 2 skipped" in run(data, "--as-is")
+    told = skipped(tmp_path)
+    assert "de-identification key" in told["pseudonyms.key"] and "is no note of an ingest" in told["ingest.json"]
+    there = objects(server)
+    assert set(there) == {p.relative_to(data).as_posix() for p in data.rglob("*") if p.is_file()} - {"pseudonyms.key", "ingest.json"}
+    assert not [name for name, held in there.items() if b"JANE" in held.data or str(tmp_path).encode() in held.data]
+    assert read_catalog(f"{TO}/catalog.parquet") == [replace(row, path="") for row in rows]
+    assert [(item.item, item.reason) for item in read_skipped(f"{TO}/shards/skipped.csv")] == [("", "is not there any more")]
+    assert json.loads(there["shards/ingest.json"].data)["written"] == report.written
+
+
 @pytest.mark.parametrize("name", ["cmmd", "cbis_ddsm", "duke_mri"])
 def test_a_published_set_in_the_bucket_is_the_set_to_its_source(server, run, tmp_path, capsys, name):
     MAKERS[name](tmp_path / "in")
@@ -242,7 +269,9 @@ def test_published_tables_are_not_mapped(flags):
         parse_options(upload.Options, ["in", TO, "--key", "k", "--published", *flags])
 
 
-@pytest.mark.parametrize("flags", [(), ("--as-is", "--key", "k"), ("--as-is", "--tables", "a.csv:b=keep"), ("--as-is", "--published"), ("--published",)])
+@pytest.mark.parametrize("flags", [
+    (), ("--as-is", "--key", "k"), ("--as-is", "--tables", "a.csv:b=keep"), ("--as-is", "--published"), ("--published",),
+])  # fmt: skip
 def test_a_key_or_as_is_and_not_both(flags):
     with pytest.raises(BadConfig, match="give --key FILE to de-identify, or --as-is"):
         parse_options(upload.Options, ["in", TO, *flags])

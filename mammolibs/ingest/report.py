@@ -128,6 +128,18 @@ def write_done(folder: str | os.PathLike, key: str, report: IngestReport) -> Non
     open_store(folder).write(DONE_NAME, json_bytes({"made_from": key, **asdict(report)}))
 
 
+def copy_done(folder: str | os.PathLike, to: str | os.PathLike) -> None:
+    """Bring the note that lies in one place to another, as `write_done` writes it there. Raises BadFile for another kind of file."""
+    store = open_store(folder)
+    try:
+        done = json.loads(store.read(DONE_NAME))
+        key = done.pop("made_from")
+        report = IngestReport(**done)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadFile(f"{store.location}/{DONE_NAME}", f"is no note of an ingest ({error})", "make the shards again") from error
+    write_done(to, key, report)
+
+
 def earlier_report(folder: str | os.PathLike, key: str) -> IngestReport | None:
     """The report of an earlier, complete ingest of the same input, else None."""
     store = open_store(folder)

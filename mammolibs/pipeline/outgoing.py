@@ -11,15 +11,20 @@ from pathlib import Path
 import google_crc32c
 import numpy as np
 
+from mammolibs.catalog import read_catalog, read_skipped, write_catalog, write_skipped
+from mammolibs.catalog.audit_inputs import CATALOG
 from mammolibs.catalog.label_tables import read_csv
 from mammolibs.errors import BadConfig, BadFile
 from mammolibs.imaging import Pseudonyms, deidentify_file, read_mammogram
 from mammolibs.imaging.burned_text import LEAST_LETTERS, burned_in_letters
 from mammolibs.imaging.deidentify_inside import refuse_as_is
 from mammolibs.ingest.gate import breast_place
+from mammolibs.ingest.report import DONE_NAME, copy_done
 from mammolibs.prepare import Contract, locate
 from mammolibs.storage import Store
 
+# What a catalog's folder and a folder of shards hold beside shards and indexes.
+NAMES_FILES = (CATALOG, DONE_NAME, "skipped.csv")
 KINDS = ("patient", "accession", "uid", "date", "file", "keep")
 
 
@@ -48,6 +53,16 @@ def send_as_is(job: Job, *, store: Store) -> int:
     """Send one file unchanged; the bytes that went over, 0 where the bucket has them. Raises BadFile for what is or holds DICOM."""
     refuse_as_is(job.path)
     return send_bytes(job, job.path.read_bytes(), store)
+
+
+def send_without_places(path: Path, address: str) -> None:
+    """Send one of `NAMES_FILES` as it is written to a bucket: naming no file of this machine. Raises BadFile for another kind of file."""
+    if path.name == CATALOG:
+        write_catalog(address, read_catalog(path))
+    elif path.name == DONE_NAME:
+        copy_done(path.parent, address.rpartition("/")[0])
+    else:
+        write_skipped(address, read_skipped(path))
 
 
 def send_bytes(job: Job, data: bytes, store: Store) -> int:
