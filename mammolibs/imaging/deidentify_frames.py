@@ -24,7 +24,7 @@ def without_notes(value: bytes, facts: ImageFacts) -> bytes:
     """Encapsulated pixel data (PS3.5 A.4) of the same length, with what is no image in JPEG, JPEG-LS and JPEG 2000 frames written over:
     comments and application data, before every scan and in every tile-part, by spaces, and what follows a frame's end by zeros.
 
-    Run lengths hold nothing of the kind. Raises BadFile for frames that cannot be followed to their end, such as
+    Run lengths (RLE) have no place for comments and stay as they are. Raises BadFile for frames that cannot be followed to their end, such as
     those in a file format of their own (JP2).
     """
     if facts.transfer_syntax == RLELossless:
