@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from mammolibs.catalog import Skipped, check_copies
-from mammolibs.catalog.nameless import nameless
+from mammolibs.catalog.nameless import anonymous, nameless
 from mammolibs.errors import BadConfig, BadData, BadFile, Refused
 from mammolibs.ingest.reading import NO_PLACE, NO_PLACE_REMEDY
 from mammolibs.prepare import Contract
@@ -92,6 +92,11 @@ def failed(what: str, reason: Exception, lost: int) -> dict[str, Any]:
 def taken(verdict: Verdict, skipped: Sequence[tuple[str, str]]) -> dict[str, Any]:
     """A note, in JSON's types, on an item that is used: what was found against it, and its wishes that it has no room for."""
     return {"skipped": [list(one) for one in skipped], "lost": 0, "refused": [], "warned": list(verdict.codes)}
+
+
+def without_names(note: dict[str, Any]) -> dict[str, Any]:
+    """A note as it may lie in a bucket."""
+    return note | {"skipped": [["", anonymous(reason, (what,))] for what, reason in note["skipped"]]}
 
 
 def check_rows(rows: Sequence[ImageRow]) -> None:

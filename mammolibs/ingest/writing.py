@@ -12,11 +12,11 @@ from typing import Any
 
 from mammolibs.errors import MammolibsError, RuntimeUnavailable
 from mammolibs.imaging.pool import map_files, one_thread
-from mammolibs.ingest.report import DONE_NAME, IngestReport, Tally, failed, on_disk, taken, write_done
+from mammolibs.ingest.report import DONE_NAME, IngestReport, Tally, failed, on_disk, taken, without_names, write_done
 from mammolibs.prepare import Contract
 from mammolibs.records import SPLITS, ImageRow, Sample, Verdict
 from mammolibs.shards import SHARD_BYTES, MadeOtherwise, PackedSample, ShardSet, clear_notes, clear_shards, open_set, pack
-from mammolibs.storage import Store, below, open_store
+from mammolibs.storage import Store, below, leaves_machine, open_store
 
 # A worker that meets nothing slow may be so many items ahead of one that does; the samples of as many wait in memory.
 AHEAD = 32
@@ -92,7 +92,7 @@ def _clear_done(store: Store) -> None:
 def _write(job: Job, folder: str | os.PathLike, do: Callable[[list], Iterator], progress: bool) -> IngestReport:
     """Raises BadData before the last index is written where too much failed."""
     by_split = {split: list(items) for split, items in groupby(job.items, key=lambda item: job.row_of(item).split)}
-    tally, written = Tally(total=job.total, skip_share=job.skip_share), {}
+    tally, written, leaves = Tally(total=job.total, skip_share=job.skip_share), {}, leaves_machine(folder)
     with ExitStack() as stack:
         sets = {split: stack.enter_context(_open(job, below(folder, split), len(items))) for split, items in by_split.items()}
         for split in SPLITS:
@@ -104,7 +104,7 @@ def _write(job: Job, folder: str | os.PathLike, do: Callable[[list], Iterator], 
         bar = stack.enter_context(_bar(len(job.items), sum(len(shards.done) for shards in sets.values()), progress))
         for split, items in by_split.items():
             for number, item in enumerate(items):
-                _add(job, sets[split], number, item, results, tally)
+                _add(job, sets[split], number, item, results, tally, leaves)
                 bar.set_postfix(skipped=len(tally.skipped), refresh=False)
                 bar.update(number not in sets[split].done)
             if split == list(by_split)[-1]:
@@ -125,8 +125,8 @@ def _open(job: Job, location: str | os.PathLike, items: int):
     return open_set(open_store(location), made_from=job.key, items=items, **how)
 
 
-def _add(job: Job, shards: ShardSet, number: int, item: Any, results: Iterator[Any], tally: Tally) -> None:
-    """Put the next item where it belongs. Raises RuntimeUnavailable where a service has failed and not the item."""
+def _add(job: Job, shards: ShardSet, number: int, item: Any, results: Iterator[Any], tally: Tally, leaves: bool) -> None:
+    """Put the next item where it belongs; leaves: into a bucket. Raises RuntimeUnavailable where a service has failed and not the item."""
     if number in shards.done:
         tally.count(shards.done[number])
         shards.add_done(number)
@@ -136,7 +136,7 @@ def _add(job: Job, shards: ShardSet, number: int, item: Any, results: Iterator[A
         raise result
     samples, note = ((), failed(job.describe(item), result, job.weigh(item))) if isinstance(result, MammolibsError) else result
     tally.count(note)
-    shards.add(number, note, samples)
+    shards.add(number, without_names(note) if leaves else note, samples)
 
 
 def _doing(job: Job, crew: Crew, stack: ExitStack) -> Callable[[list], Iterator[Any]]:
