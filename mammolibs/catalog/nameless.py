@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import PurePath
 
 from mammolibs.catalog.source import Skipped
+from mammolibs.storage import is_local
 
 _PATH = re.compile(r"(?:\b[A-Za-z]:\\|\b\w+://|(?<![\w/])/)[^:;,()]*")
 # What a message quotes comes from a header or a table.
@@ -24,6 +25,6 @@ def anonymous(text: str, names: Iterable[str]) -> str:
 
 
 def nameless(skipped: Iterable[Skipped]) -> list[Skipped]:
-    """As many items, in order of source and reason, without their names."""
-    found = [replace(item, item="", reason=anonymous(item.reason, (item.item,))) for item in skipped]
-    return sorted(found, key=lambda item: (item.source, item.reason, item.on_purpose))
+    """As many items, in order of source and reason, without names; what lies in a bucket keeps its address, which nobody else lists."""
+    found = [replace(item, item="" if is_local(item.item) else item.item, reason=anonymous(item.reason, (item.item,))) for item in skipped]
+    return sorted(found, key=lambda item: (item.source, item.reason, item.on_purpose, item.item))

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from mammolibs.catalog import Skipped, check_copies
-from mammolibs.catalog.nameless import anonymous, nameless
+from mammolibs.catalog.nameless import nameless
 from mammolibs.errors import BadConfig, BadData, BadFile, Refused
 from mammolibs.ingest.reading import NO_PLACE, NO_PLACE_REMEDY
 from mammolibs.prepare import Contract
@@ -96,7 +96,7 @@ def taken(verdict: Verdict, skipped: Sequence[tuple[str, str]]) -> dict[str, Any
 
 def without_names(note: dict[str, Any]) -> dict[str, Any]:
     """A note as it may lie in a bucket."""
-    return note | {"skipped": [["", anonymous(reason, (what,))] for what, reason in note["skipped"]]}
+    return note | {"skipped": [[item.item, item.reason] for item in nameless(Skipped(*one) for one in note["skipped"])]}
 
 
 def check_rows(rows: Sequence[ImageRow]) -> None:

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from mammolibs.catalog import build_catalog, make_catalog, read_catalog, read_skipped, read_split, read_verdict
-from mammolibs.errors import BadFile, RuntimeUnavailable
+from mammolibs.errors import BadConfig, BadFile, RuntimeUnavailable
+from mammolibs.imaging import Pseudonyms, open_key
 from mammolibs.pipeline.data import named_sources
 from mammolibs.pipeline.options import TrainOptions
 from mammolibs.shards import open_index
@@ -22,6 +23,7 @@ from tests.storage.gcs_server import GcsServer
 
 ROOT = Path(__file__).resolve().parents[2]
 ADDRESS = "gs://bucket/raw/set"
+KEY = Pseudonyms(b"a key of 32 bytes for the tests.")
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ def put(bucket, root: Path, prefix: str = "raw/set") -> None:
 
 
 def build(name, path, tmp_path, **options):
-    return build_catalog([(name, path)], unpack_folder=tmp_path / "unpacked", **options)
+    return build_catalog([(name, path)], unpack_folder=tmp_path / "unpacked", pseudonyms=KEY, **options)
 
 
 def told(rows, root):
@@ -209,11 +211,18 @@ def test_a_catalog_is_built_into_a_bucket_and_its_split_is_kept(bucket, tmp_path
     make_dicom_folder(tmp_path / "plain")
     (tmp_path / "plain" / "broken.dcm").write_text("a text file")
     put(bucket, tmp_path / "plain", "raw/plain")
-    more = make_catalog([("mias", ADDRESS), ("dicom_folder", "gs://bucket/raw/plain")], f"{out}/")
+    both = [("mias", ADDRESS), ("dicom_folder", "gs://bucket/raw/plain")]
+    with pytest.raises(BadConfig, match="no bucket gets the key of your patients' pseudonyms; give --key FILE"):
+        make_catalog(both, out)
+    more = make_catalog(both, f"{out}/", key=tmp_path / "my.key")
     kept = {row.patient_id: row.split for row in first.rows}
     assert kept.items() <= read_split(f"{out}/split.json", seed=0).items() == {row.patient_id: row.split for row in more.rows}.items()
     assert [(s.source, s.item) for s in read_skipped(f"{out}/skipped.csv")] == [("dicom_folder", "gs://bucket/raw/plain/broken.dcm")]
-    assert set(bucket.objects.buckets["bucket"]) >= {"mine/catalog.parquet", "mine/split.json", "mine/skipped.csv"}
+    made = {name for name in bucket.objects.buckets["bucket"] if name.startswith("mine/")}
+    assert made == {"mine/catalog.parquet", "mine/split.json", "mine/skipped.csv"}
+    open_key(tmp_path / "other.key")
+    with pytest.raises(BadConfig, match="was made with another key"):
+        make_catalog(both, out, key=tmp_path / "other.key")
 
 
 def run(script: str, monkeypatch, *flags: str) -> int:
@@ -237,10 +246,10 @@ def put_films(bucket, patients: int) -> None:
     bucket.put("bucket", "raw/set/labels.csv", "\n".join(lines).encode())
 
 
-def test_the_scripts_build_audit_and_make_shards_from_bucket_to_bucket(bucket, monkeypatch, capsys):
+def test_the_scripts_build_audit_and_make_shards_from_bucket_to_bucket(bucket, monkeypatch, capsys, tmp_path):
     put_films(bucket, 6)
     out = "gs://bucket/mine"
-    assert run("build_catalog", monkeypatch, "--source", f"csv={ADDRESS}/labels.csv", "--out", out) == 0
+    assert run("build_catalog", monkeypatch, "--source", f"csv={ADDRESS}/labels.csv", "--out", out, "--key", str(tmp_path / "my.key")) == 0
     assert capsys.readouterr().out.startswith("catalog: 12 images, 6 patients")
     assert run("audit_split", monkeypatch, "--catalog", out, "--no-pixels") == 0
     assert f"kept in {out}/split.json" in capsys.readouterr().out and read_verdict(f"{out}/split.json").clean
@@ -263,7 +272,7 @@ def test_of_two_that_build_a_catalog_into_a_bucket_the_later_to_finish_is_told(b
 
     def meanwhile(sources, **how):
         monkeypatch.setattr(make, "build_catalog", really)
-        make_catalog([("dicom_folder", tmp_path / "plain")], out)
+        make_catalog([("dicom_folder", tmp_path / "plain")], out, key=tmp_path / "my.key")
         return really(sources, **how)
 
     monkeypatch.setattr(make, "build_catalog", meanwhile)
