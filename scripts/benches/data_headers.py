@@ -33,7 +33,8 @@ from mammolibs.imaging.prefix import KEYWORDS
 
 # Name of a row -> transfer syntax, whether the header is whole.
 KINDS = {
-    "explicit": ("explicit", True), "jpeg-lossless": ("jpeg-lossless", True), "released": ("jpeg-lossless", False), "implicit": ("implicit", True),
+    "explicit": ("explicit", True), "jpeg-lossless": ("jpeg-lossless", True), "released": ("jpeg-lossless", False),
+    "implicit": ("implicit", True),
 }  # fmt: skip
 CATALOG_OF = "explicit"
 DISTINCT = 64
