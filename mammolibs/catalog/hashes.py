@@ -26,7 +26,7 @@ def data_hash(rows: Iterable[ImageRow]) -> str:
 
 
 def as_values(record: Any) -> dict[str, Any]:
-    """A record as JSON types and tuples: what `dataclasses.asdict` gives, without copying what cannot change, which takes most of its time."""
+    """A record as JSON types and tuples: what `dataclasses.asdict` gives, without its copies of what cannot change."""
     return {name: _as_value(value) for name, value in vars(record).items()}
 
 

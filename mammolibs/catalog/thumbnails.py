@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy as np
 
 from mammolibs.errors import BadFile, MammolibsError
 from mammolibs.records import ImageRow
-from mammolibs.storage import write_atomic
+from mammolibs.storage import GuardedStore, is_address, local_file, locate, write_atomic
 
 SIDE_PX = 256
 BAR_AFTER_SECONDS = 2.0
@@ -35,7 +36,7 @@ def shrink(pixels: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Thumbnails:
-    """A folder of thumbnails as PNG files, named by a hash of path, frame, size and time of change of their image.
+    """A folder of thumbnails as PNG files, named by a hash of path, frame and state (see `_state`) of their image.
 
     folder: None keeps none. workers: processes that read images; 0 reads in this one, without
     protection against a file that hangs or kills its reader.
@@ -61,20 +62,32 @@ def read_thumbnail(row: ImageRow, folder: Path | None) -> np.ndarray:
 
     from mammolibs.imaging import read_mammogram
 
-    try:
-        facts = Path(row.path).stat()
-    except OSError as error:
-        raise BadFile(row.path, "is not there", "restore it, or build the catalog again") from error
-    name = hashlib.sha256(f"{_FORMAT}\0{row.path}\0{row.frame}\0{facts.st_size}\0{facts.st_mtime_ns}".encode()).hexdigest()
+    name = hashlib.sha256(f"{_FORMAT}\0{row.path}\0{row.frame}\0{_state(row.path)}".encode()).hexdigest()
     kept = folder / f"{name[:32]}.png" if folder else None
     if kept and kept.exists():
         found = cv2.imdecode(np.fromfile(kept, np.uint8), cv2.IMREAD_GRAYSCALE)
         if found is not None:
             return found
-    made = shrink(read_mammogram(row.path, frame=row.frame).pixels)
+    with local_file(row.path) as path:
+        made = shrink(read_mammogram(path, frame=row.frame).pixels)
     if kept:
         write_atomic(kept, cv2.imencode(".png", made)[1].tobytes())
     return made
+
+
+def _state(location: str) -> str:
+    """What tells one content of a file from another: size and time of change, in a bucket the generation. Raises BadFile."""
+    if is_address(location):
+        store, name = locate(location)
+        state = store.generation(name) if isinstance(store, GuardedStore) else store.size(name)
+    else:
+        with contextlib.suppress(OSError):
+            facts = Path(location).stat()
+            return f"{facts.st_size}\0{facts.st_mtime_ns}"
+        state = 0
+    if not state:
+        raise BadFile(location, "is not there", "restore it, or build the catalog again")
+    return str(state)
 
 
 def _describe(row: ImageRow) -> str:

@@ -169,7 +169,8 @@ def slice_mm(dataset: Dataset | Elements) -> float | None:
 
 def view_modifiers(dataset: Dataset | Elements) -> tuple[str, ...]:
     """Those of spot, magnification and implant displaced that a code (PS3.16 CID 4015), View Position or a description names, sorted."""
-    found = {MODIFIER_CODES.get(text_of(m, "CodeValue"), "") for view in _views(dataset) for m in items_of(view, "ViewModifierCodeSequence")}
+    coded = (modifier for view in _views(dataset) for modifier in items_of(view, "ViewModifierCodeSequence"))
+    found = {MODIFIER_CODES.get(text_of(modifier, "CodeValue"), "") for modifier in coded}
     for keyword in ("ViewPosition", "SeriesDescription", "ProtocolName"):
         found.update(modifier_words(text_of(dataset, keyword)))
     return tuple(sorted(found - {""}))

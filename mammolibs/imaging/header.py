@@ -203,7 +203,8 @@ def _check_depth(path: str | os.PathLike, dataset: Dataset) -> None:
                 continue
             raw = element.value
             # Bytes of an unknown kind are a sequence where they begin with an item; to read others as one would find anything in them.
-            if isinstance(raw, bytes) and (len(raw) < (MAX_DEPTH - depth) * BYTES_PER_LEVEL or (element.VR == "UN" and raw[:4] not in ITEM)):
+            shallow = isinstance(raw, bytes) and len(raw) < (MAX_DEPTH - depth) * BYTES_PER_LEVEL
+            if shallow or (isinstance(raw, bytes) and element.VR == "UN" and raw[:4] not in ITEM):
                 continue
             waiting += [(item, depth + 1) for item in _items_at(current, tag)]
 

@@ -58,10 +58,10 @@ class Shadow:
         return text.replace(f"{self.folder}{os.sep}", f"{self.location}/").replace(str(self.folder), self.location)
 
     def bring(self, paths: Iterable[Path], needed: Needed | None = None) -> dict[Path, BadFile]:
-        """Fetch what the files lack: their first bytes as far as `needed` says, or all of them. Files that stand for no object are left alone.
+        """Fetch what the files lack: their first bytes as far as `needed` says, or all of them.
 
-        Returns the files whose objects cannot be read, with the reason. Raises RuntimeUnavailable where the
-        bucket cannot be reached, BadFile where this machine's disk is full.
+        Files that stand for no object are left alone. Returns the files whose objects cannot be read, with the reason.
+        Raises RuntimeUnavailable where the bucket cannot be reached, BadFile where this machine's disk is full.
         """
         lacking = [(path, name) for path in paths if (name := self._name(path)) and not self._has(path, name, whole=needed is None)]
         failed: dict[Path, BadFile] = {}

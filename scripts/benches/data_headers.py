@@ -32,7 +32,10 @@ from mammolibs.imaging.dicom_write import MammographyHeader, mammogram_bytes
 from mammolibs.imaging.prefix import KEYWORDS
 
 # Name of a row -> transfer syntax, whether the header is whole.
-KINDS = {"explicit": ("explicit", True), "jpeg-lossless": ("jpeg-lossless", True), "released": ("jpeg-lossless", False), "implicit": ("implicit", True)}
+KINDS = {
+    "explicit": ("explicit", True), "jpeg-lossless": ("jpeg-lossless", True), "released": ("jpeg-lossless", False),
+    "implicit": ("implicit", True),
+}  # fmt: skip
 CATALOG_OF = "explicit"
 DISTINCT = 64
 PRIVATE = 60
@@ -121,7 +124,7 @@ def build_apart(folder: Path, count: int) -> tuple[float, int, int]:
 def link_rsna(root: Path, files: Path, count: int) -> None:
     """The layout of RSNA's data set: a table, and four images of each patient."""
     images = root / "train_images"
-    columns = ("site_id", "patient_id", "image_id", "laterality", "view", "age", "cancer", "biopsy", "BIRADS", "implant", "density", "machine_id")
+    columns = "site_id,patient_id,image_id,laterality,view,age,cancer,biopsy,BIRADS,implant,density,machine_id".split(",")
     images.mkdir(parents=True)
     with open(root / "train.csv", "w", newline="") as file:
         table = csv.writer(file)
@@ -131,7 +134,8 @@ def link_rsna(root: Path, files: Path, count: int) -> None:
             if number % 4 == 0:
                 (images / str(patient)).mkdir()
             os.link(files / f"{number % DISTINCT}.dcm", images / str(patient) / f"{number}.dcm")
-            table.writerow((1, patient, number, "LR"[number % 2], ("CC", "MLO")[number // 2 % 2], 55, int(number % 50 == 0), 0, 1, 0, "B", 49))
+            side, view, cancer = "LR"[number % 2], ("CC", "MLO")[number // 2 % 2], int(number % 50 == 0)
+            table.writerow((1, patient, number, side, view, 55, cancer, 0, 1, 0, "B", 49))
 
 
 def build(root: Path, out: Path, answers: Connection) -> None:

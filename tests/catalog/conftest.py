@@ -3,6 +3,7 @@
 import pytest
 
 from tests.catalog import trees, trees_biopsied, trees_digital, trees_tables, trees_volumes
+from tests.storage.gcs_server import GcsServer
 
 
 def make_phantom(root):
@@ -175,6 +176,15 @@ MAKERS = {
     "omi_db": make_omi,
     "csv": make_csv,
 }
+
+
+@pytest.fixture
+def bucket(monkeypatch, tmp_path):
+    with GcsServer("bucket") as server:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.url)
+        monkeypatch.setenv("MAMMOLIBS_CACHE", str(tmp_path / "cache"))
+        yield server
+        assert server.violations == []
 
 
 @pytest.fixture(params=MAKERS)

@@ -1,8 +1,6 @@
 """Sources in a bucket: the rows of a folder, by names, label files and headers alone; what fails, what is fetched again."""
 
-import io
 import json
-import runpy
 import shutil
 from pathlib import Path
 
@@ -10,29 +8,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mammolibs.catalog import build_catalog, make_catalog, read_catalog, read_skipped, read_split, read_verdict
-from mammolibs.errors import BadConfig, BadFile, RuntimeUnavailable
-from mammolibs.imaging import Pseudonyms, open_key
+from mammolibs.catalog import build_catalog
+from mammolibs.errors import BadFile, RuntimeUnavailable
+from mammolibs.imaging import Pseudonyms
 from mammolibs.pipeline.data import named_sources
 from mammolibs.pipeline.options import TrainOptions
-from mammolibs.shards import open_index
-from mammolibs.storage import ChangedByAnother, gcs, open_store
-from tests.catalog.conftest import MAKERS, make_cbis, make_dicom_folder, make_mias, make_omi
+from mammolibs.storage import gcs
+from tests.catalog.conftest import MAKERS, make_cbis, make_mias, make_omi
 from tests.catalog.trees import write_dicom
-from tests.storage.gcs_server import GcsServer
 
-ROOT = Path(__file__).resolve().parents[2]
 ADDRESS = "gs://bucket/raw/set"
 KEY = Pseudonyms(b"a key of 32 bytes for the tests.")
-
-
-@pytest.fixture
-def bucket(monkeypatch, tmp_path):
-    with GcsServer("bucket") as server:
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.url)
-        monkeypatch.setenv("MAMMOLIBS_CACHE", str(tmp_path / "cache"))
-        yield server
-        assert server.violations == []
 
 
 def put(bucket, root: Path, prefix: str = "raw/set") -> None:
@@ -85,7 +71,12 @@ def test_of_a_bucket_only_what_has_changed_is_fetched_again(bucket, tmp_path):
 def test_of_an_image_in_a_bucket_only_the_header_is_fetched_and_kept(bucket, tmp_path, monkeypatch):
     lengths = []
     really = gcs.GcsStore.read
-    monkeypatch.setattr(gcs.GcsStore, "read", lambda self, name, start=0, length=None: lengths.append(length) or really(self, name, start, length))
+
+    def read(self, name, start=0, length=None):
+        lengths.append(length)
+        return really(self, name, start, length)
+
+    monkeypatch.setattr(gcs.GcsStore, "read", read)
     folder = tmp_path / "tree"
     write_dicom(folder / "a.dcm", 1000, 1000, PatientID="1", StudyInstanceUID="1.2.1")
     write_dicom(folder / "long.dcm", 1000, 1000, PatientID="2", StudyInstanceUID="1.2.2", TextValue="x" * 60_000)
@@ -139,7 +130,8 @@ def test_a_table_of_a_bucket_that_cannot_be_read_is_an_error_and_a_file_of_few_i
     else:
         there = build("omi_db", ADDRESS, tmp_path)
         assert {row.patient_id for row in there.rows} == {"omi_db/demd2"}
-        assert [(s.item, s.reason) for s in there.skipped] == [(f"{ADDRESS}/image_db/sharing/omi-db/data/optm1/imagedb_optm1.json", "may not be read (no right)")]
+        lost = f"{ADDRESS}/image_db/sharing/omi-db/data/optm1/imagedb_optm1.json"
+        assert [(s.item, s.reason) for s in there.skipped] == [(lost, "may not be read (no right)")]
 
 
 def test_a_bucket_that_does_not_answer_and_a_disk_that_is_full_end_the_build(bucket, tmp_path, monkeypatch):
@@ -153,7 +145,7 @@ def test_a_bucket_that_does_not_answer_and_a_disk_that_is_full_end_the_build(buc
         build("mias", ADDRESS, tmp_path)
     bucket._faults.clear()
     monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-    with pytest.raises(BadFile, match="cannot be written .No space left on device.; free some disk space, or name another folder in MAMMOLIBS_CACHE"):
+    with pytest.raises(BadFile, match="cannot be written .No space left on device.; free some .*another folder in MAMMOLIBS_CACHE"):
         build("mias", ADDRESS, tmp_path)
 
 
@@ -200,87 +192,6 @@ def test_a_table_of_a_bucket_is_given_in_place_of_its_folder(bucket, tmp_path):
     put(bucket, tmp_path / "tree")
     rows = build("csv", f"{ADDRESS}/labels.csv", tmp_path).rows
     assert told(rows, ADDRESS) == told(build("csv", tmp_path / "tree" / "labels.csv", tmp_path).rows, tmp_path / "tree") and len(rows) == 3
-
-
-def test_a_catalog_is_built_into_a_bucket_and_its_split_is_kept(bucket, tmp_path):
-    make_mias(tmp_path / "tree")
-    put(bucket, tmp_path / "tree")
-    out = "gs://bucket/mine"
-    first = make_catalog([("mias", ADDRESS)], out)
-    assert read_catalog(f"{out}/catalog.parquet") == first.rows
-    make_dicom_folder(tmp_path / "plain")
-    (tmp_path / "plain" / "broken.dcm").write_text("a text file")
-    put(bucket, tmp_path / "plain", "raw/plain")
-    both = [("mias", ADDRESS), ("dicom_folder", "gs://bucket/raw/plain")]
-    with pytest.raises(BadConfig, match="no bucket gets the key of your patients' pseudonyms; give --key FILE"):
-        make_catalog(both, out)
-    more = make_catalog(both, f"{out}/", key=tmp_path / "my.key")
-    kept = {row.patient_id: row.split for row in first.rows}
-    assert kept.items() <= read_split(f"{out}/split.json", seed=0).items() == {row.patient_id: row.split for row in more.rows}.items()
-    assert [(s.source, s.item) for s in read_skipped(f"{out}/skipped.csv")] == [("dicom_folder", "gs://bucket/raw/plain/broken.dcm")]
-    made = {name for name in bucket.objects.buckets["bucket"] if name.startswith("mine/")}
-    assert made == {"mine/catalog.parquet", "mine/split.json", "mine/skipped.csv"}
-    open_key(tmp_path / "other.key")
-    with pytest.raises(BadConfig, match="was made with another key"):
-        make_catalog(both, out, key=tmp_path / "other.key")
-
-
-def run(script: str, monkeypatch, *flags: str) -> int:
-    monkeypatch.setattr("sys.argv", [script, *flags])
-    with pytest.raises(SystemExit) as done:
-        runpy.run_path(str(ROOT / "dataset_enhancement" / f"{script}.py"), run_name="__main__")
-    return done.value.code or 0
-
-
-def put_films(bucket, patients: int) -> None:
-    """Two drawn films of each patient, and the table that lists them."""
-    y, x = np.mgrid[:240, :200]
-    shape = (x / 150) ** 2 + ((y - 120) / 100) ** 2 < 1
-    lines = ["path,patient,laterality,view,pathology"]
-    for number in range(2 * patients):
-        noise = np.random.default_rng(number).integers(90, 230, (60, 50)).repeat(4, 0).repeat(4, 1)
-        data = io.BytesIO()
-        Image.fromarray(np.where(shape, noise, 4).astype(np.uint8)).save(data, "png")
-        bucket.put("bucket", f"raw/set/films/{number}.png", data.getvalue())
-        lines.append(f"films/{number}.png,{number // 2},L,CC,normal")
-    bucket.put("bucket", "raw/set/labels.csv", "\n".join(lines).encode())
-
-
-def test_the_scripts_build_audit_and_make_shards_from_bucket_to_bucket(bucket, monkeypatch, capsys, tmp_path):
-    put_films(bucket, 6)
-    out = "gs://bucket/mine"
-    assert run("build_catalog", monkeypatch, "--source", f"csv={ADDRESS}/labels.csv", "--out", out, "--key", str(tmp_path / "my.key")) == 0
-    assert capsys.readouterr().out.startswith("catalog: 12 images, 6 patients")
-    assert run("audit_split", monkeypatch, "--catalog", out, "--no-pixels") == 0
-    assert f"kept in {out}/split.json" in capsys.readouterr().out and read_verdict(f"{out}/split.json").clean
-    for flags in ((), ("--out", "gs://bucket/other/shards")):
-        assert run("make_shards", monkeypatch, "--catalog", out, *flags, "--canvas", "64x48", "--workers", "0", "--preset", "cpu") == 0
-    for place in ("mine", "other"):
-        sets = [open_index(open_store(f"gs://bucket/{place}/shards/{split}")) for split in ("train", "validation", "test")]
-        assert sum(map(len, sets)) == 12
-    assert read_split("gs://bucket/other/split.json", seed=0) == read_split(f"{out}/split.json", seed=0)
-    assert read_verdict("gs://bucket/other/split.json") == read_verdict(f"{out}/split.json")
-
-
-def test_of_two_that_build_a_catalog_into_a_bucket_the_later_to_finish_is_told(bucket, tmp_path, monkeypatch):
-    make_mias(tmp_path / "tree")
-    make_dicom_folder(tmp_path / "plain")
-    out = "gs://bucket/mine"
-    from mammolibs.catalog import make
-
-    really = make.build_catalog
-
-    def meanwhile(sources, **how):
-        monkeypatch.setattr(make, "build_catalog", really)
-        make_catalog([("dicom_folder", tmp_path / "plain")], out, key=tmp_path / "my.key")
-        return really(sources, **how)
-
-    monkeypatch.setattr(make, "build_catalog", meanwhile)
-    with pytest.raises(ChangedByAnother, match="gs://bucket/mine/catalog.parquet: another writer has changed it"):
-        make_catalog([("mias", tmp_path / "tree")], out)
-    rows = read_catalog(f"{out}/catalog.parquet")
-    assert {row.source for row in rows} == {"dicom_folder"}
-    assert read_split(f"{out}/split.json", seed=0) == {row.patient_id: row.split for row in rows}
 
 
 def test_a_run_takes_a_source_in_a_bucket():
