@@ -44,8 +44,14 @@ def test_a_cluster_writes_the_bytes_of_one_machine_and_skips_what_kills(schedule
 class Done:
     """A future of a cluster whose workers die with every group that holds item 13."""
 
+    made = []
+
     def __init__(self, work, jobs, key):
-        self.items = [pickle.loads(job)[1] for _, job in jobs]
+        self.items, self.ended = [pickle.loads(job)[1] for _, job in jobs], False
+        self.made.append(self)
+
+    def exception(self):
+        self.ended = True
 
     def result(self, timeout):
         if 13 in self.items:
@@ -53,16 +59,25 @@ class Done:
         return [pickle.dumps(2 * item) for item in self.items]
 
 
-def test_of_a_group_that_ends_the_clusters_own_workers_only_the_guilty_item_is_skipped(monkeypatch):
+def test_of_a_group_that_ends_the_clusters_own_workers_only_the_guilty_item_is_skipped():
     client = SimpleNamespace(submit=Done, nthreads=lambda: {"tcp://a": 1, "tcp://b": 1})
-    waited = []
-    monkeypatch.setattr(cluster, "wait", waited.append)
     how = {"timeout_s": 1.0, "describe": lambda item: f"{item}.dcm", "initializer": one_thread}
     found = list(Cluster(client, "tcp://c").map(abs, range(100), **how))
     assert [found[n] for n in range(100) if n != 13] == [2 * n for n in range(100) if n != 13]
     assert isinstance(found[13], BadFile) and str(found[13]).startswith("13.dcm: ended the cluster's workers that were at it (Killed")
-    # It was done once more, with nothing beside it.
-    assert len(waited) == 1 and all(isinstance(future, Done) for future in waited[0])
+    (group, *later) = [future for future in Done.made if 13 in future.items or future.ended]
+    assert 13 in group.items and len(group.items) > 1
+    # Its items were done once more, each alone and after all that was under way.
+    assert [future.items for future in Done.made if future.items == [13]] == [[13]] and sum(future.ended for future in later) == 5
+
+
+def test_a_call_that_was_left_half_way_leaves_nothing_to_the_next():
+    found = Cluster(SimpleNamespace(submit=Done, nthreads=lambda: {"tcp://a": 1}), "tcp://c")
+    how = {"timeout_s": 1.0, "describe": str, "initializer": one_thread}
+    first = found.map(abs, range(100, 200), **how)
+    assert next(first) == 200
+    first.close()
+    assert list(found.map(abs, range(20, 30), **how)) == list(range(40, 60, 2))
 
 
 def test_workers_that_are_others_or_see_nothing_are_refused_by_name(scheduler, tmp_path, monkeypatch):
