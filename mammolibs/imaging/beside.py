@@ -73,7 +73,7 @@ def identity() -> dict[str, str]:
     package = Path(__file__).resolve().parents[1]
     for path in sorted(package.rglob("*.py")):
         sources.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
-    found = {"Python": platform.python_version(), "mammolibs": sources.hexdigest()[:12]}
+    found = {"Python": ".".join(platform.python_version_tuple()[:2]), "mammolibs": sources.hexdigest()[:12]}
     for name in LIBRARIES:
         try:
             found[name] = importlib.metadata.version(name)

@@ -12,10 +12,10 @@ import pickle
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from distributed import Client, Future, KilledWorker, wait
+from distributed import Client, Future, KilledWorker
 
 from mammolibs.errors import BadConfig, BadFile, MammolibsError, RuntimeUnavailable
 from mammolibs.imaging.beside import difference, do_group, end_idle, identity
@@ -49,7 +49,9 @@ def open_cluster(scheduler: str, *, sees: str | None) -> Iterator[Cluster]:
         try:
             yield Cluster(client, scheduler)
         finally:
-            client.run(end_idle, on_error="ignore")
+            # Where the scheduler is gone the processes end with the workers.
+            with suppress(Exception):
+                client.run(end_idle, on_error="ignore")
 
 
 class Cluster:
@@ -57,7 +59,6 @@ class Cluster:
 
     def __init__(self, client: Client, scheduler: str):
         self._client, self._scheduler = client, scheduler
-        self._flying: deque[tuple[Sequence[Any], Future]] = deque()
 
     def map(
         self,
@@ -81,20 +82,23 @@ class Cluster:
         def submit(group: Sequence[Any]) -> Future:
             jobs = [(describe(item), pickle.dumps((function, item))) for item in group]
             # A key of its own: the scheduler may remember what an earlier call gave.
-            return self._client.submit(work, jobs, key=f"mammolibs-{uuid.uuid4().hex}")
+            with self._asking():
+                return self._client.submit(work, jobs, key=f"mammolibs-{uuid.uuid4().hex}")
 
+        flying: deque[tuple[Sequence[Any], Future]] = deque()
         while True:
-            room = max(1, GROUPS_PER_THREAD * self._threads()) - len(self._flying)
-            self._flying += ((group, submit(group)) for _, group in zip(range(room), groups, strict=False))
-            if not self._flying:
+            room = max(1, GROUPS_PER_THREAD * self._threads()) - len(flying)
+            flying += ((group, submit(group)) for _, group in zip(range(room), groups, strict=False))
+            if not flying:
                 return
-            group, future = self._flying.popleft()
+            group, future = flying.popleft()
             try:
                 yield from self._results(future)
             except KilledWorker:
-                # With nothing beside it, so that none is blamed for another's deed.
-                if self._flying:
-                    wait([other for _, other in self._flying])
+                # Once all else has come to its end, so that none is blamed for another's deed.
+                with self._asking():
+                    for _, other in flying:
+                        other.exception()
                 for item in group:
                     yield self._alone(submit([item]), describe(item))
 
@@ -107,21 +111,27 @@ class Cluster:
     def _results(self, future: Future) -> list[Any | MammolibsError]:
         without_s = 0.0
         while True:
-            try:
+            with self._asking(), suppress(TimeoutError):
                 return [pickle.loads(one) if isinstance(one, bytes) else one for one in future.result(timeout=LOOK_EVERY_S)]
-            except TimeoutError as error:
-                without_s = 0.0 if self._threads() else without_s + LOOK_EVERY_S
-                if without_s >= PATIENCE_S:
-                    told = f"has had no worker for {PATIENCE_S:g} s"
-                    raise RuntimeUnavailable(f"{self._scheduler}: {told}; start some and run again: it goes on where it stood") from error
-            except (MammolibsError, KilledWorker):
-                raise
-            except Exception as error:
-                told = f"the cluster cannot go on ({_words(error)})"
-                raise RuntimeUnavailable(f"{self._scheduler}: {told}; look at its logs and run again: it goes on where it stood") from error
+            without_s = 0.0 if self._threads() else without_s + LOOK_EVERY_S
+            if without_s >= PATIENCE_S:
+                told = f"has had no worker for {PATIENCE_S:g} s"
+                raise RuntimeUnavailable(f"{self._scheduler}: {told}; start some and run again: it goes on where it stood")
 
     def _threads(self) -> int:
-        return sum(self._client.nthreads().values())
+        with self._asking():
+            return sum(self._client.nthreads().values())
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """What goes wrong between here and the cluster as one error of the family."""
+        try:
+            yield
+        except (MammolibsError, KilledWorker):
+            raise
+        except Exception as error:
+            told = f"the cluster does not answer any more ({_words(error)})"
+            raise RuntimeUnavailable(f"{self._scheduler}: {told}; look at its logs and run again: it goes on where it stood") from error
 
 
 def _check_workers(client: Client, scheduler: str, sees: str | None) -> None:

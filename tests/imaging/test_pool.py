@@ -67,11 +67,6 @@ def test_no_item_gets_too_far_ahead_of_a_slow_one():
     assert [queue.take() for _ in range(4)] == [(4, "e"), (5, "f"), (6, "g"), None]
 
 
-def test_a_bounded_pool_does_all_items():
-    items = [("double", n) for n in range(12)]
-    assert sorted(answer for _, answer in map_files(behave, items, workers=2, ahead=2)) == [2 * n for n in range(12)]
-
-
 def test_without_workers_errors_are_the_same():
     answers = dict(map_files(behave, [("double", 4), ("fault", 0), ("ours", 0)], workers=0))
     assert answers["double", 4] == 8

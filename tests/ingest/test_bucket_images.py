@@ -48,7 +48,8 @@ def make(server, rows, monkeypatch, capsys):
 
     def run(**flags) -> tuple[int, str]:
         given = [word for name, value in flags.items() for word in (f"--{name}", value)]
-        monkeypatch.setattr("sys.argv", ["make_shards.py", "--catalog", "gs://bucket/mine", "--preset", "cpu", "--workers", "0", "--lanes", "2", *given])
+        options = ["--catalog", "gs://bucket/mine", "--preset", "cpu", "--workers", "0", "--lanes", "2", *given]
+        monkeypatch.setattr("sys.argv", ["make_shards.py", *options])
         with pytest.raises(SystemExit) as done:
             runpy.run_path(str(ROOT / "dataset_enhancement/make_shards.py"), run_name="__main__")
         said = capsys.readouterr()
@@ -103,4 +104,5 @@ def test_a_bucket_that_fails_stops_the_work_which_then_goes_on(make, server):
     whole, found = samples("gs://bucket/whole/shards"), samples(SHARDS)
     assert whole.keys() == found.keys()
     for split in ("train", "validation", "test"):
-        assert open_index(open_store(f"{SHARDS}/{split}")).data_hash == open_index(open_store(f"gs://bucket/whole/shards/{split}")).data_hash
+        found, undisturbed = (open_index(open_store(f"{place}/{split}")) for place in (SHARDS, "gs://bucket/whole/shards"))
+        assert found.data_hash == undisturbed.data_hash

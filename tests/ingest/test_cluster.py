@@ -6,18 +6,17 @@ import pickle
 import re
 import socket
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from distributed import KilledWorker, LocalCluster
 
-from mammolibs.errors import BadConfig, BadData, BadFile, RuntimeUnavailable
+from mammolibs.errors import BadConfig, BadFile, RuntimeUnavailable
 from mammolibs.imaging.pool import one_thread
-from mammolibs.ingest import cluster, ingest_images, ingest_patches, normal_requests
+from mammolibs.ingest import cluster, ingest_images, ingest_patches, normal_requests, patches
 from mammolibs.ingest.cluster import Cluster, open_cluster
 from mammolibs.prepare import Contract
-from tests.imaging.pool_jobs import behave
+from tests.ingest.cluster_jobs import DEADLY, cut_or_die
 from tests.ingest.test_killed import files
 
 CONTRACT = Contract(canvas_height_px=96, canvas_width_px=64, patch_mm=16, patch_size_px=32)
@@ -29,32 +28,30 @@ def scheduler():
         yield made.scheduler_address
 
 
-def answers(scheduler, items, timeout_s=30.0):
-    with open_cluster(scheduler, sees=None) as found:
-        return list(found.map(behave, items, timeout_s=timeout_s, describe=lambda item: f"{item[0]}.dcm", initializer=one_thread))
-
-
-def test_a_cluster_writes_the_bytes_of_one_machine(scheduler, rows, tmp_path):
-    Path(rows[1].path).write_bytes(b"no image")
-    for name, how in (("cluster", {"scheduler": scheduler}), ("here", {"workers": 0})):
-        ingest_patches(normal_requests(rows, 2), CONTRACT, tmp_path / name, lanes=2, progress=False, **how)
-    assert files(tmp_path / "cluster") == files(tmp_path / "here")
-    assert len(files(tmp_path / "here")) > 6
-
-
-def test_an_image_that_kills_its_worker_is_skipped_and_the_others_arrive(scheduler):
-    items = [("double", n) for n in range(9)]
-    items[2:2] = [("die", 0), ("ours", 0)]
-    found = answers(scheduler, items)
-    assert [found[n] for n in (0, 1, *range(4, 11))] == [2 * n for n in range(9)]
-    assert "die.dcm: ended the process that read it (signal 11)" in str(found[2]) and isinstance(found[3], BadData)
+def test_a_cluster_writes_the_bytes_of_one_machine_and_skips_what_kills(scheduler, rows, tmp_path, monkeypatch):
+    (deadly,) = (row for row in rows if row.image_id == DEADLY)
+    with monkeypatch.context() as patched:
+        patched.setattr(patches, "_cut_job", cut_or_die)
+        found = ingest_patches(normal_requests(rows, 2), CONTRACT, tmp_path / "cluster", lanes=2, scheduler=scheduler, progress=False)
+    assert found.skipped == ((deadly.path, "ended the process that read it (signal 11)"),)
+    requests = normal_requests([row for row in rows if row != deadly], 2)
+    assert ingest_patches(requests, CONTRACT, tmp_path / "here", lanes=2, progress=False).written == found.written
+    (tmp_path / "cluster" / "ingest.json").unlink()
+    (tmp_path / "here" / "ingest.json").unlink()
+    assert files(tmp_path / "cluster") == files(tmp_path / "here") and len(files(tmp_path / "here")) >= 6
 
 
 class Done:
     """A future of a cluster whose workers die with every group that holds item 13."""
 
+    made = []
+
     def __init__(self, work, jobs, key):
-        self.items = [pickle.loads(job)[1] for _, job in jobs]
+        self.items, self.ended = [pickle.loads(job)[1] for _, job in jobs], False
+        self.made.append(self)
+
+    def exception(self):
+        self.ended = True
 
     def result(self, timeout):
         if 13 in self.items:
@@ -62,16 +59,25 @@ class Done:
         return [pickle.dumps(2 * item) for item in self.items]
 
 
-def test_of_a_group_that_ends_the_clusters_own_workers_only_the_guilty_item_is_skipped(monkeypatch):
+def test_of_a_group_that_ends_the_clusters_own_workers_only_the_guilty_item_is_skipped():
     client = SimpleNamespace(submit=Done, nthreads=lambda: {"tcp://a": 1, "tcp://b": 1})
-    waited = []
-    monkeypatch.setattr(cluster, "wait", waited.append)
     how = {"timeout_s": 1.0, "describe": lambda item: f"{item}.dcm", "initializer": one_thread}
     found = list(Cluster(client, "tcp://c").map(abs, range(100), **how))
     assert [found[n] for n in range(100) if n != 13] == [2 * n for n in range(100) if n != 13]
-    assert isinstance(found[13], BadFile) and "13.dcm: ended the cluster's workers that were at it (KilledWorker); leave it" in str(found[13])
-    # It was done once more, with nothing beside it.
-    assert len(waited) == 1 and all(isinstance(future, Done) for future in waited[0])
+    assert isinstance(found[13], BadFile) and str(found[13]).startswith("13.dcm: ended the cluster's workers that were at it (Killed")
+    (group, *later) = [future for future in Done.made if 13 in future.items or future.ended]
+    assert 13 in group.items and len(group.items) > 1
+    # Its items were done once more, each alone and after all that was under way.
+    assert [future.items for future in Done.made if future.items == [13]] == [[13]] and sum(future.ended for future in later) == 5
+
+
+def test_a_call_that_was_left_half_way_leaves_nothing_to_the_next():
+    found = Cluster(SimpleNamespace(submit=Done, nthreads=lambda: {"tcp://a": 1}), "tcp://c")
+    how = {"timeout_s": 1.0, "describe": str, "initializer": one_thread}
+    first = found.map(abs, range(100, 200), **how)
+    assert next(first) == 200
+    first.close()
+    assert list(found.map(abs, range(20, 30), **how)) == list(range(40, 60, 2))
 
 
 def test_workers_that_are_others_or_see_nothing_are_refused_by_name(scheduler, tmp_path, monkeypatch):
@@ -79,7 +85,8 @@ def test_workers_that_are_others_or_see_nothing_are_refused_by_name(scheduler, t
     ours = cluster.identity()
     monkeypatch.setattr(cluster, "identity", lambda: ours | {"numpy": "1.0"})
     with pytest.raises(RuntimeUnavailable, match=r"^tcp://127.*: numpy is \S+ there and 1.0 here; install the same requirements.txt"):
-        answers(scheduler, [("double", 1)])
+        with open_cluster(scheduler, sees=None):
+            pass
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
     with pytest.raises(RuntimeUnavailable, match="^tcp://127.*: does not see a.dcm; keep the images in a bucket, or in a folder that all"):
@@ -95,7 +102,7 @@ def test_a_scheduler_that_does_not_answer_is_told_within_seconds_and_leaves_the_
         address = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
         monkeypatch.setattr(cluster, "CONNECT_LIMIT_S", 0.5)
         began = time.monotonic()
-        with pytest.raises(RuntimeUnavailable, match=f"^{re.escape(address)}: no Dask scheduler answers .*; start one with `dask scheduler`"):
+        with pytest.raises(RuntimeUnavailable, match=f"^{re.escape(address)}: no Dask scheduler answers .*; start one with"):
             ingest_images(rows, CONTRACT, tmp_path / "out", scheduler=address, progress=False)
         assert time.monotonic() - began < 20
     assert files(tmp_path / "out") == before
