@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
 
 from mammolibs.augment import Augment, augment_pair, generator, hidden_blocks, two_views
-from mammolibs.records import Batch, Sample
+from mammolibs.records import Sample
 from mammolibs.shards import Order, ShardIndex, read_sample
 from mammolibs.storage import Store
+from mammolibs.stream.packed import BREAST, HIDDEN, LESION, PackedBatch, scale
 
-LESION, BREAST = np.uint8(1), np.uint8(2)
-ARRAYS_OF_VIEWS = {
-    "one": ("image", "mask", "breast"),
-    "two": ("image", "second"),
-    "masked": ("image", "mask", "breast", "hidden"),
-}
-VIEWS = tuple(ARRAYS_OF_VIEWS)
+VIEWS = ("one", "two", "masked")
 MODES = ("train", "evaluate")
 
 
@@ -76,57 +70,51 @@ class BatchMaker:
         rows = step * self.global_batch + np.arange(self.host, self.global_batch, self.hosts)
         return np.where(rows < self.rows, rows, ~np.int64(self.rows - 1))
 
-    def __call__(self, step: int) -> Batch:
+    def __call__(self, step: int) -> PackedBatch:
         """The batch of a step. Raises BadFile where a sample cannot be read."""
         rows = self.rows_of(step)
         samples = [self.cache.get(self.store, self.index, int(row if row >= 0 else ~row)) for row in rows]
+        shape = (len(rows), 1, *samples[0].image.shape)
+        two = self.views == "two"
+        images = np.empty(shape, np.uint16 if self.augment is None else np.float32)
+        second, regions = (np.empty(shape, np.float32), None) if two else (None, np.empty(shape, np.uint8))
         draw_step = step if self.order is not None else 0
-        arrays = {name: np.zeros((len(rows), 1, *samples[0].image.shape), np.float32) for name in ARRAYS_OF_VIEWS[self.views]}
         for number, sample in enumerate(samples):
-            self._fill({name: array[number, 0] for name, array in arrays.items()}, sample, draw_step)
-        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+            rng = generator(self.seed, draw_step, sample.image_id)
+            if two:
+                images[number, 0], second[number, 0] = two_views(_floats(sample), rng, self.augment)
+            else:
+                images[number, 0], regions[number, 0] = self._one_view(sample, rng)
         real = rows >= 0
-        return Batch(
-            images=tensors["image"],
-            second=tensors.get("second"),
-            hidden=tensors.get("hidden"),
-            breast=tensors.get("breast"),
-            masks=tensors.get("mask"),
-            mask_known=_floats([s.mask is not None or s.has_lesion == 0 for s in samples]),
-            labels=_floats([s.label for s in samples]),
-            weights=_floats(real),
+        return PackedBatch(
+            images=torch.from_numpy(images),
+            second=None if second is None else torch.from_numpy(second),
+            regions=None if regions is None else torch.from_numpy(regions),
+            hides=self.views == "masked",
+            mask_known=np.array([s.mask is not None or s.has_lesion == 0 for s in samples], np.float32),
+            labels=np.array([s.label for s in samples], np.float32),
+            weights=real.astype(np.float32),
             ids=tuple(s.image_id if r else "" for s, r in zip(samples, real, strict=True)),
             rows=tuple(int(r) if r >= 0 else -1 for r in rows),
         )
 
-    def _fill(self, planes: dict[str, np.ndarray], sample: Sample, step: int) -> None:
-        """Write one sample into its float32 H W planes of the batch, which are 0 so far."""
-        np.divide(sample.image, np.float32(65535), out=planes["image"], dtype=np.float32)
+    def _one_view(self, sample: Sample, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """The image, uint16 as stored or float32 [0, 1] where it is augmented, and uint8 regions, both H W."""
+        image = sample.image
         # Inside the breast a sample is 1 or more, air is 0: tighter than the box in `Sample.breast`.
-        breast = np.asarray(sample.image) > 0
-        if self.augment is None:
-            planes["breast"][:] = breast
-            if sample.mask is not None:
-                planes["mask"][:] = sample.mask
-        if self.augment is None and self.views != "masked":
-            return
-
-        rng = generator(self.seed, step, sample.image_id)
-        if self.views == "two":
-            planes["image"][:], planes["second"][:] = two_views(planes["image"], rng, self.augment)
-            return
+        regions = (image > 0) * BREAST
+        if sample.mask is not None:
+            regions |= sample.mask * LESION
         if self.augment is not None:
-            # Lesion and breast travel as two bits, so that one warp carries both.
-            regions = breast * BREAST
-            if sample.mask is not None:
-                regions |= sample.mask * LESION
-            planes["image"][:], regions = augment_pair(planes["image"], regions, rng, self.augment)
-            planes["breast"][:] = (regions & BREAST) != 0
-            planes["mask"][:] = (regions & LESION) != 0
+            # As bits of one plane, so that one warp carries both.
+            image, regions = augment_pair(_floats(sample), regions, rng, self.augment)
         if self.views == "masked":
-            blocks = hidden_blocks(sample.image.shape, rng, self.hidden_share, self.hidden_block)
-            planes["hidden"][:] = blocks * planes["breast"]
+            blocks = hidden_blocks(image.shape, rng, self.hidden_share, self.hidden_block)
+            regions = regions | ((blocks > 0) & (regions >= BREAST)) * HIDDEN
+        return image, regions
 
 
-def _floats(values: Any) -> torch.Tensor:
-    return torch.tensor(np.asarray(values, np.float32))
+def _floats(sample: Sample) -> np.ndarray:
+    image = np.empty(sample.image.shape, np.float32)
+    scale(sample.image, image)
+    return image

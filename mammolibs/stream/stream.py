@@ -18,6 +18,7 @@ from mammolibs.storage import CachedStore, Store
 from mammolibs.stream.ahead import ShardsAhead, check_room
 from mammolibs.stream.loading import load_in_thread, load_in_workers
 from mammolibs.stream.maker import MODES, VIEWS, BatchMaker, SampleCache
+from mammolibs.stream.packed import PackedBatch
 
 Repeats = Mapping[str, int] | Callable[[IndexEntry], int] | None
 CACHE_BYTES = 512_000_000
@@ -119,16 +120,17 @@ class Stream:
         last = self.steps_per_pass if self.mode == "evaluate" else 2**62
         steps = range(start_step, last if stop_step is None else min(stop_step, last))
         if not self.workers:
-            return load_in_thread(self._reading(self._maker), steps)
+            read = self._reading(self._maker)
+            return load_in_thread(lambda step: read(step).unpack(), steps)
         share = SampleCache(limit_bytes=self._maker.cache.limit_bytes // self.workers)
-        return load_in_workers(self._reading(replace(self._maker, cache=share)), steps, self.workers)
+        return load_in_workers(self._reading(replace(self._maker, cache=share)), steps, self.workers, finish=PackedBatch.unpack)
 
     def make(self, step: int) -> Batch:
         """The batch of one step, made here and now. Raises BadFile where a sample cannot be read."""
-        return self._maker(step)
+        return self._maker(step).unpack()
 
     @staticmethod
-    def _reading(maker: BatchMaker) -> Callable[[int], Batch]:
+    def _reading(maker: BatchMaker) -> Callable[[int], PackedBatch]:
         return ShardsAhead(maker) if isinstance(maker.store, CachedStore) else maker
 
     def _order(self, repeats: Repeats) -> Order:
