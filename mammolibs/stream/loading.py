@@ -42,9 +42,14 @@ def _as_it_is(made: Any) -> Any:
 
 
 def load_in_workers(
-    make: Callable[[int], Any], steps: range, workers: int, *, finish: Callable[[Any], Batch] = _as_it_is
+    make: Callable[[int], Any],
+    steps: range,
+    workers: int,
+    *,
+    send: Callable[[Any], Any] = _as_it_is,
+    receive: Callable[[Any], Batch] = _as_it_is,
 ) -> Iterator[Batch]:
-    """The batch of each step in turn, each made whole by one of `workers` processes, and finished here.
+    """The batch of each step in turn, each made whole by one of `workers` processes; `send` is its last act there, `receive` the first here.
 
     An error of a worker comes out at the step that it belongs to. Raises RuntimeUnavailable
     where a worker was killed.
@@ -55,7 +60,7 @@ def load_in_workers(
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, f"{__package__}.maker"])
     loader = DataLoader(
-        _Steps(make),
+        _Steps(make, send),
         batch_size=None,
         sampler=steps,
         num_workers=workers,
@@ -75,7 +80,7 @@ def load_in_workers(
         for made in _guarded(batches, workers):
             if isinstance(made, _Failure):
                 raise made.error
-            yield finish(made)
+            yield receive(made)
     finally:
         # An error keeps this frame, and a loader's workers end with the loader. One out of the loader itself keeps that too.
         del batches
@@ -109,12 +114,12 @@ class _Failure:
 class _Steps:
     """A map-style data set whose item is the batch of a step."""
 
-    def __init__(self, make: Callable[[int], Any]):
-        self.make = make
+    def __init__(self, make: Callable[[int], Any], send: Callable[[Any], Any]):
+        self.make, self.send = make, send
 
     def __getitem__(self, step: int) -> Any:
         try:
-            return self.make(step)
+            return self.send(self.make(step))
         except MammolibsError as error:
             return _Failure(error)
 

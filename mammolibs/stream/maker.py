@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 
 from mammolibs.augment import Augment, augment_pair, generator, hidden_blocks, two_views
 from mammolibs.records import Sample
 from mammolibs.shards import Order, ShardIndex, read_sample
 from mammolibs.storage import Store
-from mammolibs.stream.packed import BREAST, HIDDEN, LESION, PackedBatch, scale
+from mammolibs.stream.packed import BREAST, HIDDEN, LESION, PackedBatch, scaled
 
 VIEWS = ("one", "two", "masked")
 MODES = ("train", "evaluate")
@@ -74,22 +73,13 @@ class BatchMaker:
         """The batch of a step. Raises BadFile where a sample cannot be read."""
         rows = self.rows_of(step)
         samples = [self.cache.get(self.store, self.index, int(row if row >= 0 else ~row)) for row in rows]
-        shape = (len(rows), 1, *samples[0].image.shape)
-        two = self.views == "two"
-        images = np.empty(shape, np.uint16 if self.augment is None else np.float32)
-        second, regions = (np.empty(shape, np.float32), None) if two else (None, np.empty(shape, np.uint8))
         draw_step = step if self.order is not None else 0
-        for number, sample in enumerate(samples):
-            rng = generator(self.seed, draw_step, sample.image_id)
-            if two:
-                images[number, 0], second[number, 0] = two_views(_floats(sample), rng, self.augment)
-            else:
-                images[number, 0], regions[number, 0] = self._one_view(sample, rng)
+        views = [self._views(sample, generator(self.seed, draw_step, sample.image_id)) for sample in samples]
         real = rows >= 0
         return PackedBatch(
-            images=torch.from_numpy(images),
-            second=None if second is None else torch.from_numpy(second),
-            regions=None if regions is None else torch.from_numpy(regions),
+            images=[image for image, _, _ in views],
+            second=[second for _, second, _ in views] if self.views == "two" else None,
+            regions=[regions for _, _, regions in views] if self.views != "two" else None,
             hides=self.views == "masked",
             mask_known=np.array([s.mask is not None or s.has_lesion == 0 for s in samples], np.float32),
             labels=np.array([s.label for s in samples], np.float32),
@@ -98,23 +88,18 @@ class BatchMaker:
             rows=tuple(int(r) if r >= 0 else -1 for r in rows),
         )
 
-    def _one_view(self, sample: Sample, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """The image, uint16 as stored or float32 [0, 1] where it is augmented, and uint8 regions, both H W."""
-        image = sample.image
+    def _views(self, sample: Sample, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+        """A sample's image, second image and regions, each H W, as `PackedBatch` has them."""
+        if self.views == "two":
+            return *two_views(scaled(sample.image), rng, self.augment), None
         # Inside the breast a sample is 1 or more, air is 0: tighter than the box in `Sample.breast`.
-        regions = (image > 0) * BREAST
+        image, regions = sample.image, (sample.image > 0) * BREAST
         if sample.mask is not None:
             regions |= sample.mask * LESION
         if self.augment is not None:
             # As bits of one plane, so that one warp carries both.
-            image, regions = augment_pair(_floats(sample), regions, rng, self.augment)
+            image, regions = augment_pair(scaled(image), regions, rng, self.augment)
         if self.views == "masked":
             blocks = hidden_blocks(image.shape, rng, self.hidden_share, self.hidden_block)
-            regions = regions | ((blocks > 0) & (regions >= BREAST)) * HIDDEN
-        return image, regions
-
-
-def _floats(sample: Sample) -> np.ndarray:
-    image = np.empty(sample.image.shape, np.float32)
-    scale(sample.image, image)
-    return image
+            regions = regions | (blocks > 0) * (regions & BREAST) * HIDDEN
+        return image, None, regions

@@ -123,7 +123,8 @@ class Stream:
             read = self._reading(self._maker)
             return load_in_thread(lambda step: read(step).unpack(), steps)
         share = SampleCache(limit_bytes=self._maker.cache.limit_bytes // self.workers)
-        return load_in_workers(self._reading(replace(self._maker, cache=share)), steps, self.workers, finish=PackedBatch.unpack)
+        read = self._reading(replace(self._maker, cache=share))
+        return load_in_workers(read, steps, self.workers, send=PackedBatch.stacked, receive=PackedBatch.unpack)
 
     def make(self, step: int) -> Batch:
         """The batch of one step, made here and now. Raises BadFile where a sample cannot be read."""
