@@ -59,7 +59,8 @@ def test_the_stored_form_is_compared_in_speed_and_bytes(part, capsys):
     found = rows(capsys.readouterr().out, "stored")
     assert {ours for ours, _ in found} == {"blosc2", "blosc2, bytes", "jxl", "jxl, bytes"}
     assert all(float(cells[2]) > 0 for cells in found.values())
-    assert [cells[3:] for (ours, _), cells in found.items() if ours == "jxl"] == [[]]
+    assert [cells[3:] for (ours, _), cells in found.items() if ours == "jxl"] == [[], []]
+    assert {against for _, against in found} == {"folder of PNG, 12 bit", "folder of PNG, prepared"}
 
 
 def test_streams_give_the_samples_that_single_objects_hold(part, capsys):

@@ -99,12 +99,12 @@ def cpu_s(work: Callable[[], object]) -> float:
     return time.process_time() - began
 
 
-def samples(count: int, side: int = SIDE) -> Iterator[Sample]:
-    """Crops of one mammogram-like image, mostly inside the breast, about 8 bits to a pixel when packed; an ellipse is the lesion's mask."""
+def samples(count: int, side: int = SIDE, whole: np.ndarray | None = None) -> Iterator[Sample]:
+    """Crops of one uint16 image of 4 sides' height, by default mammogram-like in 12 bits, mostly inside the breast; an ellipse is the lesion's mask."""
     # Late, since the server's process reads this file too.
     from benches.decode import mammogram_like
 
-    whole = mammogram_like(4 * side, 12) << 4
+    whole = mammogram_like(4 * side, 12) << 4 if whole is None else whole
     rng, (y, x) = np.random.default_rng(0), np.mgrid[:side, :side]
     for number in range(count):
         top, left = rng.integers(side // 2, whole.shape[0] - 3 * side // 2), rng.integers(0, side // 2)
