@@ -42,14 +42,9 @@ def _as_it_is(made: Any) -> Any:
 
 
 def load_in_workers(
-    make: Callable[[int], Any],
-    steps: range,
-    workers: int,
-    *,
-    send: Callable[[Any], Any] = _as_it_is,
-    receive: Callable[[Any], Batch] = _as_it_is,
+    make: Callable[[int], Any], steps: range, workers: int, *, receive: Callable[[Any], Batch] = _as_it_is
 ) -> Iterator[Batch]:
-    """The batch of each step in turn, each made whole by one of `workers` processes; `send` is its last act there, `receive` the first here.
+    """The batch of each step in turn, each made whole by one of `workers` processes, and unpacked here by `receive`.
 
     An error of a worker comes out at the step that it belongs to. Raises RuntimeUnavailable
     where a worker was killed.
@@ -60,7 +55,7 @@ def load_in_workers(
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, f"{__package__}.maker"])
     loader = DataLoader(
-        _Steps(make, send),
+        _Steps(make),
         batch_size=None,
         sampler=steps,
         num_workers=workers,
@@ -114,12 +109,12 @@ class _Failure:
 class _Steps:
     """A map-style data set whose item is the batch of a step."""
 
-    def __init__(self, make: Callable[[int], Any], send: Callable[[Any], Any]):
-        self.make, self.send = make, send
+    def __init__(self, make: Callable[[int], Any]):
+        self.make = make
 
     def __getitem__(self, step: int) -> Any:
         try:
-            return self.send(self.make(step))
+            return self.make(step)
         except MammolibsError as error:
             return _Failure(error)
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mammolibs.augment import Augment, augment_pair, generator, hidden_blocks, two_views
-from mammolibs.records import Sample
+from mammolibs.records import Batch, Sample
 from mammolibs.shards import Order, ShardIndex, read_sample
 from mammolibs.storage import Store
-from mammolibs.stream.packed import BREAST, HIDDEN, LESION, PackedBatch, scaled
+from mammolibs.stream.packed import BITS_OF_VIEWS, BREAST, HIDDEN, LESION, FloatPlanes, PackedBatch, PackedPlanes, scaled
 
-VIEWS = ("one", "two", "masked")
+VIEWS = tuple(BITS_OF_VIEWS)
 MODES = ("train", "evaluate")
 
 
@@ -44,7 +44,7 @@ class SampleCache:
 class BatchMaker:
     """Makes the batch of a step. Holds no open file, so that it travels to worker processes.
 
-    order is None in evaluation: rows 0 .. rows - 1 in turn, randomness as of step 0, so that
+    packed: batches are for another process. order is None in evaluation: rows 0 .. rows - 1 in turn, randomness as of step 0, so that
     an image is judged alike in every batch it may stand in.
     """
 
@@ -61,6 +61,7 @@ class BatchMaker:
     hidden_share: float
     hidden_block: int
     cache: SampleCache
+    packed: bool = False
 
     def rows_of(self, step: int) -> np.ndarray:
         """int64 array: this host's rows of a step; ~row (negative) is padding with that row's image."""
@@ -69,31 +70,36 @@ class BatchMaker:
         rows = step * self.global_batch + np.arange(self.host, self.global_batch, self.hosts)
         return np.where(rows < self.rows, rows, ~np.int64(self.rows - 1))
 
-    def __call__(self, step: int) -> PackedBatch:
-        """The batch of a step. Raises BadFile where a sample cannot be read."""
+    def __call__(self, step: int) -> Batch | PackedBatch:
+        """The batch of a step, `packed` or not. Raises BadFile where a sample cannot be read."""
         rows = self.rows_of(step)
-        samples = [self.cache.get(self.store, self.index, int(row if row >= 0 else ~row)) for row in rows]
-        draw_step = step if self.order is not None else 0
-        views = [self._views(sample, generator(self.seed, draw_step, sample.image_id)) for sample in samples]
-        real = rows >= 0
-        return PackedBatch(
-            images=[image for image, _, _ in views],
-            second=[second for _, second, _ in views] if self.views == "two" else None,
-            regions=[regions for _, _, regions in views] if self.views != "two" else None,
-            hides=self.views == "masked",
-            mask_known=np.array([s.mask is not None or s.has_lesion == 0 for s in samples], np.float32),
-            labels=np.array([s.label for s in samples], np.float32),
+        numbers, chosen = self.index.numbers, np.where(rows >= 0, rows, ~rows)
+        shape = (int(numbers["height"][chosen[0]]), int(numbers["width"][chosen[0]]))
+        draw_step, real = step if self.order is not None else 0, rows >= 0
+        if self.packed:
+            planes = PackedPlanes(len(rows), shape, self.views, augmented=self.augment is not None)
+        else:
+            planes = FloatPlanes(len(rows), shape, self.views)
+        mask_known = np.zeros(len(rows), np.float32)
+        # One by one, so that what is read of one image is still in the processor's cache when its planes are filled.
+        for number, row in enumerate(chosen.tolist()):
+            sample = self.cache.get(self.store, self.index, row)
+            planes.put(number, *self._views(sample, generator(self.seed, draw_step, sample.image_id)))
+            mask_known[number] = sample.mask is not None or sample.has_lesion == 0
+        return planes.batch(
+            mask_known=mask_known,
+            labels=numbers["label"][chosen].astype(np.float32),
             weights=real.astype(np.float32),
-            ids=tuple(s.image_id if r else "" for s, r in zip(samples, real, strict=True)),
-            rows=tuple(int(r) if r >= 0 else -1 for r in rows),
+            ids=tuple(self.index.image_ids[row] if r else "" for row, r in zip(chosen.tolist(), real, strict=True)),
+            rows=tuple(np.where(real, rows, -1).tolist()),
         )
 
     def _views(self, sample: Sample, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-        """A sample's image, second image and regions, each H W, as `PackedBatch` has them."""
+        """A sample's image, second image and regions, as `FloatPlanes.put` takes them."""
         if self.views == "two":
             return *two_views(scaled(sample.image), rng, self.augment), None
-        # Inside the breast a sample is 1 or more, air is 0: tighter than the box in `Sample.breast`.
-        image, regions = sample.image, (sample.image > 0) * BREAST
+        # Inside the breast a sample is 1 or more, air is 0: tighter than the box in `Sample.breast`. True is the bit BREAST.
+        image, regions = sample.image, (sample.image > 0).view(np.uint8)
         if sample.mask is not None:
             regions |= sample.mask * LESION
         if self.augment is not None:

@@ -1,9 +1,12 @@
-"""A batch before it is one of floats: a third of the bytes, for every page of shared memory costs the worker that fills it."""
+"""The planes of a batch, filled image by image: as floats, or packed to travel between processes.
+
+Packed they have a third of the bytes, for every page of shared memory costs the worker that fills it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,47 +15,76 @@ from mammolibs.records import Batch
 
 BREAST, LESION, HIDDEN = np.uint8(1), np.uint8(2), np.uint8(4)
 FULL_SCALE = np.float32(65535)
+BITS_OF_VIEWS = {"one": {"breast": BREAST, "masks": LESION}, "two": {}, "masked": {"breast": BREAST, "masks": LESION, "hidden": HIDDEN}}
 
-Planes = Sequence[np.ndarray] | torch.Tensor
+
+class FloatPlanes:
+    """A `Batch` of `count` images of `shape` (H, W), as its `views` have them."""
+
+    def __init__(self, count: int, shape: tuple[int, int], views: str):
+        self._bits = BITS_OF_VIEWS[views]
+        names = ("images", *(("second",) if views == "two" else ()), *self._bits)
+        self._planes = {name: np.empty((count, 1, *shape), np.float32) for name in names}
+
+    def put(self, number: int, image: np.ndarray, second: np.ndarray | None, regions: np.ndarray | None) -> None:
+        """An image's H W arrays: uint16 as stored, or float32 in [0, 1]; float32; uint8 with the bits of its regions."""
+        if image.dtype == np.float32:
+            self._planes["images"][number, 0] = image
+        else:
+            scaled(image, self._planes["images"][number, 0])
+        if second is not None:
+            self._planes["second"][number, 0] = second
+        for name, bit in self._bits.items():
+            self._planes[name][number, 0] = (regions & bit) != 0
+
+    def batch(self, *, mask_known: np.ndarray, labels: np.ndarray, weights: np.ndarray, **names: Any) -> Batch:
+        """The batch with its float32 numbers and its ids and rows."""
+        planes = {name: torch.from_numpy(array) for name, array in self._planes.items()}
+        numbers = {"mask_known": mask_known, "labels": labels, "weights": weights}
+        numbers = {name: torch.from_numpy(array) for name, array in numbers.items()}
+        return Batch(**{"second": None, "hidden": None, "breast": None, "masks": None} | planes | numbers | names)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PackedBatch:
-    """Each image's H W array, or, once `stacked`, all of them as one N H W tensor.
+    """A batch on its way: `put`'s arrays as N H W tensors, which lie in shared memory, and `batch`'s facts."""
 
-    images: uint16 as stored, or float32 in [0, 1] where they are augmented. second: float32, or None. regions: uint8
-    whose bits are `BREAST`, `LESION` and, where the batch `hides`, `HIDDEN`; None where a batch has no regions.
-    mask_known, labels, weights: float32 arrays of N. The rest as in `Batch`.
-    """
-
-    images: Planes
-    second: Planes | None
-    regions: Planes | None
-    hides: bool
-    mask_known: np.ndarray
-    labels: np.ndarray
-    weights: np.ndarray
-    ids: tuple[str, ...]
-    rows: tuple[int, ...]
-
-    def stacked(self) -> PackedBatch:
-        """The same to send to another process: tensors lie in shared memory on their way, arrays are copied through a pipe."""
-        return replace(self, **{name: _stack(planes) for name in ("images", "second", "regions") if (planes := getattr(self, name)) is not None})
+    views: str
+    images: torch.Tensor
+    second: torch.Tensor | None
+    regions: torch.Tensor | None
+    facts: dict[str, Any]
 
     def unpack(self) -> Batch:
         """The batch that it stands for."""
-        return Batch(
-            images=_floats(self.images),
-            second=None if self.second is None else _floats(self.second),
-            hidden=_bits(self.regions, HIDDEN) if self.hides else None,
-            breast=None if self.regions is None else _bits(self.regions, BREAST),
-            masks=None if self.regions is None else _bits(self.regions, LESION),
-            mask_known=torch.from_numpy(self.mask_known),
-            labels=torch.from_numpy(self.labels),
-            weights=torch.from_numpy(self.weights),
-            ids=self.ids,
-            rows=self.rows,
-        )
+        count, *shape = self.images.shape
+        planes = FloatPlanes(count, tuple(shape), self.views)
+        images, second, regions = ([None] * count if part is None else part.numpy() for part in (self.images, self.second, self.regions))
+        for number in range(count):
+            planes.put(number, images[number], second[number], regions[number])
+        return planes.batch(**self.facts)
+
+
+class PackedPlanes:
+    """A `PackedBatch`, filled like `FloatPlanes`; images are float32 where they are `augmented`."""
+
+    def __init__(self, count: int, shape: tuple[int, int], views: str, *, augmented: bool):
+        self._views, two = views, views == "two"
+        self._images = np.empty((count, *shape), np.float32 if augmented else np.uint16)
+        self._second = np.empty((count, *shape), np.float32) if two else None
+        self._regions = None if two else np.empty((count, *shape), np.uint8)
+
+    def put(self, number: int, image: np.ndarray, second: np.ndarray | None, regions: np.ndarray | None) -> None:
+        """As `FloatPlanes.put`."""
+        for array, plane in ((self._images, image), (self._second, second), (self._regions, regions)):
+            if array is not None:
+                array[number] = plane
+
+    def batch(self, **facts: Any) -> PackedBatch:
+        """As `FloatPlanes.batch`."""
+        arrays = {"images": self._images, "second": self._second, "regions": self._regions}
+        tensors = {name: None if array is None else torch.from_numpy(array) for name, array in arrays.items()}
+        return PackedBatch(views=self._views, facts=facts, **tensors)
 
 
 def scaled(image: np.ndarray, into: np.ndarray | None = None) -> np.ndarray:
@@ -61,37 +93,3 @@ def scaled(image: np.ndarray, into: np.ndarray | None = None) -> np.ndarray:
     into = np.empty(image.shape, np.float32) if into is None else into
     into[:] = image
     return np.divide(into, FULL_SCALE, out=into)
-
-
-def _stack(planes: Sequence[np.ndarray]) -> torch.Tensor:
-    return torch.from_numpy(np.stack(planes))
-
-
-def _floats(planes: Planes) -> torch.Tensor:
-    """float32 N 1 H W in [0, 1]."""
-    if isinstance(planes, torch.Tensor) and planes.dtype == torch.float32:
-        return planes[:, None]
-    floats = _empty(planes)
-    for image, into in zip(_arrays(planes), floats, strict=True):
-        if image.dtype == np.float32:
-            into[:] = image
-        else:
-            scaled(image, into)
-    return torch.from_numpy(floats[:, None])
-
-
-def _bits(planes: Planes, bit: np.uint8) -> torch.Tensor:
-    """float32 N 1 H W, 1 where the bit is set."""
-    floats = _empty(planes)
-    # Image by image, so that what is in between stays in the processor's cache.
-    for regions, into in zip(_arrays(planes), floats, strict=True):
-        into[:] = (regions & bit) != 0
-    return torch.from_numpy(floats[:, None])
-
-
-def _empty(planes: Planes) -> np.ndarray:
-    return np.empty((len(planes), *planes[0].shape), np.float32)
-
-
-def _arrays(planes: Planes) -> Iterable[np.ndarray]:
-    return planes.numpy() if isinstance(planes, torch.Tensor) else planes

@@ -120,18 +120,17 @@ class Stream:
         last = self.steps_per_pass if self.mode == "evaluate" else 2**62
         steps = range(start_step, last if stop_step is None else min(stop_step, last))
         if not self.workers:
-            read = self._reading(self._maker)
-            return load_in_thread(lambda step: read(step).unpack(), steps)
+            return load_in_thread(self._reading(self._maker), steps)
         share = SampleCache(limit_bytes=self._maker.cache.limit_bytes // self.workers)
-        read = self._reading(replace(self._maker, cache=share))
-        return load_in_workers(read, steps, self.workers, send=PackedBatch.stacked, receive=PackedBatch.unpack)
+        packed = self._reading(replace(self._maker, cache=share, packed=True))
+        return load_in_workers(packed, steps, self.workers, receive=PackedBatch.unpack)
 
     def make(self, step: int) -> Batch:
         """The batch of one step, made here and now. Raises BadFile where a sample cannot be read."""
-        return self._maker(step).unpack()
+        return self._maker(step)
 
     @staticmethod
-    def _reading(maker: BatchMaker) -> Callable[[int], PackedBatch]:
+    def _reading(maker: BatchMaker) -> Callable[[int], Batch | PackedBatch]:
         return ShardsAhead(maker) if isinstance(maker.store, CachedStore) else maker
 
     def _order(self, repeats: Repeats) -> Order:
