@@ -14,6 +14,7 @@ from mammolibs.records import Batch
 from mammolibs.shards.order import WINDOW_SHARDS
 from mammolibs.storage.cached import LIMIT_VARIABLE
 from mammolibs.stream.maker import BatchMaker
+from mammolibs.stream.packed import PackedBatch
 
 STEPS_AHEAD = 256
 
@@ -33,7 +34,7 @@ class ShardsAhead:
         self._step = self._seen_until = 0
         self._thread: threading.Thread | None = None
 
-    def __call__(self, step: int) -> Batch:
+    def __call__(self, step: int) -> Batch | PackedBatch:
         """The batch of a step. Raises BadFile where a sample cannot be read."""
         self._look_ahead(step)
         if self._wanted and (self._thread is None or not self._thread.is_alive()):

@@ -37,8 +37,14 @@ def load_in_thread(make: Callable[[int], Batch], steps: range) -> Iterator[Batch
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def load_in_workers(make: Callable[[int], Batch], steps: range, workers: int) -> Iterator[Batch]:
-    """The batch of each step in turn, each made whole by one of `workers` processes.
+def _as_it_is(made: Any) -> Any:
+    return made
+
+
+def load_in_workers(
+    make: Callable[[int], Any], steps: range, workers: int, *, receive: Callable[[Any], Batch] = _as_it_is
+) -> Iterator[Batch]:
+    """The batch of each step in turn, each made whole by one of `workers` processes, and unpacked here by `receive`.
 
     An error of a worker comes out at the step that it belongs to. Raises RuntimeUnavailable
     where a worker was killed.
@@ -61,18 +67,20 @@ def load_in_workers(make: Callable[[int], Batch], steps: range, workers: int) ->
     )
     others = set(multiprocessing.active_children())
     batches = iter(loader)
-    kill = partial(_kill, set(multiprocessing.active_children()) - others)
+    started = set(multiprocessing.active_children()) - others
+    kill = partial(_kill, started)
     # An exit waits for processes that it has sent SIGTERM to, which these ignore.
     atexit.register(kill)
     try:
         for made in _guarded(batches, workers):
             if isinstance(made, _Failure):
                 raise made.error
-            yield made
+            yield receive(made)
     finally:
-        atexit.unregister(kill)
-        # An error keeps this frame, and a loader's workers end with the loader.
+        # An error keeps this frame, and a loader's workers end with the loader. One out of the loader itself keeps that too.
         del batches
+        if not any(worker.is_alive() for worker in started):
+            atexit.unregister(kill)
 
 
 def _guarded(batches: Iterator[Any], workers: int) -> Iterator[Any]:
@@ -101,18 +109,14 @@ class _Failure:
 class _Steps:
     """A map-style data set whose item is the batch of a step."""
 
-    def __init__(self, make: Callable[[int], Batch]):
+    def __init__(self, make: Callable[[int], Any]):
         self.make = make
 
-    def __getitem__(self, step: int) -> Batch | _Failure:
+    def __getitem__(self, step: int) -> Any:
         try:
             return self.make(step)
         except MammolibsError as error:
             return _Failure(error)
-
-
-def _as_it_is(made: Any) -> Any:
-    return made
 
 
 def _start_worker(_number: int) -> None:

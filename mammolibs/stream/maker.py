@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-import torch
 
 from mammolibs.augment import Augment, augment_pair, generator, hidden_blocks, two_views
 from mammolibs.records import Batch, Sample
 from mammolibs.shards import Order, ShardIndex, read_sample
 from mammolibs.storage import Store
+from mammolibs.stream.packed import BITS_OF_VIEWS, BREAST, HIDDEN, LESION, FloatPlanes, PackedBatch, PackedPlanes, scaled
 
-LESION, BREAST = np.uint8(1), np.uint8(2)
-ARRAYS_OF_VIEWS = {
-    "one": ("image", "mask", "breast"),
-    "two": ("image", "second"),
-    "masked": ("image", "mask", "breast", "hidden"),
-}
-VIEWS = tuple(ARRAYS_OF_VIEWS)
+VIEWS = tuple(BITS_OF_VIEWS)
 MODES = ("train", "evaluate")
 
 
@@ -51,7 +44,7 @@ class SampleCache:
 class BatchMaker:
     """Makes the batch of a step. Holds no open file, so that it travels to worker processes.
 
-    order is None in evaluation: rows 0 .. rows - 1 in turn, randomness as of step 0, so that
+    packed: batches are for another process. order is None in evaluation: rows 0 .. rows - 1 in turn, randomness as of step 0, so that
     an image is judged alike in every batch it may stand in.
     """
 
@@ -68,6 +61,7 @@ class BatchMaker:
     hidden_share: float
     hidden_block: int
     cache: SampleCache
+    packed: bool = False
 
     def rows_of(self, step: int) -> np.ndarray:
         """int64 array: this host's rows of a step; ~row (negative) is padding with that row's image."""
@@ -76,57 +70,42 @@ class BatchMaker:
         rows = step * self.global_batch + np.arange(self.host, self.global_batch, self.hosts)
         return np.where(rows < self.rows, rows, ~np.int64(self.rows - 1))
 
-    def __call__(self, step: int) -> Batch:
-        """The batch of a step. Raises BadFile where a sample cannot be read."""
+    def __call__(self, step: int) -> Batch | PackedBatch:
+        """The batch of a step, `packed` or not. Raises BadFile where a sample cannot be read."""
         rows = self.rows_of(step)
-        samples = [self.cache.get(self.store, self.index, int(row if row >= 0 else ~row)) for row in rows]
-        draw_step = step if self.order is not None else 0
-        arrays = {name: np.zeros((len(rows), 1, *samples[0].image.shape), np.float32) for name in ARRAYS_OF_VIEWS[self.views]}
-        for number, sample in enumerate(samples):
-            self._fill({name: array[number, 0] for name, array in arrays.items()}, sample, draw_step)
-        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        real = rows >= 0
-        return Batch(
-            images=tensors["image"],
-            second=tensors.get("second"),
-            hidden=tensors.get("hidden"),
-            breast=tensors.get("breast"),
-            masks=tensors.get("mask"),
-            mask_known=_floats([s.mask is not None or s.has_lesion == 0 for s in samples]),
-            labels=_floats([s.label for s in samples]),
-            weights=_floats(real),
-            ids=tuple(s.image_id if r else "" for s, r in zip(samples, real, strict=True)),
-            rows=tuple(int(r) if r >= 0 else -1 for r in rows),
+        numbers, chosen = self.index.numbers, np.where(rows >= 0, rows, ~rows)
+        shape = (int(numbers["height"][chosen[0]]), int(numbers["width"][chosen[0]]))
+        draw_step, real = step if self.order is not None else 0, rows >= 0
+        if self.packed:
+            planes = PackedPlanes(len(rows), shape, self.views, augmented=self.augment is not None)
+        else:
+            planes = FloatPlanes(len(rows), shape, self.views)
+        mask_known = np.zeros(len(rows), np.float32)
+        # One by one, so that what is read of one image is still in the processor's cache when its planes are filled.
+        for number, row in enumerate(chosen.tolist()):
+            sample = self.cache.get(self.store, self.index, row)
+            planes.put(number, *self._views(sample, generator(self.seed, draw_step, sample.image_id)))
+            mask_known[number] = sample.mask is not None or sample.has_lesion == 0
+        return planes.batch(
+            mask_known=mask_known,
+            labels=numbers["label"][chosen].astype(np.float32),
+            weights=real.astype(np.float32),
+            ids=tuple(self.index.image_ids[row] if r else "" for row, r in zip(chosen.tolist(), real, strict=True)),
+            rows=tuple(np.where(real, rows, -1).tolist()),
         )
 
-    def _fill(self, planes: dict[str, np.ndarray], sample: Sample, step: int) -> None:
-        """Write one sample into its float32 H W planes of the batch, which are 0 so far."""
-        np.divide(sample.image, np.float32(65535), out=planes["image"], dtype=np.float32)
-        # Inside the breast a sample is 1 or more, air is 0: tighter than the box in `Sample.breast`.
-        breast = np.asarray(sample.image) > 0
-        if self.augment is None:
-            planes["breast"][:] = breast
-            if sample.mask is not None:
-                planes["mask"][:] = sample.mask
-        if self.augment is None and self.views != "masked":
-            return
-
-        rng = generator(self.seed, step, sample.image_id)
+    def _views(self, sample: Sample, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+        """A sample's image, second image and regions, as `FloatPlanes.put` takes them."""
         if self.views == "two":
-            planes["image"][:], planes["second"][:] = two_views(planes["image"], rng, self.augment)
-            return
+            return *two_views(scaled(sample.image), rng, self.augment), None
+        # Inside the breast a sample is 1 or more, air is 0: tighter than the box in `Sample.breast`. True is the bit BREAST.
+        image, regions = sample.image, (sample.image > 0).view(np.uint8)
+        if sample.mask is not None:
+            regions |= sample.mask * LESION
         if self.augment is not None:
-            # Lesion and breast travel as two bits, so that one warp carries both.
-            regions = breast * BREAST
-            if sample.mask is not None:
-                regions |= sample.mask * LESION
-            planes["image"][:], regions = augment_pair(planes["image"], regions, rng, self.augment)
-            planes["breast"][:] = (regions & BREAST) != 0
-            planes["mask"][:] = (regions & LESION) != 0
+            # As bits of one plane, so that one warp carries both.
+            image, regions = augment_pair(scaled(image), regions, rng, self.augment)
         if self.views == "masked":
-            blocks = hidden_blocks(sample.image.shape, rng, self.hidden_share, self.hidden_block)
-            planes["hidden"][:] = blocks * planes["breast"]
-
-
-def _floats(values: Any) -> torch.Tensor:
-    return torch.tensor(np.asarray(values, np.float32))
+            blocks = hidden_blocks(image.shape, rng, self.hidden_share, self.hidden_block)
+            regions = regions | (blocks > 0) * (regions & BREAST) * HIDDEN
+        return image, None, regions

@@ -18,6 +18,7 @@ from mammolibs.storage import CachedStore, Store
 from mammolibs.stream.ahead import ShardsAhead, check_room
 from mammolibs.stream.loading import load_in_thread, load_in_workers
 from mammolibs.stream.maker import MODES, VIEWS, BatchMaker, SampleCache
+from mammolibs.stream.packed import PackedBatch
 
 Repeats = Mapping[str, int] | Callable[[IndexEntry], int] | None
 CACHE_BYTES = 512_000_000
@@ -121,14 +122,15 @@ class Stream:
         if not self.workers:
             return load_in_thread(self._reading(self._maker), steps)
         share = SampleCache(limit_bytes=self._maker.cache.limit_bytes // self.workers)
-        return load_in_workers(self._reading(replace(self._maker, cache=share)), steps, self.workers)
+        packed = self._reading(replace(self._maker, cache=share, packed=True))
+        return load_in_workers(packed, steps, self.workers, receive=PackedBatch.unpack)
 
     def make(self, step: int) -> Batch:
         """The batch of one step, made here and now. Raises BadFile where a sample cannot be read."""
         return self._maker(step)
 
     @staticmethod
-    def _reading(maker: BatchMaker) -> Callable[[int], Batch]:
+    def _reading(maker: BatchMaker) -> Callable[[int], Batch | PackedBatch]:
         return ShardsAhead(maker) if isinstance(maker.store, CachedStore) else maker
 
     def _order(self, repeats: Repeats) -> Order:

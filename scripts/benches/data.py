@@ -1,41 +1,44 @@
-"""Training samples from a bucket: shards through the cache against one whole-object GET per sample.
+"""The data path against what is used elsewhere: each part in turn, one table of ratios.
 
-A server on loopback, in a process of its own, holds the same samples twice: as shards (blosc2), and as one object per
-sample with a PNG image and a PNG mask. Both are read for one pass by the same stream, in batches assembled alike, with
-the same number of workers; nothing is kept in memory. "cold" begins with an empty cache, "warm" with a full one. The
-readers take turns, and the table shows medians over the turns; "CPU ratio" compares the CPU time of this process, which a
-busy machine hardly changes (without workers only: theirs is not counted). With a delay each request is answered that much
-later, as by a bucket at the other end of a network.
+    python scripts/bench.py data                                # all parts; some fetch other libraries first
+    python scripts/bench.py data --part stream --samples 500    # one part with its own options
+    python scripts/bench.py data_stream --help                  # the options of a part
+
+The libraries that ours are compared with go into an environment of their own, on top of the running one; `--venv` keeps
+it for the next time. A row says how many samples (files, images) a second ours and the other got through on the machine
+at hand, and the ratio of the two, a median over turns that they took by turns: only the ratio counts.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import multiprocessing
 import os
-import shutil
-import statistics
+import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import numpy as np
 
-from benches.decode import mammogram_like
 from mammolibs.records import Sample
-from mammolibs.shards import write_shards
-from mammolibs.storage import open_store
-from mammolibs.stream import Stream
 
 ROOT = Path(__file__).resolve().parents[2]
-SHARDS, OBJECTS = "gs://bench/shards", "gs://bench/objects"
+PARTS = ("sample", "stored", "headers", "stream", "rivals")
+# What only these comparisons need; none of it is a dependency of the library.
+RIVALS = ("python-gdcm", "gcsfs", "imageio", "scikit-image", "webdataset")
+# It asks for older numpy and google-cloud-storage than ours, and runs with these.
+STREAMING = ("mosaicml-streaming==0.13.0",)
+STREAMING_NEEDS = ("catalogue", "brotli", "python-snappy", "xxhash", "zstd", "filelock", "pandas", "boto3", "transformers<5")
+BUCKET = "bench"
 SIDE = 512
-LANES = 4
-READERS = ("cold", "warm", "one GET each")
 
 
 class Contract:
@@ -49,74 +52,82 @@ class Contract:
 
 
 def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="bench.py data", description=__doc__.splitlines()[0])
-    parser.add_argument("--samples", type=int, default=1000, help="in each set (default 1000)")
-    parser.add_argument("--rounds", type=int, default=3, help="turns of each reader (default 3)")
-    parser.add_argument("--workers", type=int, default=0, help="processes that read; 0 for a thread (default 0)")
-    parser.add_argument("--batch", type=int, default=16, help="rows of a batch, a multiple of 4 (default 16)")
-    parser.add_argument("--delays", default="0,20", help="milliseconds by which answers are late, one table each (default 0,20)")
-    options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory() as cache:
-        os.environ["MAMMOLIBS_CACHE"] = cache
-        server = start_server()
-        write_shards(open_store(SHARDS), samples(options.samples), contract=Contract(), lanes=LANES)
-        # No two samples fit into one byte, so that each is an object of its own.
-        write_shards(open_store(OBJECTS), samples(options.samples), contract=Contract(), lanes=LANES, shard_bytes=1, codec="png")
-        print(f"{options.samples} samples of {SIDE}x{SIDE} uint16 with masks, {options.workers} workers, {options.rounds} turns")
-        print(f"{'delay ms':>8}  {'reader':<14}{'samples/s':>10}{'ratio':>8}{'CPU ratio':>11}{'requests per 1000 samples':>28}", flush=True)
-        for delay_ms in options.delays.split(","):
-            ask(server, float(delay_ms) / 1000)
-            turns = [{name: read_pass(name, Path(cache), server, options) for name in READERS} for _ in range(options.rounds)]
-            ask(server, 0.0)
-            print_table(delay_ms, turns, options.samples)
+    parser = argparse.ArgumentParser(prog="bench.py data", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--part", choices=PARTS, help="only this part, which takes all other options")
+    parser.add_argument("--quick", action="store_true", help="shows that all runs, measures nothing")
+    parser.add_argument("--venv", type=Path, help="where the environment of the other libraries lies or shall lie (default: made and removed)")
+    options, others = parser.parse_known_args(arguments)
+    if others and not options.part:
+        parser.error(f"{others[0]}: name its --part")
+    others += ["--quick"] if options.quick else []
+    with tempfile.TemporaryDirectory() as folder:
+        python = environment(options.venv or Path(folder) / "venv")
+        for part in [options.part] if options.part else PARTS:
+            # A process each: what one part imports and sets changes nothing in the next.
+            subprocess.run([python, ROOT / "scripts" / "bench.py", f"data_{part}", *others], check=True)
 
 
-def print_table(delay_ms: str, turns: list[dict[str, tuple[float, float, int]]], count: int) -> None:
-    """turns: reader -> (seconds, CPU seconds, requests) of one pass."""
-    for name in READERS:
-        rate = statistics.median(count / turn[name][0] for turn in turns)
-        ratio, cpu_ratio = (statistics.median(turn[READERS[-1]][kind] / turn[name][kind] for turn in turns) for kind in (0, 1))
-        requests = max(turn[name][2] for turn in turns) * 1000 / count
-        print(f"{delay_ms:>8}  {name:<14}{rate:>10.1f}{ratio:>8.1f}{cpu_ratio:>11.1f}{requests:>28.1f}", flush=True)
+def environment(folder: Path) -> Path:
+    """The interpreter of an environment that has what the running one has, and the rivals."""
+    python = folder / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        running = dict.fromkeys([str(ROOT), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")])
+        Path(sysconfig.get_path("purelib", vars={"base": str(folder)}), "running.pth").write_text("\n".join(running))
+        install = [python, "-m", "pip", "install", "--quiet"]
+        subprocess.run([*install, *RIVALS, *STREAMING_NEEDS], check=True)
+        subprocess.run([*install, "--no-deps", *STREAMING], check=True)
+    return python
 
 
-def read_pass(name: str, cache: Path, server: Connection, options: argparse.Namespace) -> tuple[float, float, int]:
-    """(seconds, CPU seconds, requests) of one pass, the opening of the set included."""
-    if name == "cold":
-        shutil.rmtree(cache / "objects", ignore_errors=True)
-    before, began, cpu_began = ask(server), time.perf_counter(), time.process_time()
-    # A store is read as it is, an address through the cache.
-    location = open_store(OBJECTS) if name == READERS[-1] else SHARDS
-    stream = Stream(location, global_batch=options.batch, workers=options.workers, cache_bytes=0)
-    rows = sum(float(batch.weights.sum()) for batch in stream.batches(stop_step=stream.steps_per_pass))
-    seconds, cpu_s = time.perf_counter() - began, time.process_time() - cpu_began
-    if rows < options.samples:
-        sys.exit(f"{name}: {rows:g} of {options.samples} samples came")
-    return seconds, cpu_s, ask(server) - before
+def print_head(words: str) -> None:
+    """What was measured, and the names of the columns."""
+    print(f"\n{words}\n{'part':<8}{'ours':<22}{'against':<34}{'ours/s':>9}{'theirs/s':>10}{'ratio':>8}{'target':>8}  reached", flush=True)
 
 
-def samples(count: int) -> Iterator[Sample]:
-    """Crops of one mammogram-like image, mostly inside the breast, about 8 bits to a pixel when packed; an ellipse is the lesion's mask."""
-    whole = mammogram_like(4 * SIDE, 12) << 4
-    rng, (y, x) = np.random.default_rng(0), np.mgrid[:SIDE, :SIDE]
+def print_row(part: str, ours: str, against: str, ours_rate: float, their_rate: float, ratio: float, target: float | None = None) -> None:
+    """One comparison: rates a second, ratio above 1 where ours is better; target None where nothing was asked."""
+    verdict = "" if target is None else "yes" if ratio >= target else "no"
+    wanted = "" if target is None else f"{target:g}"
+    print(f"{part:<8}{ours:<22}{against:<34}{ours_rate:>9.1f}{their_rate:>10.1f}{ratio:>8.2f}{wanted:>8}  {verdict}", flush=True)
+
+
+def cpu_s(work: Callable[[], object]) -> float:
+    """CPU seconds of this process, which a busy machine hardly changes."""
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+
+def samples(count: int, side: int = SIDE, whole: np.ndarray | None = None) -> Iterator[Sample]:
+    """Crops of one uint16 image of 4 sides' height, by default mammogram-like in 12 bits, mostly inside the breast; an ellipse is the lesion's mask."""
+    # Late, since the server's process reads this file too.
+    from benches.decode import mammogram_like
+
+    whole = mammogram_like(4 * side, 12) << 4 if whole is None else whole
+    rng, (y, x) = np.random.default_rng(0), np.mgrid[:side, :side]
     for number in range(count):
-        top, left = rng.integers(SIDE // 2, whole.shape[0] - 3 * SIDE // 2), rng.integers(0, SIDE // 2)
-        centre, radii = rng.integers(SIDE // 4, 3 * SIDE // 4, 2), rng.integers(10, 60, 2)
+        top, left = rng.integers(side // 2, whole.shape[0] - 3 * side // 2), rng.integers(0, side // 2)
+        centre, radii = rng.integers(side // 4, 3 * side // 4, 2), rng.integers(10, 60, 2)
         mask = (((y - centre[0]) / radii[0]) ** 2 + ((x - centre[1]) / radii[1]) ** 2 < 1).astype(np.uint8)
         yield Sample(
-            image=np.ascontiguousarray(whole[top : top + SIDE, left : left + SIDE]), mask=mask, breast=(0, 0, SIDE, SIDE), placement=None,
+            image=np.ascontiguousarray(whole[top : top + side, left : left + side]), mask=mask, breast=(0, 0, side, side), placement=None,
             image_id=str(number), patient_id=str(number), exam_id=str(number), source="bench", laterality="L", view="CC",
             pathology="benign", label=0, has_lesion=1, split="train",
         )  # fmt: skip
 
 
-def start_server() -> Connection:
-    """The bucket, in a process of its own, which ends with this one; its ear for delays."""
+@contextlib.contextmanager
+def bucket() -> Iterator[Connection]:
+    """A server of the bucket in a process of its own, where Google's library is led; the server's ear for `ask`."""
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
-    spawn.Process(target=serve, args=(theirs,), daemon=True).start()
-    os.environ["STORAGE_EMULATOR_HOST"] = ours.recv()
-    return ours
+    process = spawn.Process(target=serve, args=(theirs,), daemon=True)
+    process.start()
+    with ours:
+        os.environ["STORAGE_EMULATOR_HOST"] = ours.recv()
+        yield ours
+    process.join()
 
 
 def ask(server: Connection, delay_s: float | None = None) -> int:
@@ -126,10 +137,28 @@ def ask(server: Connection, delay_s: float | None = None) -> int:
 
 
 def serve(ear: Connection) -> None:
+    """Answer until the other end is closed. The tests' server knows what our library asks; what others ask beside it is added here."""
     sys.path.insert(0, str(ROOT))
-    from tests.storage.gcs_server import GcsServer
+    from tests.storage import gcs_server
 
-    with GcsServer("bench") as server, contextlib.suppress(EOFError):
+    class Handler(gcs_server._Handler):
+        """Tells of the bucket itself, and passes over what others add to a list's or an object's address."""
+
+        def do_GET(self) -> None:
+            url = urlsplit(self.path)
+            if url.path == f"/storage/v1/b/{BUCKET}":
+                with self.gcs.lock:
+                    self.gcs.counts["bucket"] += 1
+                body = json.dumps({"kind": "storage#bucket", "name": BUCKET, "location": "EU", "projectNumber": "1"}).encode()
+                return self._send(gcs_server.Answer(200, body, {"Content-Type": "application/json; charset=UTF-8"}))
+            known = [(name, value) for name, value in parse_qsl(url.query) if name in gcs_server.PARAMETERS]
+            self.path = f"{url.path}?{urlencode(known)}"
+            return self._serve()
+
+    with gcs_server.GcsServer(BUCKET) as server, contextlib.suppress(EOFError):
+        server._http.RequestHandlerClass = type("Handler", (Handler,), {"gcs": server})
+        # Clients that end without a word are no news.
+        server._http.handle_error = lambda *_: None
         ear.send(server.url)
         while True:
             delay_s = ear.recv()

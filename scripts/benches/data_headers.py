@@ -46,7 +46,10 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--files", type=int, default=1000, help="read by each reader in a turn (default 1000)")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each reader (default 5)")
     parser.add_argument("--catalog", type=int, default=100_000, help="files of the catalog; 0 for none (default 100000)")
+    parser.add_argument("--quick", action="store_true", help="few files, one turn, no catalog: shows that it runs, measures nothing")
     options = parser.parse_args(arguments)
+    if options.quick:
+        options.files, options.rounds, options.catalog = 20, 1, 0
     with tempfile.TemporaryDirectory() as folder:
         print(f"{'headers':<16}{'elements':>9}{'read_facts files/s':>20}{'dcmread files/s':>18}{'ratio':>8}{'CPU ratio':>11}", flush=True)
         for name, (syntax, whole) in KINDS.items():

@@ -88,9 +88,11 @@ def test_workers_do_not_outlive_a_main_process_that_was_killed():
     assert ended, "the worker lives on"
 
 
-def test_a_process_ends_whose_batches_nobody_has_closed():
-    done = subprocess.run([sys.executable, "-c", READER.replace("AND_THEN", "pass")], stderr=subprocess.PIPE, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
+def test_a_process_ends_whose_batches_nobody_has_closed_and_one_that_dies_of_an_error_in_a_worker():
+    """Batches that go on are left open, and others end with an error that keeps its loader."""
+    dies = READER.replace("AND_THEN", "list(load_in_workers(len, range(1), 1))")
+    done = subprocess.run([sys.executable, "-c", dies], stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 1 and "TypeError" in done.stderr
 
 
 def test_the_thread_works_ahead_and_no_further():
