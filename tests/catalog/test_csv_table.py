@@ -7,7 +7,7 @@ import pytest
 
 from mammolibs.catalog import SOURCES, build_catalog, headers, make_catalog, parse_option
 from mammolibs.errors import BadConfig, BadFile
-from mammolibs.imaging import open_key
+from mammolibs.imaging import Pseudonyms, open_key
 from mammolibs.records import ImageFacts
 from tests.catalog.trees import REAL, write_dicom, write_plain
 from tests.catalog.trees_tables import write_table
@@ -185,8 +185,10 @@ def test_the_table_itself_may_be_given_and_its_folder_is_not_walked(tmp_path, mo
     (tmp_path / "c.csv.gz").write_bytes(gzip.compress((tmp_path / "a.csv").read_bytes()))
     by_folder = only(tmp_path, "csv.table=b.csv")
     monkeypatch.setattr("os.walk", None)
-    [row] = build_catalog([("csv", tmp_path / "b.csv")], unpack_folder=tmp_path).rows
-    assert (row.image_id, row.path, row.pathology) == (by_folder.image_id, by_folder.path, "malignant")
+    key = Pseudonyms.fresh()
+    [row] = build_catalog([("csv", tmp_path / "b.csv")], unpack_folder=tmp_path, pseudonyms=key).rows
+    assert (row.path, row.pathology) == (by_folder.path, "malignant")
+    assert row.image_id == f"csv-{key.text('image', by_folder.image_id)}"
     assert only(tmp_path / "c.csv.gz").pathology == "benign"
     with pytest.raises(BadFile, match="give a folder, or a .zip or .tar archive$"):
         build_catalog([("mias", tmp_path / "b.csv")], unpack_folder=tmp_path)
