@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import pickle
+import re
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,7 @@ from mammolibs.errors import BadConfig, BadFile, MammolibsError, RuntimeUnavaila
 from mammolibs.imaging.beside import difference, do_group, end_idle, identity
 from mammolibs.imaging.pool import REMEDY
 
+ADDRESS = re.compile(r"(tcp|tls)://\S+:\d{1,5}")
 CONNECT_LIMIT_S = 5.0
 WORKERS_LIMIT_S = 60.0
 # For so long a cluster may be without any worker: preempted machines come back.
@@ -38,10 +40,10 @@ def open_cluster(scheduler: str, *, sees: str | None) -> Iterator[Cluster]:
     within seconds, where no worker joins within a minute, and where a worker lacks mammolibs,
     has another version of it or of what decides on pixels, or does not see the path.
     """
+    if not ADDRESS.fullmatch(scheduler):
+        raise BadConfig(f"--scheduler {scheduler}: is no address of a Dask scheduler; write tcp://HOST:PORT, such as tcp://10.0.0.2:8786")
     try:
         client = Client(scheduler, timeout=CONNECT_LIMIT_S, set_as_default=False)
-    except ValueError as error:
-        raise BadConfig(f"--scheduler {scheduler}: {_words(error)}; write tcp://HOST:PORT") from error
     except OSError as error:
         raise RuntimeUnavailable(f"{scheduler}: no Dask scheduler answers ({_words(error)}); start one with `dask scheduler`") from error
     with client:

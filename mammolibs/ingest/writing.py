@@ -147,7 +147,7 @@ def _doing(job: Job, crew: Crew, stack: ExitStack) -> Callable[[list], Iterator[
         try:
             from mammolibs.ingest.cluster import open_cluster
         except ImportError as error:
-            raise RuntimeUnavailable(f"--scheduler needs Dask, which does not import ({error}); pip install 'mammolibs[cluster]'") from error
+            raise RuntimeUnavailable(f"--scheduler needs Dask ({error}); pip install 'mammolibs[cluster]'") from error
         cluster = stack.enter_context(open_cluster(crew.scheduler, sees=on_disk(job.describe(job.items[0]))))
         return partial(cluster.map, function, **how)
     return lambda items: in_order(map_files(function, items, workers=crew.workers, ahead=AHEAD * crew.workers, **how), items)
