@@ -76,7 +76,7 @@ def one_thread() -> None:
 
 
 class Guarded:
-    """One process that does one item after the other, replaced when it is lost; as `map_files` with one worker, for who has no items yet."""
+    """One process that does item after item, replaced when it is lost: `map_files` with one worker for who has no items yet."""
 
     def __init__(self, function: Callable[[Any], Any], *, initializer: Callable[[], None] | None = None, timeout_s: float = 60.0):
         self._worker = _Worker((function, initializer, None), timeout_s)
