@@ -10,9 +10,10 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+import threading
 import uuid
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import google_crc32c
 from google.api_core import exceptions as api
@@ -32,6 +33,7 @@ _FAULTS = (api.GoogleAPIError, auth.GoogleAuthError, InvalidResponse, DataCorrup
 _TRIES_AT_WRONG_BYTES = 3
 _MARK = "mammolibs-write"
 _LOGIN = "run `gcloud auth application-default login`, or name a key file in GOOGLE_APPLICATION_CREDENTIALS"
+_held = threading.local()
 
 
 class GcsStore:
@@ -60,8 +62,6 @@ class GcsStore:
         self._bucket_name = bucket
         self._prefix = f"{prefix}/" if prefix else ""
         self._emulator = os.environ.get("STORAGE_EMULATOR_HOST")
-        self._client: storage.Client | None = None
-        self._client_pid = 0
 
     def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
         """One answer is one generation. A whole read is held against its crc32c, a ranged read has its length alone."""
@@ -133,22 +133,11 @@ class GcsStore:
 
         self._call(name, "deleted", remove)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_client": None}
-
     def _address(self, name: str) -> str:
         return f"{SCHEME}{self._bucket_name}/{self._prefix}{name}".rstrip("/")
 
     def _bucket(self) -> storage.Bucket:
-        # Connections do not survive a fork: two processes would read each other's answers.
-        if self._client is None or self._client_pid != os.getpid():
-            endpoint = {"api_endpoint": self._emulator} if self._emulator else None
-            client = storage.Client(project=None, client_options=endpoint, use_auth_w_custom_endpoint=not endpoint)
-            # Else the library asks for the bucket itself beside each call, in a thread, until it gets an answer: for traces that
-            # nobody takes, and with a right (storage.buckets.get) that who may use objects need not have.
-            client._bucket_metadata_cache = None
-            self._client, self._client_pid = client, os.getpid()
-        return self._client.bucket(self._bucket_name)
+        return _client_of(self._emulator).bucket(self._bucket_name)
 
     def _retry(self) -> Retry:
         waits = DEFAULT_RETRY.with_delay(initial=self.first_wait, maximum=32 * self.first_wait, multiplier=2)
@@ -263,3 +252,20 @@ def _words(error: Exception) -> str:
         with contextlib.suppress(ValueError, KeyError, TypeError):
             text = response.json()["error"]["message"]
     return " ".join(str(text).split())[:200]
+
+
+def _client_of(emulator: str | None) -> storage.Client:
+    """This thread's client, so that stores that are opened one after the other share connections and a token.
+
+    One for each thread, since the connections of a client serve few, and for each process: after a fork two would read each
+    other's answers.
+    """
+    key = os.getpid(), emulator, os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+    if getattr(_held, "key", None) != key:
+        endpoint = {"api_endpoint": emulator} if emulator else None
+        client = storage.Client(project=None, client_options=endpoint, use_auth_w_custom_endpoint=not endpoint)
+        # Else the library asks for the bucket itself beside each call, in a thread, until it gets an answer: for traces that
+        # nobody takes, and with a right (storage.buckets.get) that who may use objects need not have.
+        client._bucket_metadata_cache = None
+        _held.key, _held.client = key, client
+    return _held.client

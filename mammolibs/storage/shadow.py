@@ -7,7 +7,6 @@ room on the disk. A file's time of change says which state of its object it is, 
 from __future__ import annotations
 
 import contextlib
-import copy
 import errno
 import hashlib
 import os
@@ -46,7 +45,6 @@ class Shadow:
         self.store, self.location, self.folder = store, store.location, folder
         self.refused: dict[str, str] = {}
         self._objects = objects
-        self._threads = threading.local()
         self._lay_out()
 
     def paths(self) -> list[Path]:
@@ -100,7 +98,7 @@ class Shadow:
         return None
 
     def _prefix(self, name: str, size: int, needed: Needed) -> bytes:
-        store, want = self._own_store(), PREFIX_BYTES
+        store, want = self.store, PREFIX_BYTES
         while True:
             data = store.read(name) if size <= want else store.read(name, 0, want)
             want = min(needed(data, size), size)
@@ -108,7 +106,7 @@ class Shadow:
                 return data[:want]
 
     def _copy(self, name: str, file) -> None:
-        store, (size, crc32c) = self._own_store(), self._objects[name]
+        store, (size, crc32c) = self.store, self._objects[name]
         found = 0
         for start in range(0, size, PIECE_BYTES):
             data = store.read(name) if size <= PIECE_BYTES else store.read(name, start, min(PIECE_BYTES, size - start))
@@ -116,12 +114,6 @@ class Shadow:
             file.write(data)
         if found != crc32c:
             raise BadFile(f"{self.location}/{name}", "was changed while it was read", "run again")
-
-    def _own_store(self) -> Store:
-        """A store for this thread, since the connections of one serve few threads."""
-        if not hasattr(self._threads, "store"):
-            self._threads.store = copy.copy(self.store)
-        return self._threads.store
 
     def _name(self, path: Path) -> str:
         name = path.relative_to(self.folder).as_posix() if path.is_relative_to(self.folder) else ""

@@ -11,6 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 import google.auth
 import pytest
 from google.auth.exceptions import RefreshError
+from google.cloud import storage
 from google.cloud.storage import blob as library
 from google.oauth2.credentials import Credentials
 
@@ -289,9 +290,13 @@ def test_it_finds_its_server_from_a_process_with_another_environment(gcs, monkey
     assert pickle.loads(travelled).read("a") == DATA
 
 
-def test_a_forked_process_has_connections_of_its_own(gcs, server, monkeypatch):
+def test_stores_of_one_thread_share_a_client_and_a_forked_process_has_its_own(gcs, server, monkeypatch):
+    made = []
+    really = storage.Client
+    monkeypatch.setattr(storage, "Client", lambda **how: made.append(how) or really(**how))
     gcs.write("a", DATA)
-    own, child = gcs._client, os.getpid() + 1
+    before = len(made)
+    assert GcsStore(gcs.location).read("a") == gcs.read("a") == DATA and len(made) == before
+    child = os.getpid() + 1
     monkeypatch.setattr(os, "getpid", lambda: child)
-    assert gcs.read("a") == DATA
-    assert gcs._client is not own
+    assert gcs.read("a") == DATA and len(made) == before + 1
