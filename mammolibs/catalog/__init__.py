@@ -1,6 +1,6 @@
 """Data sets -> one table of images with patients, labels, lesions and split. Headers only; pixels are never touched."""
 
-from mammolibs.catalog.audit import audit
+from mammolibs.catalog.audit import audit, audit_own
 from mammolibs.catalog.build import Catalog, build_catalog, parse_option, parse_source
 from mammolibs.catalog.files import copy_split, read_skipped, read_split, read_verdict, write_skipped, write_split, write_verdict
 from mammolibs.catalog.hashes import data_hash, split_hash
@@ -22,6 +22,7 @@ __all__ = [
     "Thumbnails",
     "Verdict",
     "audit",
+    "audit_own",
     "build_catalog",
     "check_copies",
     "copy_split",
