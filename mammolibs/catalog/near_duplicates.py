@@ -224,16 +224,13 @@ def _refine(matrix: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarra
 
 def _correlation(a: Signature, b: Signature, matrix: np.ndarray, inverted: bool) -> float:
     """Of even contrast, over the tissue of both; 0 where they overlap too little."""
-    size = b.thumbnail.shape[::-1]
-    ours, theirs = cv2.warpAffine(even_contrast(a.thumbnail), matrix, size), even_contrast(b.thumbnail)
+    size, first, second = b.thumbnail.shape[::-1], a.thumbnail, b.thumbnail
+    ours, theirs = cv2.warpAffine(even_contrast(first), matrix, size), even_contrast(second)
     if inverted:
         ours = -ours
-        pairs = [(_invert(a.thumbnail), b.thumbnail), (a.thumbnail, _invert(b.thumbnail))]
-    else:
-        pairs = [(a.thumbnail, b.thumbnail)]
-    masks = [(cv2.warpAffine(_tissue(mine), matrix, size) > 0, _tissue(other) > 0) for mine, other in pairs]
-    # Which of the two is inverted is not known: the wrong one's tissue is air, where there is little detail.
-    mine, other = max(masks, key=lambda pair: np.abs(ours * theirs)[pair[0] & pair[1]].mean() if (pair[0] & pair[1]).any() else 0.0)
+        # Air lies at the end of the range and tissue does not: the inverted one of the two is that with more white.
+        first, second = (_invert(first), second) if _white(first) > _white(second) else (first, _invert(second))
+    mine, other = cv2.warpAffine(_tissue(first), matrix, size) > 0, _tissue(second) > 0
     both = mine & other
     if both.sum() < max(_LEAST_TISSUE_PX, _LEAST_OVERLAP * other.sum()):
         return 0.0
@@ -244,6 +241,11 @@ def _correlation(a: Signature, b: Signature, matrix: np.ndarray, inverted: bool)
 def _invert(thumbnail: np.ndarray) -> np.ndarray:
     """uint8 H W: the thumbnail of the inverted image. Thumbnails are square roots of brightness."""
     return np.rint(np.sqrt(_LEVELS * _LEVELS - thumbnail.astype(np.float32) ** 2)).astype(np.uint8)
+
+
+def _white(thumbnail: np.ndarray) -> float:
+    """The share of pixels in the brightest tenth of the range."""
+    return float((thumbnail > np.sqrt(0.9) * _LEVELS).mean())
 
 
 def _tissue(thumbnail: np.ndarray) -> np.ndarray:
