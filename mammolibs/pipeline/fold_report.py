@@ -65,7 +65,7 @@ def read_report(run: Run) -> dict[str, Any]:
 
 
 def is_judged(run: Run) -> bool:
-    """True where the run was evaluated to the end, with its best weights of now and today's verdict on its split: else its report is old."""
+    """True where the run was evaluated to the end, with its best weights and the verdict on its split of today: else its report is old."""
     trained = [name for name in ("encoder", "autoencoder", "unet", "resnet") if (run.stage(name) / "best.json").is_file()]
     if not (run.report / "report.json").is_file() or not all((run.stage(name) / "evaluation.json").is_file() for name in trained):
         return False

@@ -103,7 +103,7 @@ class ResNetOptions(StageOptions):
 class HeldOutOptions(RunOptions):
     """What every script under eval/ takes."""
 
-    force_touched: bool = option(False, "evaluate although the test set is not held out (the audit of the split says why); the report says so")
+    force_touched: bool = option(False, "evaluate although the test set is not held out (see audit_split.py); the report says so")
 
 
 @dataclass(frozen=True, kw_only=True)

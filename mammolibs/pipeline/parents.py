@@ -79,11 +79,12 @@ def own_patients(rows: Iterable[ImageRow]) -> str:
     return pack_patients(row.patient_id for row in rows if row.split in ("train", "validation"))
 
 
-def card_fields(rows: Iterable[ImageRow], audit: dict[str, Any], brought: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a card that say whom a network has seen. audit: the verdict in short on the run's split; brought: from `heritage`."""
+def card_fields(own: str, audit: dict[str, Any], brought: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a card that say whom a network has seen. own: patients of the run, packed; audit: the verdict in short on its split;
+    brought: from `heritage`."""
     return {
         "audit": audit | ({"first_weights": brought["audit"]} if "audit" in brought else {}),
-        "seen_patients": join_packed(own_patients(rows), brought.get("seen", "")),
+        "seen_patients": join_packed(own, brought.get("seen", "")),
         "seen_unknown": tuple(brought.get("unknown", ())),
     }
 
@@ -95,6 +96,7 @@ def whom_they_saw(weights: Path, brought: Mapping[str, Any], rows: Iterable[Imag
         return line + "whether it has seen held-out patients is not known, and the report will say so"
     seen = patients_among(brought.get("seen", ""), (row.patient_id for row in rows if row.split == "test"))
     if seen:
-        return line + f"it has seen {count_of(len(seen), 'patient')} of the test set (first {seen[0]}): evaluation will refuse it unless forced"
+        known = f"{count_of(len(seen), 'patient')} of the test set (first {seen[0]})"
+        return line + f"it has seen {known}: evaluation will refuse it unless forced"
     others = count_of(count_packed(brought.get("seen", "")), "patient")
     return line + f"by their ids none of the test set is among the {others} that it has seen beside this run's own"

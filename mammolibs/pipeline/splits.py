@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -19,17 +20,24 @@ from mammolibs.storage import below, locate, open_store
 
 
 def check_split(run: Run, rows: Mapping[str, ImageRow]) -> None:
-    """rows: image_id -> row of the catalog. Raises BadData where a split's shards hold an image that the catalog puts elsewhere."""
+    """rows: image_id -> row of the catalog. Raises BadData where a split's shards hold an image or patient that it puts elsewhere."""
+    sides: dict[str, set[str]] = defaultdict(set)
+    for row in rows.values():
+        sides[row.patient_id].add(row.split)
     for split in SPLITS:
         store = open_store(run.shards(split))
         if not is_finished(store):
             continue
         index = open_index(store)
-        strayed = [name for name in index.image_ids if name in rows and rows[name].split != split]
+        strayed = [
+            name
+            for name, patient in zip(index.image_ids, index.text["patient_id"], strict=True)
+            if (rows[name].split != split if name in rows else split not in sides.get(patient, {split}))
+        ]
         if strayed:
             raise BadData(
-                f"{run.shards(split)}: {len(strayed)} images that the catalog has in another split, {strayed[0]} first; "
-                "the split was made anew after the shards: make the shards again, and train in a new --run"
+                f"{run.shards(split)}: {len(strayed)} images that the catalog has in another split, or their patients, {strayed[0]} first; "
+                "the split was made anew after the shards, or they hold more than the catalog: make them again, and train in a new --run"
             )
 
 
@@ -106,8 +114,9 @@ def check_held_out(run: Run, iterations: Mapping[str, int | None], *, force_touc
     found = "; ".join(touched(run, rows, iterations))
     if found and not force_touched:
         raise BadData(
-            f"{run.data}: its test set is not held out: {found}; see it with: python dataset_enhancement/audit_split.py --catalog {run.data}, "
-            "and split or train anew; --force-touched of the scripts in eval/ evaluates all the same, and the report says so"
+            f"{run.data}: its test set is not held out: {found}; see who with: "
+            f"python dataset_enhancement/audit_split.py --catalog {run.data}, and split or train anew; "
+            "--force-touched of the scripts in eval/ evaluates all the same, and the report says so"
         )
     if found:
         print(f"Evaluated by force: the test set is not held out: {found}", flush=True)

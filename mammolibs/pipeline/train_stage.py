@@ -8,6 +8,7 @@ from typing import Any, Sequence
 
 from mammolibs.augment import Augment
 from mammolibs.catalog import read_catalog, split_hash
+from mammolibs.catalog.seen import join_packed, pack_patients
 from mammolibs.catalog.verdict import short_verdict
 from mammolibs.engine import FitOptions, FitResult, Start, fit, progress
 from mammolibs.errors import BadConfig
@@ -15,7 +16,7 @@ from mammolibs.models.weights import read_card
 from mammolibs.pipeline.facts import last_part
 from mammolibs.pipeline.inputs import write_inputs
 from mammolibs.pipeline.options import StageOptions
-from mammolibs.pipeline.parents import card_fields, heritage, norm_of, parent_weights, starter, whom_they_saw
+from mammolibs.pipeline.parents import card_fields, heritage, norm_of, own_patients, parent_weights, starter, whom_they_saw
 from mammolibs.pipeline.patches import SHARDS, make_patches, unet_hash
 from mammolibs.pipeline.provenance import versions
 from mammolibs.pipeline.run import Run
@@ -185,6 +186,8 @@ def make_card(run: Run, rows: Sequence[ImageRow], stage: Any, train: Stream, opt
     """The card as far as it is known before training; the engine fills in iteration, steps and figures."""
     notes = run.settings.notes.get(stage.name, {})
     audit = short_verdict(split_verdict(run, rows), split_hash(rows))
+    # Shards may hold patients whom the catalog lacks.
+    own = join_packed(own_patients(rows), pack_patients(train.index.text["patient_id"]))
     return RunCard(
         stage=stage.name,
         iteration=0,
@@ -201,5 +204,5 @@ def make_card(run: Run, rows: Sequence[ImageRow], stage: Any, train: Stream, opt
         versions=versions(),
         data_licences=tuple(sorted({row.licence for row in rows if row.licence})),
         data_truth=tuple(sorted({row.truth for row in rows})),
-        **card_fields(rows, audit, notes.get("heritage", {})),
+        **card_fields(own, audit, notes.get("heritage", {})),
     )

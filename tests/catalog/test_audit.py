@@ -156,7 +156,8 @@ def test_in_short_a_verdict_has_numbers_and_names_nobody(tmp_path):
     short = verdict.short()
     assert (short["verdict"], short["leaks"], short["looked_at"]) == ("leaks", {"patient overlap": "3 patients"}, ["ids"])
     assert short["split_hash"] == split_hash(rows) and "test/a" not in json.dumps(short)
-    assert verdict.offences("test") == {"patient overlap": "2 patients"} and verdict.offences("validation") == {"patient overlap": "1 patient"}
+    assert verdict.offences("test") == {"patient overlap": "2 patients"}
+    assert verdict.offences("validation") == {"patient overlap": "1 patient"}
     assert in_words(short) == "3 patients (patient overlap), by ids"
     assert in_words(short_verdict(None, "x")) == "not audited" and short_verdict(None, "x")["split_hash"] == "x"
     assert in_words(audit(clean()).short()) == "clean, by ids"

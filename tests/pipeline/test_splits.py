@@ -15,6 +15,7 @@ from mammolibs.pipeline.evaluate_run import evaluate_run
 from mammolibs.pipeline.evaluate_stage import evaluate_stage
 from mammolibs.pipeline.options import EvalOptions, PipelineEvalOptions, ResNetOptions, TrainOptions, UNetOptions
 from mammolibs.pipeline.run import Run
+from mammolibs.pipeline.splits import check_split
 from mammolibs.pipeline.train_stage import train_stage
 from mammolibs.storage import write_json
 
@@ -28,6 +29,18 @@ def test_a_split_made_anew_after_the_shards_is_refused(run_copy):
         train_stage("unet", UNetOptions(run=str(run_copy), pretrain=2, it=1, workers=0))
     with pytest.raises(BadData, match="another split"):
         evaluate_run(PipelineEvalOptions(run=str(run_copy), workers=0))
+
+
+def test_shards_with_further_images_of_held_out_patients_are_refused(run_copy):
+    run = Run.open(run_copy)
+    rows = {row.image_id: row for row in read_catalog(run.catalog)}
+    trained = next(row.patient_id for row in rows.values() if row.split == "train")
+    # As if the shards had been made of more images than the catalog holds: first of a stranger, then of a patient of the test set.
+    known = {name: row for name, row in rows.items() if row.patient_id != trained}
+    check_split(run, known)
+    held_out = next(row for row in known.values() if row.split == "test")
+    with pytest.raises(BadData, match=r"shards/train: \d+ images that the catalog has in another split, or their patients"):
+        check_split(run, known | {held_out.image_id: replace(held_out, patient_id=trained)})
 
 
 def test_weights_of_another_split_are_refused(run_copy):
