@@ -74,6 +74,12 @@ def heritage(weights: Path | None, rows: Sequence[ImageRow]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value}
 
 
+def noted_heritage(notes: Mapping[str, Any]) -> dict[str, Any]:
+    """The heritage among a stage's notes in `run.json`. First weights from elsewhere of which nothing was noted are not known."""
+    unknown = {"unknown": [notes["elsewhere"]]} if "elsewhere" in notes else {}
+    return notes.get("heritage", unknown)
+
+
 def own_patients(rows: Iterable[ImageRow]) -> str:
     """Whom a run trains on and chooses by, packed."""
     return pack_patients(row.patient_id for row in rows if row.split in ("train", "validation"))

@@ -12,9 +12,9 @@ from mammolibs.evaluate import Threshold
 from mammolibs.models.runs import find_weights, weights_hash
 from mammolibs.models.weights import read_card
 from mammolibs.pipeline.facts import last_part
+from mammolibs.pipeline.parents import noted_heritage
 from mammolibs.pipeline.run import Run
 from mammolibs.pipeline.splits import split_verdict, touched
-from mammolibs.records import RunCard
 
 PACKAGES = ("mammolibs", "torch", "torch_xla", "numpy", "opencv-python-headless", "pydicom", "imagecodecs")
 
@@ -41,14 +41,17 @@ def provenance(run: Run, iterations: Mapping[str, int | None], thresholds: Mappi
         "weights": {stage: find_weights(run.stage(stage), chosen).stem for stage, chosen in which.items()},
         "weights_sha256": {stage: weights_hash(run.stage(stage), chosen) for stage, chosen in which.items()},
         "weights_from_elsewhere": elsewhere,
-        "seen_unknown": sorted({file for card in _cards(run, which) for file in card.seen_unknown}),
+        "seen_unknown": _unknown(run, which),
         "thresholds": {threshold.name: threshold.value for threshold in (thresholds or {}).values()},
         "versions": versions(),
     }
 
 
-def _cards(run: Run, which: Mapping[str, int | str]) -> list[RunCard]:
-    return [card for stage, chosen in which.items() if (card := read_card(find_weights(run.stage(stage), chosen).with_suffix(".json")))]
+def _unknown(run: Run, which: Mapping[str, int | str]) -> list[str]:
+    """First weights that do not say whom they have seen, by the cards and by what the run noted."""
+    cards = [read_card(find_weights(run.stage(stage), chosen).with_suffix(".json")) for stage, chosen in which.items()]
+    noted = [file for notes in run.settings.notes.values() for file in noted_heritage(notes).get("unknown", ())]
+    return sorted({file for card in cards if card for file in card.seen_unknown} | set(noted))
 
 
 def versions() -> dict[str, str]:

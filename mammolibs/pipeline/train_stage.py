@@ -16,7 +16,7 @@ from mammolibs.models.weights import read_card
 from mammolibs.pipeline.facts import last_part
 from mammolibs.pipeline.inputs import write_inputs
 from mammolibs.pipeline.options import StageOptions
-from mammolibs.pipeline.parents import card_fields, heritage, norm_of, own_patients, parent_weights, starter, whom_they_saw
+from mammolibs.pipeline.parents import card_fields, heritage, norm_of, noted_heritage, own_patients, parent_weights, starter, whom_they_saw
 from mammolibs.pipeline.patches import SHARDS, make_patches, unet_hash
 from mammolibs.pipeline.provenance import versions
 from mammolibs.pipeline.run import Run
@@ -204,5 +204,5 @@ def make_card(run: Run, rows: Sequence[ImageRow], stage: Any, train: Stream, opt
         versions=versions(),
         data_licences=tuple(sorted({row.licence for row in rows if row.licence})),
         data_truth=tuple(sorted({row.truth for row in rows})),
-        **card_fields(own, audit, notes.get("heritage", {})),
+        **card_fields(own, audit, noted_heritage(notes)),
     )

@@ -16,7 +16,7 @@ from mammolibs.pipeline.evaluate_run import evaluate_run
 from mammolibs.pipeline.evaluate_stage import evaluate_stage
 from mammolibs.pipeline.fold_report import is_judged
 from mammolibs.pipeline.options import EvalOptions, PipelineEvalOptions, ResNetOptions, UNetOptions
-from mammolibs.pipeline.parents import card_fields, heritage, own_patients, whom_they_saw
+from mammolibs.pipeline.parents import card_fields, heritage, noted_heritage, own_patients, whom_they_saw
 from mammolibs.pipeline.provenance import provenance
 from mammolibs.pipeline.run import Run
 from mammolibs.pipeline.splits import check_held_out, touched
@@ -162,3 +162,4 @@ def test_first_weights_bring_along_whom_they_have_seen(run_copy, rows, tmp_path)
     assert brought["unknown"] == ["imagenet.pth", str(weights)] and brought["audit"]["verdict"] == "not audited"
     assert heritage(tmp_path / "imagenet.pth", rows) == {"unknown": [str(tmp_path / "imagenet.pth")]}
     assert "is not known" in whom_they_saw(weights, brought, rows)
+    assert noted_heritage({"elsewhere": "a.pth"}) == {"unknown": ["a.pth"]} and noted_heritage({"elsewhere": "a.pth", "heritage": {}}) == {}
