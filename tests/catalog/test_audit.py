@@ -170,14 +170,13 @@ def test_a_verdict_outlives_a_catalog_built_again_of_the_same_data(tmp_path):
     write_verdict(path, looked)
     write_split(path, rows, seed=0, verdict=audit_own(rows))
     assert read_verdict(path) == looked
-    copy_split(tmp_path, tmp_path / "there")
-    assert read_verdict(tmp_path / "there" / "split.json") == looked
-    copy_split(tmp_path / "nowhere", tmp_path / "there")
+    there = tmp_path / "there" / "split.json"
     # Another split, and the same split of other data, are judged anew.
     for others in (rows[:-1], [*rows[:-1], replace(rows[-1], pathology="malignant")]):
-        write_split(tmp_path / "there" / "split.json", others, seed=0, verdict=audit_own(others))
-        assert read_verdict(tmp_path / "there" / "split.json") == audit_own(others)
-        copy_split(tmp_path, tmp_path / "there")
+        copy_split(path, there)
+        assert read_verdict(there) == looked
+        write_split(there, others, seed=0, verdict=audit_own(others))
+        assert read_verdict(there) == audit_own(others)
 
 
 def test_a_split_that_no_seed_drew_is_kept_by_any_seed(tmp_path):
