@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Sequence
 
 from mammolibs.catalog import (
-    Catalog, Skipped, audit_own, fold_rows, format_tree, make_catalog, parse_option, parse_source, read_catalog, read_skipped, write_catalog,
-    write_skipped, write_split,
+    Catalog, Skipped, audit_own, fold_rows, format_tree, make_catalog, parse_option, parse_source, read_catalog, read_skipped,
+    write_catalog, write_skipped, write_split,
 )  # fmt: skip
 from mammolibs.catalog.split import FRACTIONS
 from mammolibs.errors import BadConfig, BadData
