@@ -4,7 +4,7 @@ from mammolibs.catalog.audit import audit, audit_own
 from mammolibs.catalog.build import Catalog, build_catalog, parse_option, parse_source
 from mammolibs.catalog.files import copy_split, read_skipped, read_split, read_verdict, write_skipped, write_split, write_verdict
 from mammolibs.catalog.hashes import data_hash, split_hash
-from mammolibs.catalog.make import make_catalog
+from mammolibs.catalog.make import make_catalog, write_split_of_copies
 from mammolibs.catalog.source import Skipped, Source, SourceResult
 from mammolibs.catalog.sources import SOURCES
 from mammolibs.catalog.split import check_copies, fold_rows, split_rows
@@ -41,5 +41,6 @@ __all__ = [
     "write_catalog",
     "write_skipped",
     "write_split",
+    "write_split_of_copies",
     "write_verdict",
 ]

@@ -13,6 +13,7 @@ from mammolibs.catalog.pseudonyms import KEY_NAME, open_pseudonyms, pseudonymous
 from mammolibs.catalog.sources import SOURCES
 from mammolibs.catalog.split import FRACTIONS
 from mammolibs.catalog.table import write_catalog
+from mammolibs.records import ImageRow
 from mammolibs.storage import Place, below, cache_folder, is_address
 
 # Named so that it stays on this machine where the run is the copy of a cloud folder.
@@ -63,3 +64,8 @@ def group_options(options: Iterable[tuple[str, str, str]]) -> dict[str, dict[str
     for name, option, value in options:
         by_source[name][option] = value
     return dict(by_source)
+
+
+def write_split_of_copies(path: str | Path, rows: Sequence[ImageRow], parents: str | Path) -> None:
+    """The split.json, with a verdict by ids, of a catalog that holds derived copies. parents: that of the catalog without them."""
+    write_split(path, rows, seed=None, fractions=(), verdict=audit_own(rows), key_mark=read_key_mark(parents))

@@ -16,6 +16,7 @@ from mammolibs.models.build import infer
 from mammolibs.models.runs import find_weights
 from mammolibs.models.transfer import load_into
 from mammolibs.models.weights import read_card
+from mammolibs.pipeline.facts import last_part
 from mammolibs.pipeline.run import Run
 from mammolibs.records import ImageRow
 
@@ -64,11 +65,11 @@ def heritage(weights: Path | None, rows: Sequence[ImageRow]) -> dict[str, Any]:
         return {}
     card = read_card(weights.with_suffix(".json"))
     if card is None:
-        return {"unknown": [str(weights)]}
+        return {"unknown": [last_part(str(weights))]}
     is_ours = card.split_hash == split_hash(rows)
     found = {
         "seen": without_packed(card.seen_patients, own_patients(rows)),
-        "unknown": [*card.seen_unknown, *([] if is_ours or card.seen_patients else [str(weights)])],
+        "unknown": [*card.seen_unknown, *([] if is_ours or card.seen_patients else [last_part(str(weights))])],
         "audit": card.audit.get("first_weights") if is_ours else card.audit or short_verdict(None, card.split_hash),
     }
     return {name: value for name, value in found.items() if value}
@@ -76,7 +77,7 @@ def heritage(weights: Path | None, rows: Sequence[ImageRow]) -> dict[str, Any]:
 
 def noted_heritage(notes: Mapping[str, Any]) -> dict[str, Any]:
     """The heritage among a stage's notes in `run.json`. First weights from elsewhere of which nothing was noted are not known."""
-    unknown = {"unknown": [notes["elsewhere"]]} if "elsewhere" in notes else {}
+    unknown = {"unknown": [last_part(notes["elsewhere"])]} if "elsewhere" in notes else {}
     return notes.get("heritage", unknown)
 
 
