@@ -5,8 +5,9 @@
     python dataset_enhancement/audit_split.py --csv FILE --id-column image --split-column fold --group-column patient --image-column path
 
 Patients, exams and copies are compared by their ids. Images that are there are compared by their
-pixels too: mirrored, turned, enhanced, rescaled or digitised again, they are found. A catalog's
-split.json keeps the verdict.
+pixels too: mirrored, inverted, turned, enhanced, rescaled or digitised again, they are found. A
+catalog's split.json keeps the verdict; evaluation refuses a test set that it calls touched. A
+catalog is split anew by patient on purpose, so its official split is counted and is no offence.
 """
 
 from dataclasses import dataclass

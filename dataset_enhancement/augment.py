@@ -8,7 +8,7 @@ A copy names its parent and stays in its split. Only training images get copies,
 
 from dataclasses import MISSING, dataclass
 
-from mammolibs.catalog import Skipped, read_catalog, write_catalog, write_skipped
+from mammolibs.catalog import Skipped, read_catalog, write_catalog, write_skipped, write_split_of_copies
 from mammolibs.ingest import Recipe, derive_images, parse_rotations
 from mammolibs.pipeline.cli import option, run_script
 from mammolibs.pipeline.policy import accept_option, policy_of_sources, policy_option, read_policy
@@ -36,6 +36,7 @@ def main(options: Options) -> None:
     policy = read_policy(options.policy, options.accept, policy_of_sources(row.source for row in rows))
     report = derive_images(rows, recipe, options.out, policy=policy, workers=options.workers)
     write_catalog(below(options.out, "catalog.parquet"), report.rows)
+    write_split_of_copies(below(options.out, "split.json"), report.rows, below(options.catalog, "split.json"))
     write_skipped(below(options.out, "skipped.csv"), [Skipped(item, reason) for item, reason in report.skipped])
     print(f"{options.out}: {report}")
 

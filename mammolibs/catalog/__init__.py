@@ -1,10 +1,10 @@
 """Data sets -> one table of images with patients, labels, lesions and split. Headers only; pixels are never touched."""
 
-from mammolibs.catalog.audit import audit
+from mammolibs.catalog.audit import audit, audit_own
 from mammolibs.catalog.build import Catalog, build_catalog, parse_option, parse_source
 from mammolibs.catalog.files import copy_split, read_skipped, read_split, read_verdict, write_skipped, write_split, write_verdict
 from mammolibs.catalog.hashes import data_hash, split_hash
-from mammolibs.catalog.make import make_catalog
+from mammolibs.catalog.make import make_catalog, write_split_of_copies
 from mammolibs.catalog.source import Skipped, Source, SourceResult
 from mammolibs.catalog.sources import SOURCES
 from mammolibs.catalog.split import check_copies, fold_rows, split_rows
@@ -22,6 +22,7 @@ __all__ = [
     "Thumbnails",
     "Verdict",
     "audit",
+    "audit_own",
     "build_catalog",
     "check_copies",
     "copy_split",
@@ -40,5 +41,6 @@ __all__ = [
     "write_catalog",
     "write_skipped",
     "write_split",
+    "write_split_of_copies",
     "write_verdict",
 ]

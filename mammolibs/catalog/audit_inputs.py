@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -74,10 +74,23 @@ def source_rows(
         return official_rows(build_catalog([(name, path)], unpack_folder=unpack_folder, pseudonyms=pseudonyms).rows)
     rows = listed(Path(path))
     try:
-        there = {row.image_id: row for row in SOURCES[name](path).rows} if pixels else {}
+        there = SOURCES[name](path).rows if pixels else []
     except BadFile:
-        there = {}
-    return official_rows([replace(row, path=there[row.image_id].path) if row.image_id in there else row for row in rows])
+        there = []
+    return official_rows(_with_files(rows, there))
+
+
+def _with_files(listed: Sequence[ImageRow], there: Sequence[ImageRow]) -> list[ImageRow]:
+    """The listed rows with the files of those that are there. A volume is listed once and read as slices, called <volume>-s<number>."""
+    names = {row.image_id for row in listed}
+    files: dict[str, list[ImageRow]] = defaultdict(list)
+    for row in there:
+        files[row.image_id if row.image_id in names else row.image_id.rpartition("-")[0]].append(row)
+    return [
+        replace(row, image_id=found.image_id, path=found.path, frame=found.frame)
+        for row in listed
+        for found in files.get(row.image_id, [row])
+    ]
 
 
 def table_rows(path: str | Path, columns: Columns, *, split: str = "") -> list[ImageRow]:

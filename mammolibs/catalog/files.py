@@ -18,28 +18,32 @@ from mammolibs.errors import BadConfig, BadData, BadFile
 from mammolibs.records import SPLITS, ImageRow
 from mammolibs.storage import Place, json_bytes, leaves_machine, locate
 
+SPLIT_NAME = "split.json"
+
 
 def write_split(
     path: str | Path | Place,
     rows: Sequence[ImageRow],
     *,
-    seed: int,
+    seed: int | None,
     fractions: Sequence[float] = FRACTIONS,
     previous: Mapping[str, str] | None = None,
     verdict: Verdict | None = None,
     key_mark: str = "",
 ) -> None:
-    """Write who is where as JSON, to a path or a `gs://` address: seed, fractions, hashes, the audit's verdict, patient_id -> split.
+    """Write who is where as JSON, to a path or a `gs://` address: seed (None: the split was not drawn by one), fractions, hashes,
+    the audit's verdict, patient_id -> split.
 
     Patients of the earlier split who are not in the rows stay in the file, so that they
-    come back to where they were. key_mark: tells which key pseudonyms among the patients come from, and not what it is.
-    Raises as `write_catalog`.
+    come back to where they were. A verdict that is there on the same split of the same data
+    stays too: it may have looked at pixels. key_mark: tells which key pseudonyms among the patients
+    come from, and not what it is. Raises as `write_catalog`.
     """
     patients = dict(previous or {}) | {row.patient_id: row.split for row in rows}
     facts = {"seed": seed, "fractions": list(fractions), "split_hash": split_hash(rows), "data_hash": data_hash(rows)}
-    judged = {"verdict": verdict.to_dict()} if verdict else {}
     keyed = {"key": key_mark} if key_mark else {}
     place = path if isinstance(path, Place) else Place(*locate(path))
+    judged = _kept_verdict(place, facts) or ({"verdict": verdict.to_dict()} if verdict else {})
     place.write(json_bytes(facts | keyed | judged | {"patients": dict(sorted(patients.items()))}))
 
 
@@ -48,6 +52,19 @@ def copy_split(path: str | Path, other: str | Path) -> None:
     (store, name), place = locate(path), Place(*locate(other))
     if store.exists(name):
         place.write(store.read(name))
+
+
+def _kept_verdict(place: Place, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The verdict as a split.json holds it, where that is of the same split and data; empty where there is none that can be read."""
+    if not place.store.exists(place.name):
+        return {}
+    try:
+        values = json.loads(place.store.read(place.name))
+        verdict = Verdict.from_dict(values["verdict"])
+    except (BadData, ValueError, TypeError, KeyError):
+        return {}
+    same = all(values.get(name) == facts[name] for name in ("split_hash", "data_hash")) and verdict.split_hash == facts["split_hash"]
+    return {"verdict": values["verdict"]} if same else {}
 
 
 def write_verdict(path: str | Path, verdict: Verdict) -> None:
@@ -59,7 +76,10 @@ def write_verdict(path: str | Path, verdict: Verdict) -> None:
 
 
 def read_verdict(path: str | Path) -> Verdict | None:
-    """The verdict that is stored with a split, None where it was never audited. Raises BadFile for another kind of file."""
+    """The verdict that is stored with a split, at a path or a `gs://` address; None where it was never audited.
+
+    Raises BadFile for another kind of file, and what the bucket raises.
+    """
     values = _read_values(path)
     try:
         return Verdict.from_dict(values["verdict"]) if "verdict" in values else None
@@ -87,7 +107,7 @@ def read_key_mark(path: str | Path) -> str:
 def read_split(path: str | Path, *, seed: int) -> dict[str, str]:
     """patient_id -> split of a split.json; empty where there is no such file.
 
-    Raises BadFile for another kind of file, BadConfig where it was made with another seed.
+    Raises BadFile for another kind of file, BadConfig where it was drawn with another seed.
     """
     store, name = locate(path)
     if not store.exists(name):
@@ -100,7 +120,7 @@ def read_split(path: str | Path, *, seed: int) -> dict[str, str]:
         raise BadFile(path, f"is no split ({type(error).__name__})", "remove it, and the split is made afresh") from error
     if wrong:
         raise BadFile(path, f"names a split {wrong[0]!r}", f"allowed are {', '.join(SPLITS)}")
-    if seed != made_with:
+    if made_with is not None and seed != made_with:
         raise BadConfig(
             f"--seed {seed}: {path} was made with seed {made_with} and is kept when data are added; remove it, or give --seed {made_with}"
         )

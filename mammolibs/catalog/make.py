@@ -6,14 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from mammolibs.catalog.audit import audit
+from mammolibs.catalog.audit import audit_own
 from mammolibs.catalog.build import Catalog, build_catalog, check_source_name
 from mammolibs.catalog.files import read_key_mark, read_split, write_skipped, write_split
 from mammolibs.catalog.pseudonyms import KEY_NAME, open_pseudonyms, pseudonymous_split
 from mammolibs.catalog.sources import SOURCES
 from mammolibs.catalog.split import FRACTIONS
 from mammolibs.catalog.table import write_catalog
-from mammolibs.catalog.verdict import Verdict
 from mammolibs.records import ImageRow
 from mammolibs.storage import Place, below, cache_folder, is_address
 
@@ -53,7 +52,7 @@ def make_catalog(
     for name in dict.fromkeys(private):
         catalog.notes[name].append(f"its ids are pseudonyms by the key {key or below(folder, KEY_NAME)}: keep it, and keep it to yourself")
     write_catalog(catalog_place, catalog.rows)
-    verdict = _judge(catalog.rows)
+    verdict = audit_own(catalog.rows)
     write_split(split_place, catalog.rows, seed=seed, fractions=fractions, previous=split, verdict=verdict, key_mark=mark)
     write_skipped(below(folder, "skipped.csv"), catalog.skipped)
     return catalog
@@ -67,8 +66,6 @@ def group_options(options: Iterable[tuple[str, str, str]]) -> dict[str, dict[str
     return dict(by_source)
 
 
-def _judge(rows: Sequence[ImageRow]) -> Verdict | None:
-    """The verdict by ids alone; None for a set so small that all of it is in one split."""
-    if len({row.split for row in rows}) < 2:
-        return None
-    return audit(rows, ignore={"official split": "this split is made anew by patient"})
+def write_split_of_copies(path: str | Path, rows: Sequence[ImageRow], parents: str | Path) -> None:
+    """The split.json, with a verdict by ids, of a catalog that holds derived copies. parents: that of the catalog without them."""
+    write_split(path, rows, seed=None, fractions=(), verdict=audit_own(rows), key_mark=read_key_mark(parents))

@@ -1,9 +1,9 @@
-"""Images that show the same exposure under different names: mirrored, turned, enhanced, rescaled, digitised again.
+"""Images that show the same exposure under different names: mirrored, inverted, turned, enhanced, rescaled, digitised again.
 
 Three steps, each on thumbnails whose local contrast is made even, so that brightness
 curves and CLAHE change little. (1) SIFT features (Lowe 2004; root-normalised after
 Arandjelovic and Zisserman 2012), which know of no shift, turn or scale; a mirrored image
-is searched for by mirroring the descriptor. (2) Candidates: every feature of an image
+is searched for by mirroring the descriptor, one in inverted grey by turning it round. (2) Candidates: every feature of an image
 votes for the images that its nearest neighbours, looked up among words (an inverted
 file), come from. (3) A candidate is kept where its features agree on one similarity
 transform and the tissue, laid over the other by it, correlates.
@@ -14,6 +14,8 @@ near-duplicates: they agree in their features and the tissue does not.
 
 from __future__ import annotations
 
+import hashlib
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -36,8 +38,11 @@ _LEVELS = 255.0
 _PER_WORD = 500
 _PROBES = 3
 _NEIGHBOURS = 4
-_CANDIDATES = 5
-_QUERIES_AT_A_TIME = 500
+# So many candidates in a row that are none end the search for copies of an image.
+_MISSES = 5
+_QUERIES_AT_A_TIME = 250
+# Mirrored or not, inverted or not: how an image is held against others.
+_VARIANTS = ((False, False), (True, False), (False, True), (True, True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,11 +56,12 @@ class Signature:
 
 @dataclass(frozen=True)
 class Likeness:
-    """How far two images are the same: features that agree on one place, correlation of the tissue there, mirrored or not."""
+    """How far two images are the same: features that agree on one place, correlation of the tissue there; how they were compared."""
 
     inliers: int
     correlation: float
     mirrored: bool
+    inverted: bool = False
 
     @property
     def same(self) -> bool:
@@ -85,10 +91,10 @@ def even_contrast(thumbnail: np.ndarray) -> np.ndarray:
     return np.clip(detail / (strength + 0.6 * strength.mean() + 0.004), -3, 3)
 
 
-def compare(a: Signature, b: Signature, *, mirrored: bool) -> Likeness:
-    """How alike two images are, the first taken mirrored or as it is."""
-    features, points = (_mirror(a.features), a.points * np.float32([-1, 1])) if mirrored else (a.features, a.points)
-    nothing = Likeness(0, 0.0, mirrored)
+def compare(a: Signature, b: Signature, *, mirrored: bool, inverted: bool = False) -> Likeness:
+    """How alike two images are, the first taken mirrored or as it is. inverted: what is bright in one of them is dark in the other."""
+    features, points = _varied(a.features, mirrored, inverted), a.points * np.float32([-1, 1]) if mirrored else a.points
+    nothing = Likeness(0, 0.0, mirrored, inverted)
     if min(len(features), len(b.features)) < LEAST_INLIERS:
         return nothing
     likeness = _as_float(features) @ _as_float(b.features).T
@@ -105,29 +111,44 @@ def compare(a: Signature, b: Signature, *, mirrored: bool) -> Likeness:
     inside = inside.ravel() > 0
     inliers = int(inside.sum())
     if inliers < LEAST_INLIERS:
-        return Likeness(inliers, 0.0, mirrored)
+        return Likeness(inliers, 0.0, mirrored, inverted)
     matrix = _refine(matrix, start[inside], end[inside])
-    return Likeness(inliers, _correlation(a, b, matrix @ np.diag([-1.0, 1, 1]) if mirrored else matrix), mirrored)
+    correlation = _correlation(a, b, matrix @ np.diag([-1.0, 1, 1]) if mirrored else matrix, inverted)
+    return Likeness(inliers, correlation, mirrored, inverted)
 
 
 def find_near_duplicates(queries: Sequence[Signature], base: Sequence[Signature]) -> Iterator[tuple[int, int, Likeness]]:
-    """(query, image of the base, likeness) of every pair that is the same exposure.
+    """(query, image of the base, likeness) of every pair that is the same exposure, however many copies of one lie in the base.
 
-    Of each query the `_CANDIDATES` images with the most votes are compared: where more copies
-    of it lie in the base, the best of them are named.
+    Candidates are compared in the order of their votes until `_MISSES` in a row are none.
     """
-    index = _Words(base)
+    places: dict[bytes, list[int]] = defaultdict(list)
+    for number, signature in enumerate(base):
+        # Equal pictures would take each other's votes: an image has but a few nearest neighbours.
+        places[hashlib.sha256(signature.thumbnail.tobytes()).digest()].append(number)
+    equal = list(places.values())
+    distinct = [base[numbers[0]] for numbers in equal]
+    index = _Words(distinct)
     for first in range(0, len(queries), _QUERIES_AT_A_TIME):
         part = queries[first : first + _QUERIES_AT_A_TIME]
-        votes = np.stack([index.votes([s.features for s in part]), index.votes([_mirror(s.features) for s in part])])
-        best = votes.max(0)
-        top = np.argsort(-best, axis=1, kind="stable")[:, :_CANDIDATES]
-        for number, candidates in enumerate(top):
-            for other in candidates[best[number, candidates] > 0]:
-                mirrored = bool(votes[1, number, other] > votes[0, number, other])
-                likeness = compare(part[number], base[other], mirrored=mirrored)
-                if likeness.same:
-                    yield first + number, int(other), likeness
+        votes = np.stack([index.votes([_varied(s.features, *variant) for s in part]) for variant in _VARIANTS])
+        for number, query in enumerate(part):
+            for place, likeness in _copies(query, distinct, votes[:, number]):
+                for other in equal[place]:
+                    yield first + number, other, likeness
+
+
+def _copies(query: Signature, base: Sequence[Signature], votes: np.ndarray) -> Iterator[tuple[int, Likeness]]:
+    """votes: variants x images of the base."""
+    best, misses = votes.max(0), 0
+    for place in np.argsort(-best, kind="stable"):
+        if best[place] <= 0 or misses == _MISSES:
+            return
+        mirrored, inverted = _VARIANTS[votes[:, place].argmax()]
+        likeness = compare(query, base[place], mirrored=mirrored, inverted=inverted)
+        misses = 0 if likeness.same else misses + 1
+        if likeness.same:
+            yield int(place), likeness
 
 
 class _Words:
@@ -180,10 +201,18 @@ def _as_float(features: np.ndarray) -> np.ndarray:
     return features.astype(np.float32) / np.float32(_LEVELS)
 
 
-def _mirror(features: np.ndarray) -> np.ndarray:
-    """The descriptors of the mirrored image: 4 x 4 cells of 8 directions, the rows and the angles the other way round."""
+def _varied(features: np.ndarray, mirrored: bool, inverted: bool) -> np.ndarray:
+    """The descriptors of the mirrored or inverted image: 4 x 4 cells of 8 directions.
+
+    Mirrored, rows and angles run the other way round. Inverted, every gradient turns round and
+    with it the direction that the cells are laid out by: they change places, the angles stay.
+    """
     cells = features.reshape(-1, 4, 4, 8)
-    return cells[:, ::-1][..., -np.arange(8) % 8].reshape(-1, 128)
+    if mirrored:
+        cells = cells[:, ::-1][..., -np.arange(8) % 8]
+    if inverted:
+        cells = cells[:, ::-1, ::-1]
+    return cells.reshape(-1, 128)
 
 
 def _refine(matrix: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
@@ -193,16 +222,30 @@ def _refine(matrix: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarra
     return free if longest < _MOST_STRETCH * shortest else matrix
 
 
-def _correlation(a: Signature, b: Signature, matrix: np.ndarray) -> float:
+def _correlation(a: Signature, b: Signature, matrix: np.ndarray, inverted: bool) -> float:
     """Of even contrast, over the tissue of both; 0 where they overlap too little."""
-    size = b.thumbnail.shape[::-1]
-    ours, theirs = cv2.warpAffine(even_contrast(a.thumbnail), matrix, size), even_contrast(b.thumbnail)
-    mine, other = cv2.warpAffine(_tissue(a.thumbnail), matrix, size) > 0, _tissue(b.thumbnail) > 0
+    size, first, second = b.thumbnail.shape[::-1], a.thumbnail, b.thumbnail
+    ours, theirs = cv2.warpAffine(even_contrast(first), matrix, size), even_contrast(second)
+    if inverted:
+        ours = -ours
+        # Air lies at the end of the range and tissue does not: the inverted one of the two is that with more white.
+        first, second = (_invert(first), second) if _white(first) > _white(second) else (first, _invert(second))
+    mine, other = cv2.warpAffine(_tissue(first), matrix, size) > 0, _tissue(second) > 0
     both = mine & other
     if both.sum() < max(_LEAST_TISSUE_PX, _LEAST_OVERLAP * other.sum()):
         return 0.0
     x, y = ours[both] - ours[both].mean(), theirs[both] - theirs[both].mean()
     return float((x * y).sum() / max(np.sqrt((x * x).sum() * (y * y).sum()), 1e-9))
+
+
+def _invert(thumbnail: np.ndarray) -> np.ndarray:
+    """uint8 H W: the thumbnail of the inverted image. Thumbnails are square roots of brightness."""
+    return np.rint(np.sqrt(_LEVELS * _LEVELS - thumbnail.astype(np.float32) ** 2)).astype(np.uint8)
+
+
+def _white(thumbnail: np.ndarray) -> float:
+    """The share of pixels in the brightest tenth of the range."""
+    return float((thumbnail > np.sqrt(0.9) * _LEVELS).mean())
 
 
 def _tissue(thumbnail: np.ndarray) -> np.ndarray:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mammolibs.catalog.audit import audit, check_splits
-from mammolibs.catalog.audit_inputs import Columns, catalog_file, official_rows, pool_rows, source_rows, table_rows
-from mammolibs.catalog.files import read_key_mark, write_verdict
+from mammolibs.catalog.audit_inputs import CATALOG, Columns, catalog_file, official_rows, pool_rows, source_rows, table_rows
+from mammolibs.catalog.files import SPLIT_NAME, read_key_mark, write_split, write_verdict
 from mammolibs.catalog.pseudonyms import KEY_NAME
 from mammolibs.catalog.table import read_catalog
 from mammolibs.catalog.thumbnails import Thumbnails
@@ -45,9 +46,11 @@ def run_audit(options: Any) -> int:
     pool = [row for text in options.pool for row in pool_rows(text, columns, **how)]
     check_splits(rows, pool)
     thumbnails = None if options.no_pixels else Thumbnails(Path(options.cache) / "thumbnails", options.workers)
-    verdict = audit(rows, pool=pool, thumbnails=thumbnails, ignore=dict.fromkeys(options.ignore, "told to ignore it"))
+    own_split = bool(options.catalog) and options.split != "official"
+    ignore = dict.fromkeys(options.ignore, "told to ignore it")
+    verdict = audit(rows, pool=pool, thumbnails=thumbnails, ignore=ignore, own_split=own_split)
     print("\n".join(verdict.lines()))
-    _keep(options, verdict)
+    _keep(options, rows, verdict)
     return 0 if verdict.clean else LEAKS
 
 
@@ -95,18 +98,22 @@ def _rows(options: Any, columns: Columns | None, unpacked: Path, pseudonyms: Pse
     return official_rows(rows) if options.split == "official" else rows
 
 
-def _keep(options: Any, verdict: Verdict) -> None:
+def _keep(options: Any, rows: Sequence[ImageRow], verdict: Verdict) -> None:
     """Write it to --json, and to the split.json of a catalog whose own split was judged."""
     if options.json:
         write_json(options.json, verdict.to_dict())
     if not options.catalog or options.split == "official":
         return
-    folder = locate(catalog_file(options.catalog))[0]
-    if folder.exists("split.json"):
-        beside = below(folder.location, "split.json")
-        try:
+    store, table = locate(catalog_file(options.catalog))
+    is_there, beside = store.exists(SPLIT_NAME), below(store.location, SPLIT_NAME)
+    if not is_there and table != CATALOG:
+        return
+    try:
+        if is_there:
             write_verdict(beside, verdict)
-            print(f"kept in {beside}")
-        # The verdict stands, and with it the exit code, where it cannot be kept.
-        except BadFile as error:
-            print(f"not kept: {error}")
+        else:
+            write_split(beside, rows, seed=None, fractions=(), verdict=verdict)
+        print(f"kept in {beside}")
+    # The verdict stands, and with it the exit code, where it cannot be kept.
+    except BadFile as error:
+        print(f"not kept: {error}")

@@ -12,13 +12,15 @@ from mammolibs.errors import BadData
 
 # The pretraining pool, where it stands beside the names of splits.
 POOL = "pretraining pool"
+NOT_AUDITED = "not audited"
+PIXELS = "near-duplicate pixels"
 # Kind of leak -> what is counted.
 KINDS = {
     "patient overlap": "patient",
     "exam overlap": "exam",
     "image overlap": "image",
     "derived copies": "parent",
-    "near-duplicate pixels": "pair",
+    PIXELS: "pair",
     "official split": "image",
 }
 _SHOWN = 50
@@ -57,6 +59,21 @@ class Verdict:
         """The kinds of leak that images of this split take part in; empty where its figures can be believed, as far as was looked."""
         return tuple(kind for kind, offenders in self.leaks.items() if any(split in offender.splits for offender in offenders))
 
+    def offences(self, split: str) -> dict[str, str]:
+        """What `touched` names, with its number: "patient overlap" -> "31 patients"."""
+        found = {kind: sum(split in offender.splits for offender in self.leaks[kind]) for kind in self.touched(split)}
+        return {kind: count_of(number, KINDS[kind]) for kind, number in found.items()}
+
+    def short(self) -> dict[str, Any]:
+        """What travels in cards and reports, JSON types: the verdict, the numbers by kind, what was looked at. It names nobody."""
+        return {
+            "split_hash": self.split_hash,
+            "verdict": "clean" if self.clean else "leaks",
+            "leaks": {kind: count_of(len(offenders), KINDS[kind]) for kind, offenders in self.leaks.items() if offenders},
+            "looked_at": ["ids", "pixels"] if PIXELS in self.leaks else ["ids"],
+            "hash": self.hash(),
+        }
+
     def hash(self) -> str:
         """16 hex digits of all that it says."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
@@ -83,15 +100,32 @@ class Verdict:
 
     def lines(self) -> list[str]:
         """For a person: the sizes, a line per kind with its count and the offenders below it, what was not checked, the verdict."""
-        sizes = ", ".join(f"{split} {_count(n, 'image')} of {_count(self.patients[split], 'patient')}" for split, n in self.images.items())
+        counts = ((split, count_of(n, "image"), count_of(self.patients[split], "patient")) for split, n in self.images.items())
+        sizes = ", ".join(f"{split} {images} of {patients}" for split, images, patients in counts)
         lines = [f"split {self.split_hash}: {sizes}"]
         for kind, offenders in self.leaks.items():
-            lines.append(f"{kind}: {_count(len(offenders), KINDS[kind]) if offenders else 'none'}")
+            lines.append(f"{kind}: {count_of(len(offenders), KINDS[kind]) if offenders else 'none'}")
             lines += [f"   {o.name}: {', '.join(o.splits)}{f' ({o.detail})' if o.detail else ''}" for o in offenders[:_SHOWN]]
             lines += [f"   and {len(offenders) - _SHOWN} more"] if len(offenders) > _SHOWN else []
         lines += [f"not checked: {kind}: {reason}" for kind, reason in self.unchecked.items()]
         return [*lines, f"verdict {self.hash()}: {'nothing leaks that was looked for' if self.clean else 'this split leaks'}"]
 
 
-def _count(number: int, word: str) -> str:
+def short_verdict(verdict: Verdict | None, split_hash: str) -> dict[str, Any]:
+    """`Verdict.short`, or the same fields of a split that nobody has judged."""
+    if verdict is not None:
+        return verdict.short()
+    return {"split_hash": split_hash, "verdict": NOT_AUDITED, "leaks": {}, "looked_at": []}
+
+
+def in_words(short: Mapping[str, Any]) -> str:
+    """A verdict in short as a phrase: "clean, by ids and pixels", "31 patients (patient overlap), by ids", "not audited"."""
+    if not short.get("looked_at"):
+        return NOT_AUDITED
+    found = ", ".join(f"{number} ({kind})" for kind, number in short["leaks"].items())
+    return f"{found or short['verdict']}, by {' and '.join(short['looked_at'])}"
+
+
+def count_of(number: int, word: str) -> str:
+    """The number with its word: "1 patient", "31 patients"."""
     return f"{number} {word}" if number == 1 else f"{number} {word}s"

@@ -11,6 +11,7 @@ from mammolibs.evaluate import figures as plots
 from mammolibs.evaluate import sections as parts
 from mammolibs.evaluate.bootstrap import ROUNDS, Draws, estimate_all
 from mammolibs.evaluate.chosen import Chosen, at_thresholds
+from mammolibs.evaluate.conclusions import not_held_out
 from mammolibs.evaluate.curves import HistoryFiles, as_runs, loss_figure
 from mammolibs.evaluate.document import Picture, pictures_of, to_html, to_markdown
 from mammolibs.evaluate.examples import Example
@@ -48,7 +49,7 @@ def write_report(
     predictions: all rows; the figures use those of split "test". stages: further figures of
     each stage by name. data, runtime: facts, JSON types; data["synthetic"] true, or "synthetic"
     among data["truth"], where any of it is. provenance: what made the figures (weights, contract,
-    thresholds, versions). history: stage -> history.csv, or name of the run -> history.csv.
+    thresholds, versions); what is in its "touched" is told first of all. history: stage -> history.csv, or name of the run -> history.csv.
     chosen: fold (-1 where there are none) -> what was chosen on its validation patients.
     comparisons: what was compared with -> figure -> paired difference (`paired_difference`).
 
@@ -62,6 +63,7 @@ def write_report(
         result["comparisons"] = {name: block(values, split_hash) for name, values in comparisons.items()}
     result["data"] = {**data, "held_out": held_out_counts(predictions, held_out), "split_hash": split_hash}
     result |= {"runtime": dict(runtime), "provenance": dict(provenance or {}), "command": command, "disclaimer": DISCLAIMER}
+    result["not_held_out"] = not_held_out(result["provenance"])
     result |= told_chosen(chosen or {})
     if chosen:
         result["at_the_chosen_thresholds"] = block(at_thresholds(held_out, chosen, draws), split_hash)

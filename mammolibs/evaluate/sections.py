@@ -85,11 +85,14 @@ def headline(result: Mapping[str, Any]) -> Section:
         cards.append((name_of(name), value, interval, basis))
     held = result["data"]["held_out"]
     unseen = "each scored by the fold that had not seen the patient" if "folds" in result else "whom no weight and no calibration has seen"
+    warnings = [Text(sentence, "warning") for sentence in result["not_held_out"]]
+    if warnings:
+        unseen = "some of whom were seen in training, or have twins there"
     text = (
         f"Measured on {held['images']} images of {held['patients']} patients, {held['malignant_patients']} of them with a malignant lesion, "
         f"{unseen}."
     )
-    return Section("Headline", (Text(DISCLAIMER, "warning"), Text(text), Cards(tuple(cards))))
+    return Section("Headline", (*warnings, Text(DISCLAIMER, "warning"), Text(text), Cards(tuple(cards))))
 
 
 def reading(result: Mapping[str, Any]) -> Section:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mammolibs.evaluate.conclusions import not_held_out
 from mammolibs.evaluate.examples import Example, sample_plot
 from mammolibs.evaluate.result import DISCLAIMER, Figures, block, table_rows
 from mammolibs.storage import write_atomic, write_json
@@ -22,11 +23,11 @@ def stage_report(
 ) -> str:
     """Write evaluation.json and plot.png into `folder`; returns the table to print, made from that JSON.
 
-    provenance: what the figures stand on, split_hash among it.
+    provenance: what the figures stand on, split_hash among it; what is in its "touched" is told first of all.
     """
     result = block(figures, provenance["split_hash"])
     write_stage(folder, stage, result, provenance=provenance, samples=samples, plot=plot)
-    return print_table(result)
+    return "\n".join((*not_held_out(provenance), print_table(result)))
 
 
 def write_stage(
@@ -42,7 +43,8 @@ def write_stage(
     folder = Path(folder)
     if plot is not None or samples:
         write_atomic(folder / "plot.png", plot if plot is not None else sample_plot(samples, stage))
-    write_json(folder / "evaluation.json", {stage: result, "provenance": provenance, "disclaimer": DISCLAIMER})
+    told = {stage: result, "not_held_out": not_held_out(provenance), "provenance": provenance, "disclaimer": DISCLAIMER}
+    write_json(folder / "evaluation.json", told)
 
 
 def print_table(result: Mapping[str, Any]) -> str:

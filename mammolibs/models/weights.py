@@ -80,7 +80,7 @@ def read_card(path: str | os.PathLike) -> RunCard | None:
     try:
         value = json.loads(_read(path))
         value["metrics"] = {name: _estimate(figure) for name, figure in value.get("metrics", {}).items()}
-        lists = {name: tuple(value.get(name, ())) for name in ("data_licences", "data_truth")}
+        lists = {name: tuple(value.get(name, ())) for name in ("data_licences", "data_truth", "seen_unknown")}
         return RunCard(**{**value, **lists})
     except (ValueError, TypeError, AttributeError) as error:
         raise BadFile(path, f"is no card of a weight file ({error})", "restore it, or move it away to load the weights without it") from error

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mammolibs.catalog import read_catalog
+from mammolibs.catalog.verdict import in_words
 from mammolibs.evaluate import Prediction, write_predictions, write_report
 from mammolibs.models.weights import read_card
 from mammolibs.pipeline.evaluate_stage import write_stage_reports
@@ -17,6 +18,7 @@ from mammolibs.pipeline.options import PipelineEvalOptions
 from mammolibs.pipeline.presets import STAGES
 from mammolibs.pipeline.provenance import provenance
 from mammolibs.pipeline.run import Run
+from mammolibs.pipeline.splits import check_held_out
 from mammolibs.pipeline.stage_figures import pretraining_values
 from mammolibs.runtime import Runtime, get_runtime
 
@@ -24,12 +26,12 @@ from mammolibs.runtime import Runtime, get_runtime
 def evaluate_run(options: PipelineEvalOptions) -> dict[str, Any]:
     """Choose operating points on validation patients, score the held-out ones, write `<run>/report/`; returns report.json.
 
-    Raises BadConfig where a stage is not trained.
+    Raises BadConfig where a stage is not trained, and as `check_held_out` where the test set is not held out.
     """
     run = Run.open(options.run, preset_name=options.preset, seed=options.seed)
     runtime = get_runtime(precision=options.precision, seed=run.settings.seed, one_process=True)
     iterations = {name: options.iter if own is None else own for name, own in (("unet", options.unet), ("resnet", options.resnet))}
-    judge, operating, predictions = judge_run(run, runtime, options.workers, iterations)
+    judge, operating, predictions = judge_run(run, runtime, options, iterations)
     values = pretraining_values(run, runtime)
     save_values(run.report / VALUES_NAME, values)
     examples = report_examples({judge.fold: (judge, operating)}, predictions)
@@ -38,7 +40,7 @@ def evaluate_run(options: PipelineEvalOptions) -> dict[str, Any]:
         run.report,
         predictions=predictions,
         stages=single_figures(values),
-        data=data_facts(read_catalog(run.catalog), [run.skipped], judge.skipped),
+        data=data_facts(read_catalog(run.catalog), [run.skipped], judge.skipped) | {"audit": in_words(made_by["audit"])},
         runtime=runtime_facts(runtime),
         split_hash=made_by["split_hash"],
         provenance=made_by,
@@ -53,9 +55,13 @@ def evaluate_run(options: PipelineEvalOptions) -> dict[str, Any]:
     return result
 
 
-def judge_run(run: Run, runtime: Runtime, workers: int, iterations: dict[str, int | None]) -> tuple[Judge, Operating, list[Prediction]]:
+def judge_run(
+    run: Run, runtime: Runtime, options: PipelineEvalOptions, iterations: dict[str, int | None]
+) -> tuple[Judge, Operating, list[Prediction]]:
     """Operating points chosen and saved, held-out predictions made and saved."""
-    judge = Judge.open(run, runtime, unet=iterations.get("unet"), resnet=iterations.get("resnet"), workers=workers)
+    judge = Judge.open(run, runtime, unet=iterations.get("unet"), resnet=iterations.get("resnet"), workers=options.workers)
+    pretrained = {name: None for name in ("encoder", "autoencoder") if (run.stage(name) / "best.json").is_file()}
+    check_held_out(run, judge.iterations | pretrained, force_touched=options.force_touched)
     operating = judge.choose_operating_points()
     predictions = judge.predictions("test", operating)
     operating.save(run.folder / OPERATING_NAME)

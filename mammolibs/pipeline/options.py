@@ -100,14 +100,21 @@ class ResNetOptions(StageOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvalOptions(RunOptions):
+class HeldOutOptions(RunOptions):
+    """What every script under eval/ takes."""
+
+    force_touched: bool = option(False, "evaluate although the test set is not held out (see audit_split.py); the report says so")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalOptions(HeldOutOptions):
     """eval/<stage>_eval.py"""
 
     iter: int | None = option(None, "iteration to evaluate (default the best)", parse=int, metavar="N")
 
 
 @dataclass(frozen=True, kw_only=True)
-class PipelineEvalOptions(RunOptions):
+class PipelineEvalOptions(HeldOutOptions):
     """eval/pipeline_eval.py"""
 
     iter: int | None = option(None, "iteration of both stages (default the best of each)", parse=int, metavar="N")

@@ -19,7 +19,7 @@ SHOWN = (
 
 def print_summary(result: dict[str, Any], folder: Path, predict_with: Path, seconds: float) -> None:
     """The main figures with their intervals, and where everything lies."""
-    print(f"\nHeld-out patients, 95 % intervals ({seconds / 60:.1f} minutes in all)")
+    print("\n".join(("", *result.get("not_held_out", ()), f"Held-out patients, 95 % intervals ({seconds / 60:.1f} minutes in all)")))
     for stage, name, words in SHOWN:
         print(f"  {words:46} {figure_text(result.get(stage, {}).get(name))}")
     print(f"Report: {folder / 'report' / 'report.html'}")

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Sequence
 
 from mammolibs.augment import Augment
 from mammolibs.catalog import read_catalog, split_hash
+from mammolibs.catalog.seen import join_packed, pack_patients
+from mammolibs.catalog.verdict import short_verdict
 from mammolibs.engine import FitOptions, FitResult, Start, fit, progress
 from mammolibs.errors import BadConfig
 from mammolibs.models.weights import read_card
 from mammolibs.pipeline.facts import last_part
 from mammolibs.pipeline.inputs import write_inputs
 from mammolibs.pipeline.options import StageOptions
-from mammolibs.pipeline.parents import norm_of, parent_weights, starter
+from mammolibs.pipeline.parents import card_fields, heritage, norm_of, noted_heritage, own_patients, parent_weights, starter, whom_they_saw
 from mammolibs.pipeline.patches import SHARDS, make_patches, unet_hash
 from mammolibs.pipeline.provenance import versions
 from mammolibs.pipeline.run import Run
-from mammolibs.pipeline.splits import check_split, from_elsewhere
-from mammolibs.records import RunCard
+from mammolibs.pipeline.splits import check_split, from_elsewhere, split_verdict, touched
+from mammolibs.records import ImageRow, RunCard
 from mammolibs.runtime import Runtime, check_batch, get_runtime
 from mammolibs.stages import AutoencoderStage, EncoderStage, PatchStage, UNetStage
 from mammolibs.stream import Stream
@@ -37,10 +39,13 @@ def train_stage(name: str, options: StageOptions) -> FitResult:
     run = Run.open(options.run, preset_name=options.preset, seed=options.seed, data=options.data)
     check_batch(global_batch(run, name, options), runtime, options.accumulate)
     weights = first_weights(run, name, options)
-    check_split(run, {row.image_id: row for row in read_catalog(run.catalog)})
+    rows = read_catalog(run.catalog)
+    check_split(run, {row.image_id: row for row in rows})
+    if runtime.is_main and (found := touched(run, rows, {})):
+        print(f"{run.data}: its test set is not held out: {'; '.join(found)}; evaluation will refuse it unless forced", flush=True)
     start = choose_start(run, name, options, weights)
     if start.mode == "fresh":
-        run = note_start(run, name, weights, options)
+        run = note_start(run, rows, name, weights, options)
     stage = make_stage(name, run)
     if name in SHARDS:
         make_patches(run, name, runtime, unet=getattr(options, "unet", None), workers=options.workers)
@@ -53,7 +58,7 @@ def train_stage(name: str, options: StageOptions) -> FitResult:
         train=train,
         validate=lambda model: validated(stage, model, validation, runtime),
         folder=run.stage(name),
-        card=make_card(run, stage, train, options),
+        card=make_card(run, rows, stage, train, options),
         options=fit_options(run, name, options),
         start=start,
         backup=run.send,
@@ -66,17 +71,18 @@ def validated(stage: Any, model: Any, stream: Stream, runtime: Runtime) -> dict[
         return stage.validate(model, stream.batches(), runtime)
 
 
-def note_start(run: Run, name: str, weights: Path | None, options: StageOptions) -> Run:
-    """The run, remembering what a stage starts from: sha256 of its parents, and the norm that their weights want."""
+def note_start(run: Run, rows: Sequence[ImageRow], name: str, weights: Path | None, options: StageOptions) -> Run:
+    """The run, remembering what a stage starts from: sha256 of its parents, the norm that their weights want, whom they have seen."""
     card = read_card(weights.with_suffix(".json")) if weights else None
     elsewhere = str(weights) if weights and from_elsewhere(run, weights) else None
+    brought = heritage(weights, rows)
     if elsewhere:
-        print(f"{elsewhere}: not trained on this run's split; whether it has seen held-out patients is not known, and the report will say so", flush=True)
+        print(whom_they_saw(weights, brought, rows), flush=True)
     parents = {card.stage: card.weights_sha256} if card else {}
     if name == "resnet":
         parents["unet"] = unet_hash(run, options.unet)
     norm = norm_of(weights) if weights else None
-    notes = {"parents": parents, "norm": norm, "elsewhere": elsewhere}
+    notes = {"parents": parents, "norm": norm, "elsewhere": elsewhere, "heritage": brought or None}
     return run.remember(**{name: {key: value for key, value in notes.items() if value is not None}})
 
 
@@ -176,9 +182,12 @@ def fit_options(run: Run, name: str, options: StageOptions) -> FitOptions:
     )
 
 
-def make_card(run: Run, stage: Any, train: Stream, options: StageOptions) -> RunCard:
+def make_card(run: Run, rows: Sequence[ImageRow], stage: Any, train: Stream, options: StageOptions) -> RunCard:
     """The card as far as it is known before training; the engine fills in iteration, steps and figures."""
-    rows = read_catalog(run.catalog)
+    notes = run.settings.notes.get(stage.name, {})
+    audit = short_verdict(split_verdict(run, rows), split_hash(rows))
+    # Shards may hold patients whom the catalog lacks.
+    own = join_packed(own_patients(rows), pack_patients(train.index.text["patient_id"]))
     return RunCard(
         stage=stage.name,
         iteration=0,
@@ -191,8 +200,9 @@ def make_card(run: Run, stage: Any, train: Stream, options: StageOptions) -> Run
         seed=run.settings.seed,
         options={name: last_part(value) if isinstance(value, str) else value for name, value in asdict(options).items()}
         | {"global_batch": train.global_batch},
-        parents=run.settings.notes.get(stage.name, {}).get("parents", {}),
+        parents=notes.get("parents", {}),
         versions=versions(),
         data_licences=tuple(sorted({row.licence for row in rows if row.licence})),
         data_truth=tuple(sorted({row.truth for row in rows})),
+        **card_fields(own, audit, noted_heritage(notes)),
     )

@@ -32,6 +32,10 @@ class RunCard:
 
     architecture: name and arguments of the network. parents: stage name -> sha256 of the
     weights it started from. metrics: name -> Estimate or float on validation patients.
+    audit: the verdict on the split in short, as catalog's `Verdict.short`; "first_weights" in it:
+    that of the split that its first weights were made on, where it is another. seen_patients: whom
+    the weights were trained on or chosen by, first weights included, packed as in `catalog/seen.py`.
+    seen_unknown: files among the first weights that do not say whom they have seen.
     """
 
     stage: str
@@ -50,6 +54,9 @@ class RunCard:
     data_licences: tuple[str, ...] = ()
     data_truth: tuple[str, ...] = ()
     weights_sha256: str = ""
+    audit: dict[str, Any] = field(default_factory=dict)
+    seen_patients: str = ""
+    seen_unknown: tuple[str, ...] = ()
     intended_use: str = "Research only. Not a medical device."
 
 

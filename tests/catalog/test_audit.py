@@ -5,8 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from mammolibs.catalog import Verdict, audit, make_catalog, read_verdict, split_hash, write_split, write_verdict
-from mammolibs.catalog.verdict import POOL
+from mammolibs.catalog import (
+    Verdict, audit, audit_own, copy_split, make_catalog, read_split, read_verdict, split_hash, write_split, write_verdict,
+)  # fmt: skip
+from mammolibs.catalog.verdict import PIXELS, POOL, Offender, in_words, short_verdict
 from mammolibs.errors import BadData, BadFile
 from tests.catalog.conftest import make_mias, make_phantom
 from tests.catalog.trees import row
@@ -136,4 +138,47 @@ def test_a_new_catalog_comes_with_its_verdict(tmp_path):
     made = make_catalog([("mias", tmp_path / "mias"), ("phantom", tmp_path / "phantom")], tmp_path / "data")
     verdict = read_verdict(tmp_path / "data" / "split.json")
     assert verdict.clean and verdict.split_hash == split_hash(made.rows)
-    assert "made anew by patient" in verdict.unchecked["official split"]
+    assert verdict.short()["looked_at"] == ["ids"] and verdict.unchecked["official split"] == "no official split is known"
+
+
+def test_of_a_split_made_anew_the_official_one_is_counted_and_no_offence():
+    rows = [*clean(), row("g", split="train", official_split="test"), row("h", split="validation", official_split="test")]
+    verdict = audit(rows, own_split=True)
+    assert verdict.clean and "official split" not in verdict.leaks
+    assert "2 images that the official one holds out further" in verdict.unchecked["official split"]
+    assert audit_own(clean()).unchecked["official split"] == "this split is made anew by patient"
+    assert not audit(rows).clean and audit_own([row("a", split="train")]) is None
+
+
+def test_in_short_a_verdict_has_numbers_and_names_nobody(tmp_path):
+    rows = [*clean(), row("a", "3", split="test"), row("b", "3", split="test"), row("c", "3", split="train")]
+    verdict = audit(rows)
+    short = verdict.short()
+    assert (short["verdict"], short["leaks"], short["looked_at"]) == ("leaks", {"patient overlap": "3 patients"}, ["ids"])
+    assert short["split_hash"] == split_hash(rows) and "test/a" not in json.dumps(short)
+    assert verdict.offences("test") == {"patient overlap": "2 patients"}
+    assert verdict.offences("validation") == {"patient overlap": "1 patient"}
+    assert in_words(short) == "3 patients (patient overlap), by ids"
+    assert in_words(short_verdict(None, "x")) == "not audited" and short_verdict(None, "x")["split_hash"] == "x"
+    assert in_words(audit(clean()).short()) == "clean, by ids"
+
+
+def test_a_verdict_outlives_a_catalog_built_again_of_the_same_data(tmp_path):
+    path, rows = tmp_path / "split.json", clean()
+    write_split(path, rows, seed=0, verdict=audit_own(rows))
+    looked = replace(audit_own(rows), leaks={PIXELS: (Offender("a and b", ("test", "train")),)})
+    write_verdict(path, looked)
+    write_split(path, rows, seed=0, verdict=audit_own(rows))
+    assert read_verdict(path) == looked
+    there = tmp_path / "there" / "split.json"
+    # Another split, and the same split of other data, are judged anew.
+    for others in (rows[:-1], [*rows[:-1], replace(rows[-1], pathology="malignant")]):
+        copy_split(path, there)
+        assert read_verdict(there) == looked
+        write_split(there, others, seed=0, verdict=audit_own(others))
+        assert read_verdict(there) == audit_own(others)
+
+
+def test_a_split_that_no_seed_drew_is_kept_by_any_seed(tmp_path):
+    write_split(tmp_path / "split.json", clean(), seed=None, fractions=())
+    assert read_split(tmp_path / "split.json", seed=5)["test/e"] == "test"

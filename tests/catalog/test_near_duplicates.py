@@ -1,8 +1,8 @@
-"""The same exposure under another name: found mirrored, turned, enhanced, rescaled, digitised again; others are not."""
+"""The same exposure under another name: found mirrored, inverted, turned, enhanced, rescaled, digitised again; others are not."""
 
 import tarfile
 from dataclasses import replace
-from itertools import islice, permutations
+from itertools import islice, permutations, product
 
 import cv2
 import numpy as np
@@ -58,6 +58,8 @@ CHANGES = {
     "enhanced": clahe,
     "digitised again": digitised,
     "mirrored, turned, enhanced": lambda p: clahe(warp(p[:, ::-1], -6, 0.7)),
+    "inverted": lambda p: 1 - p,
+    "inverted, mirrored, turned": lambda p: 1 - warp(p[:, ::-1], 5, 0.6),
 }
 
 
@@ -80,8 +82,8 @@ def test_a_changed_copy_is_found_among_others_and_nothing_else(films, signatures
 
 def test_other_films_with_the_same_label_and_outline_are_not_the_same(signatures):
     for a, b in permutations(signatures[:4], 2):
-        for mirrored in (False, True):
-            assert not compare(a, b, mirrored=mirrored).same
+        for mirrored, inverted in product((False, True), repeat=2):
+            assert not compare(a, b, mirrored=mirrored, inverted=inverted).same
     assert [(i, j) for i, j, _ in find_near_duplicates(signatures[:4], signatures[4:])] == []
 
 
@@ -90,6 +92,24 @@ def test_likeness_says_how_it_was_found(signatures, films):
     likeness = compare(twin, signatures[0], mirrored=True)
     assert likeness.same and likeness.inliers > 5 * LEAST_INLIERS and likeness.correlation > 0.9 > LEAST_CORRELATION
     assert not compare(twin, signatures[0], mirrored=False).same
+    negative = make_signature(shrink(1 - films[0]))
+    for pair in ((negative, signatures[0]), (signatures[0], negative)):
+        likeness = compare(*pair, mirrored=False, inverted=True)
+        assert likeness.same and likeness.inverted and not compare(*pair, mirrored=False).same
+
+
+def test_inverted_films_that_share_their_label_alone_are_not_the_same(signatures, films):
+    negatives = [make_signature(shrink(1 - pixels)) for pixels in films[:3]]
+    likeness = compare(negatives[0], signatures[1], mirrored=False, inverted=True)
+    assert likeness.correlation < LEAST_CORRELATION
+    assert [(i, j) for i, j, _ in find_near_duplicates(negatives, signatures[3:])] == []
+
+
+def test_every_one_of_many_copies_is_named(signatures, films):
+    changed = [make_signature(shrink(warp(films[0], degrees) ** gamma)) for degrees in (-6, -3, 3, 6) for gamma in (0.7, 1.0, 1.4)]
+    base = [*changed[:6], signatures[1], *[signatures[0]] * 40, *changed[6:], signatures[2]]
+    found = [j for _, j, _ in find_near_duplicates([make_signature(shrink(clahe(films[0])))], base)]
+    assert sorted(found) == [j for j in range(len(base)) if j not in (6, len(base) - 1)]
 
 
 def test_an_image_with_nothing_in_it_has_no_features():
@@ -165,5 +185,7 @@ def test_on_real_films_the_other_breast_is_not_the_same_and_a_copy_is():
     assert len(pairs) >= 4
     for right, left in pairs:
         assert not any(compare(signatures[right], signatures[left], mirrored=m).same for m in (False, True))
-    queries = [make_signature(shrink(digitised(np.ascontiguousarray(pixels[:, ::-1])))) for pixels in list(films.values())[:3]]
-    assert [(i, j) for i, j, _ in find_near_duplicates(queries, list(signatures.values()))] == [(i, i) for i in range(3)]
+    some = list(films.values())[:3]
+    for changed in ([digitised(np.ascontiguousarray(pixels[:, ::-1])) for pixels in some], [1 - pixels for pixels in some]):
+        queries = [make_signature(shrink(pixels)) for pixels in changed]
+        assert [(i, j) for i, j, _ in find_near_duplicates(queries, list(signatures.values()))] == [(i, i) for i in range(3)]

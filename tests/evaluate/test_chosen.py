@@ -7,7 +7,7 @@ import pytest
 
 from mammolibs.evaluate import Chosen, Draws, Threshold, measure
 from mammolibs.evaluate.chosen import at_thresholds
-from mammolibs.evaluate.conclusions import conclusions
+from mammolibs.evaluate.conclusions import conclusions, not_held_out
 from mammolibs.evaluate.metrics import within
 from mammolibs.evaluate.report import build_result
 
@@ -74,3 +74,16 @@ def test_weights_from_elsewhere_are_told():
     result = {"pipeline": {level: {"value": None, "reason": "none", "low": None, "events": 0} for level in ("image_auc", "patient_auc")}, "unet": {}}
     sentences = conclusions(result | {"provenance": {"fold 0": {"weights_from_elsewhere": {"resnet": "other.pth"}}}})
     assert any("other.pth" in s and "not known" in s for s in sentences)
+    for provenance, words in (
+        ({"weights_from_elsewhere": {"resnet": "other.pth"}, "seen_unknown": []}, "none of these patients is among those that it has seen"),
+        ({"seen_unknown": ["further/back.pth"]}, "back.pth, made elsewhere: whether it has seen any of these patients is not known"),
+    ):
+        [told] = [s for s in conclusions(result | {"provenance": provenance}) if s.startswith("Training began")]
+        assert words in told
+
+
+def test_what_folds_share_with_training_is_told_by_fold():
+    touched = {"fold 0": {"touched": [], "audit": {}}, "fold 1": {"touched": ["3 patients (patient overlap)"], "audit": {}}}
+    [told] = not_held_out(touched)
+    assert told.startswith("NOT HELD OUT") and "fold 1: 3 patients (patient overlap)" in told
+    assert not_held_out({}) == [] and not_held_out({"touched": ["1 pair"]})[0].count("1 pair") == 1

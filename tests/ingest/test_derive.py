@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mammolibs.catalog import check_copies, fold_rows, read_catalog, read_skipped, split_rows, write_catalog
+from mammolibs.catalog import check_copies, fold_rows, read_catalog, read_skipped, read_verdict, split_rows, write_catalog
 from mammolibs.errors import BadConfig, BadData
 from mammolibs.imaging import read_mammogram, read_stored
 from mammolibs.ingest import Recipe, derive_images, examine, ingest_images, parse_rotations, prepare_row, read_lesions, read_row
@@ -263,6 +263,8 @@ def test_the_script_makes_a_catalog_that_shards_are_made_from(rows, tmp_path, mo
         runpy.run_path(str(SCRIPT), run_name="__main__")
     assert not stop.value.code and "images 12, copies made 15, kept from before 0; images skipped 1" in capsys.readouterr().out
     assert [item.item for item in read_skipped(tmp_path / "out" / "skipped.csv")] == [rows[1].path]
+    # These films tear one patient apart, and the new split says so.
+    assert read_verdict(tmp_path / "out" / "split.json").offences("test") == {"patient overlap": "1 patient"}
     derived = [row for row in read_catalog(tmp_path / "out" / "catalog.parquet") if row.image_id != "s-01"]
     assert ingest_images(derived, CONTRACT, tmp_path / "shards", lanes=1, **QUIET).written == {"train": 5 + 15, "validation": 3, "test": 3}
     parent, copy = (prepare_row(row, CONTRACT).sample for row in derived if row.image_id in ("s-00", "s-00+roi"))

@@ -1,5 +1,6 @@
 """One small run of the whole pipeline on phantoms, shared by the tests of this folder."""
 
+import runpy
 import shutil
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from mammolibs.pipeline.chain import run_chain
 from mammolibs.pipeline.options import TrainOptions
 from mammolibs.pipeline.presets import PRESETS
 
+ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(Path(__file__).parent))
 
 import tiny  # noqa: E402 (the tests' own folder is no package)
@@ -36,3 +38,17 @@ def run_copy(whole_run, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(whole_run, folder)
     return folder
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Run a script of ours as a user does; returns exit code and what it printed to stderr."""
+
+    def run(script, *arguments):
+        monkeypatch.setattr("sys.argv", [script, *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as done:
+            runpy.run_path(str(ROOT / script), run_name="__main__")
+        return done.value.code or 0, capsys.readouterr().err
+
+    return run

@@ -2,29 +2,12 @@
 
 import csv
 import json
-import runpy
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mammolibs.catalog import read_catalog, write_catalog
-
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def call(monkeypatch, capsys):
-    """Run a script of ours as a user does; returns exit code and what it printed to stderr."""
-
-    def run(script, *arguments):
-        monkeypatch.setattr("sys.argv", [script, *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as done:
-            runpy.run_path(str(ROOT / script), run_name="__main__")
-        return done.value.code or 0, capsys.readouterr().err
-
-    return run
 
 
 def said(answer, *words):

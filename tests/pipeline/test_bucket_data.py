@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import runpy
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mammolibs.catalog import read_catalog, read_skipped, split_hash, write_catalog
+from mammolibs.catalog import audit_own, read_catalog, read_skipped, read_verdict, split_hash, write_catalog, write_split
 from mammolibs.errors import BadConfig, BadData, BadFile
 from mammolibs.ingest import ingest_images, read_row
 from mammolibs.pipeline.evaluate_stage import evaluate_stage
@@ -58,6 +59,7 @@ def folder(tmp_path_factory, tiny_preset):
         film = {"path": str(films / f"{number}.png"), "laterality": "L", "view": "CC", "spacing_mm": 0.5}
         rows.append(ImageRow(**who, **film, pathology=pathology, truth="biopsy", lesions=lesions, split=split))
     write_catalog(folder / "catalog.parquet", rows)
+    write_split(folder / "split.json", rows, seed=0, verdict=audit_own(rows))
     ingest_images(rows, contract_of("cpu"), folder / "shards", workers=0, lanes=2, progress=False)
     return folder
 
@@ -83,7 +85,8 @@ def test_a_stage_trains_from_a_bucket_to_the_bits_of_a_folder_and_is_evaluated(d
     assert (run.data, run.catalog, run.shards("test")) == (DATA, f"{DATA}/catalog.parquet", f"{DATA}/shards/test")
     assert run.shards("train", "patches") == tmp_path / "bucket" / "data" / "patches" / "train"
     evaluate_stage("unet", EvalOptions(run=str(tmp_path / "bucket"), workers=0))
-    assert (tmp_path / "bucket" / "unet" / "evaluation.json").is_file()
+    made_by = json.loads((tmp_path / "bucket" / "unet" / "evaluation.json").read_text())["provenance"]
+    assert made_by["audit"] == read_verdict(data / "split.json").short() and made_by["audit"]["verdict"] == "clean"
     make_patches(run, "resnet", get_runtime(seed=0), workers=0)
     assert len(open_index(open_store(run.shards("train", "patches")))) >= 4
     with pytest.raises(BadConfig, match=f"--data {DATA}2: the run .* was made with --data {DATA}; leave the flag out"):
@@ -136,6 +139,7 @@ def test_make_shards_writes_to_a_bucket_what_a_folder_would_hold(data, tmp_path,
         ours, theirs = open_index(open_store(f"gs://bucket/new/shards/{split}")), open_index(open_store(tmp_path / "shards" / split))
         assert ours.data_hash == theirs.data_hash and len(ours) > 0
     assert split_hash(read_catalog("gs://bucket/new/catalog.parquet")) == split_hash(read_catalog(data / "catalog.parquet"))
+    assert read_verdict("gs://bucket/new/split.json") == read_verdict(data / "split.json")
     assert read_skipped("gs://bucket/new/shards/skipped.csv") == read_skipped(tmp_path / "shards" / "skipped.csv")
     capsys.readouterr()
     make_shards("gs://bucket/new/shards")

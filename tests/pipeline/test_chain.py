@@ -230,6 +230,8 @@ def test_folds_give_one_report_over_all_patients(tmp_path, whole_run):
     assert np.isfinite(result["pipeline"]["image_auc"]["value"])
     single = [json.loads((folder / "folds" / str(k) / "report" / "report.json").read_text()) for k in range(3)]
     assert result["provenance"] == {f"fold {k}": report["provenance"] for k, report in enumerate(single)}
+    assert result["data"]["audit"] == {f"fold {k}": "clean, by ids" for k in range(3)} and result["not_held_out"] == []
+    assert len({report["provenance"]["audit"]["split_hash"] for report in single}) == 3
     assert len(result["thresholds"]) == sum(len(report["thresholds"]) for report in single)
     for stage, name in (("encoder", "retrieval_top1"), ("encoder", "linear_probe_auc"), ("autoencoder", "masked_error")):
         assert result[stage][name]["n"] == sum(report[stage][name]["n"] for report in single)

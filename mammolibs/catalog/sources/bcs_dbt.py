@@ -119,6 +119,23 @@ def read(root: Path, options: Mapping[str, str]) -> SourceResult:
     return result
 
 
+def listed(root: Path) -> list[ImageRow]:
+    """One row per volume of the path tables, in each part of the official split that lists it; its slices are not known without it."""
+    volumes = {(volume.name, volume.split): volume for volume in read_volumes(Layout(root), SourceResult())}
+    return [
+        ImageRow(
+            image_id=make_id("bcs_dbt", volume.name),
+            source="bcs_dbt",
+            patient_id=make_person("bcs_dbt", volume.patient),
+            exam_id=make_person("bcs_dbt", volume.study),
+            path="",
+            official_split=volume.split,
+            licence=LICENCE,
+        )
+        for _, volume in sorted(volumes.items())
+    ]
+
+
 def find_file(files: Layout, volume: Volume) -> Path | None:
     """The file of a volume: in the folder of its series UID, plain or with the modality before it, or in that of the descriptive path."""
     classic, descriptive = (_folders(path) for path in volume.paths)
@@ -216,4 +233,4 @@ def _row(volume: Volume, path: Path, facts: ImageFacts, place: int, lesions: tup
     )
 
 
-SOURCE = Source("bcs_dbt", "Breast-Cancer-Screening-DBT, slices of tomosynthesis", read, {"slices": SLICE_OPTIONS})
+SOURCE = Source("bcs_dbt", "Breast-Cancer-Screening-DBT, slices of tomosynthesis", read, {"slices": SLICE_OPTIONS}, listed=listed)

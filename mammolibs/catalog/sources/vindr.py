@@ -109,6 +109,27 @@ def read(root: Path, options: Mapping[str, str]) -> SourceResult:
     return result
 
 
+def listed(root: Path) -> list[ImageRow]:
+    """One row per image and official split of the table; an image whose rows disagree comes twice."""
+    parts = {
+        (image.image, image.study, translate(record["split"], _SPLITS, "split"))
+        for image in read_table(Layout(root).need_table(TABLE))
+        for record in image.records
+    }
+    return [
+        ImageRow(
+            image_id=make_id("vindr", image),
+            source="vindr",
+            patient_id=make_person("vindr", study),
+            exam_id=make_person("vindr", study),
+            path="",
+            official_split=split,
+            licence=LICENCE,
+        )
+        for image, study, split in sorted(parts)
+    ]
+
+
 def _row(image: Listed, path: Path, facts: ImageFacts, malignant_from: str, counts: Counter[str]) -> ImageRow:
     first = image.records[0]
     birads = worst_birads(_category(record[column]) for record in image.records for column in ("breast_birads", "finding_birads"))
@@ -181,4 +202,4 @@ def _scale(record: Mapping[str, str], facts: ImageFacts) -> tuple[float, float]:
     return facts.rows / rows, facts.columns / columns
 
 
-SOURCE = Source("vindr", "VinDr-Mammo, screening exams with boxes", read, {"malignant_from": MALIGNANT_FROM})
+SOURCE = Source("vindr", "VinDr-Mammo, screening exams with boxes", read, {"malignant_from": MALIGNANT_FROM}, listed=listed)
