@@ -1,4 +1,4 @@
-"""A source whose files lie in a bucket: read by names, label files and headers, without a copy of the images."""
+"""A source whose files lie in a bucket or an archive: read by names, label files and headers, without a copy of the images."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PACKED = (".gz", ".xz")
 
 
 def read_bucket(source: Source, address: str, options: Mapping[str, str] | None) -> SourceResult:
-    """What a source says of `gs://bucket/prefix`, or of a table there that it takes in place of its folder; all paths are addresses.
+    """What a source says of `gs://bucket/prefix`, of a table there that it takes in place of its folder, or of `zip:///x.zip`; all paths are addresses.
 
     One listing; label files whole; of images their headers, and of those only what the source looks
     at. All of it stays in this machine's cache, so that a second reading fetches what has changed.

@@ -15,7 +15,7 @@ from mammolibs.catalog.sources import SOURCES
 from mammolibs.catalog.split import FRACTIONS, split_rows
 from mammolibs.errors import BadConfig, BadData, BadFile
 from mammolibs.records import ImageRow
-from mammolibs.storage import fetch_whole, is_address, is_archive, is_archive_name, unpack
+from mammolibs.storage import fetch_whole, is_address, is_archive, is_archive_name, packed_address, unpack
 
 if TYPE_CHECKING:
     from mammolibs.imaging import Pseudonyms
@@ -49,7 +49,7 @@ def build_catalog(
 ) -> Catalog:
     """The joined catalog of (source name, folder or archive or `gs://` address of one) pairs, split by patient.
 
-    unpack_folder: where archives are unpacked, once. previous: patient_id -> split of an
+    unpack_folder: where compressed tars are unpacked, once; a .zip and a plain .tar are read where they lie. previous: patient_id -> split of an
     earlier catalog, which those patients keep. options: source name -> its options. pseudonyms:
     of sources whose ids are private; None for those of a key that nobody keeps, other ones each time.
 
@@ -116,6 +116,8 @@ def _read_source(name: str, path: str, unpack_folder: Path, options: Mapping[str
     if is_address(path) and not is_archive_name(path):
         return read_bucket(SOURCES[name], path.rstrip("/"), options)
     here = fetch_whole(path) if is_address(path) else Path(path)
+    if is_archive(here) and (packed := packed_address(here)):
+        return read_bucket(SOURCES[name], packed, options)
     return SOURCES[name](_as_root(SOURCES[name], here, unpack_folder), options)
 
 

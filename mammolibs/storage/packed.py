@@ -81,6 +81,11 @@ class PackedStore:
         whole = self._prefix + prefix
         return sorted(name[len(self._prefix) :] for name in self._contents.sizes if name.startswith(whole))
 
+    def checksums(self, prefix: str = "") -> dict[str, tuple[int, int]]:
+        """name -> (bytes, a number that is another one where the member is): a zip's CRC-32, in a tar what changes with the file."""
+        states = self._contents.states
+        return {name: (self.size(name), states[self._prefix + name]) for name in self.list(prefix)}
+
     def write(self, name: str, data: bytes) -> None:
         raise BadFile(self._called(name), "lies in an archive, which is only read", "choose a folder to write to")
 
@@ -99,9 +104,10 @@ class PackedStore:
 
 @dataclass(frozen=True)
 class _Contents:
-    """sizes: member -> bytes when unpacked. open: member -> a file that can be read and sought."""
+    """sizes: member -> bytes when unpacked. states: member -> a number of 32 bits. open: member -> a file that can be read and sought."""
 
     sizes: dict[str, int]
+    states: dict[str, int]
     open: Callable[[str], IO[bytes]]
 
 
@@ -125,14 +131,17 @@ def _contents(scheme: str, archive: str, size: int, changed_ns: int, process: in
 def _zip_contents(archive: str) -> _Contents:
     opened = zipfile.ZipFile(archive)
     members = {entry.filename: entry for entry in opened.infolist() if not entry.is_dir() and _is_inside(entry.filename)}
-    return _Contents({name: entry.file_size for name, entry in members.items()}, lambda name: opened.open(members[name]))
+    sizes, states = ({name: getattr(entry, fact) for name, entry in members.items()} for fact in ("file_size", "CRC"))
+    return _Contents(sizes, states, lambda name: opened.open(members[name]))
 
 
 def _tar_contents(archive: str) -> _Contents:
+    changed = os.stat(archive).st_mtime_ns
     with tarfile.open(archive, "r:") as opened:
         places = {entry.name.removeprefix("./"): (entry.offset_data, entry.size) for entry in opened if entry.isreg() and not entry.issparse()}
     places = {name: place for name, place in places.items() if _is_inside(name)}
-    return _Contents({name: size for name, (_, size) in places.items()}, lambda name: _Part(archive, *places[name]))
+    sizes, states = ({name: fact(place) for name, place in places.items()} for fact in (lambda p: p[1], lambda p: (p[0] ^ changed) & 0xFFFFFFFF))
+    return _Contents(sizes, states, lambda name: _Part(archive, *places[name]))
 
 
 def _is_inside(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""A folder of a bucket as a folder of this machine: every object as a file of its size, with the bytes that somebody asked for.
+"""A folder of a bucket, or an archive, as a folder of this machine: every object as a file of its size, with the bytes that somebody asked for.
 
 Readers that walk folders and look at the beginning of large files need no more. What nobody has asked for is a hole, which takes no
 room on the disk. A file's time of change says which state of its object it is, so that a second reading fetches what is new alone.
@@ -19,6 +19,7 @@ import google_crc32c
 from tqdm import tqdm
 
 from mammolibs.errors import BadConfig, BadFile
+from mammolibs.storage.packed import PackedStore
 from mammolibs.storage.places import CACHE_VARIABLE, alone, cache_folder
 from mammolibs.storage.store import Store, open_store
 
@@ -107,6 +108,9 @@ class Shadow:
 
     def _copy(self, name: str, file) -> None:
         store, (size, crc32c) = self.store, self._objects[name]
+        if isinstance(store, PackedStore):
+            file.write(store.read(name))  # a zip checks its member by itself, and cannot be entered in the middle of one
+            return
         found = 0
         for start in range(0, size, PIECE_BYTES):
             data = store.read(name) if size <= PIECE_BYTES else store.read(name, start, min(PIECE_BYTES, size - start))
@@ -151,7 +155,7 @@ class Shadow:
 
 @contextlib.contextmanager
 def open_shadow(location: str) -> Iterator[Shadow]:
-    """The shadow of `gs://bucket/prefix` as the bucket now is, in this machine's cache; one listing. One process at a time has it.
+    """The shadow of `gs://bucket/prefix` as the bucket now is, or of an archive by its address, in this machine's cache; one listing. One process at a time has it.
 
     Raises BadFile where nothing lies there, BadConfig where it is no bucket, and what the store raises.
     """

@@ -100,7 +100,10 @@ def test_an_archive_is_read_like_its_folder(source_name, source_tree, tmp_path):
     key = Pseudonyms.fresh()
     packed = build_catalog([(source_name, archive)], unpack_folder=tmp_path / "unpacked", pseudonyms=key).rows
     plain = build_catalog([(source_name, source_tree)], unpack_folder=tmp_path / "unpacked", pseudonyms=key).rows
-    assert [(r.image_id, r.split, r.pathology) for r in packed] == [(r.image_id, r.split, r.pathology) for r in plain]
+    assert [(r.image_id, r.split, r.pathology, r.lesions and r.lesions[0].kind) for r in packed] == [
+        (r.image_id, r.split, r.pathology, r.lesions and r.lesions[0].kind) for r in plain
+    ]
+    assert all(row.path.startswith(f"zip://{archive}/") for row in packed) and not (tmp_path / "unpacked").exists()
 
 
 def test_what_is_in_the_nature_of_a_source_is_a_code_and_is_told(source_name, source_tree):
