@@ -64,7 +64,8 @@ def compare(name: str, path: Path, pixels: np.ndarray, contract: Contract, round
         return
     if not exact:
         sys.exit(f"{name}: pydicom does not give the stored values")
-    turns = [(cpu_s(lambda: plain(path, contract.canvas)), cpu_s(lambda: prepare_image(read_mammogram(path), contract))) for _ in range(rounds + 1)]
+    readers = (lambda: plain(path, contract.canvas), lambda: prepare_image(read_mammogram(path), contract))
+    turns = [[cpu_s(read) for read in readers] for _ in range(rounds + 1)]
     # The first turn warms up.
     theirs, ours = (statistics.median(times) for times in zip(*turns[1:], strict=True))
     print_row("sample", name, "pydicom + scikit-image", 1 / ours, 1 / theirs, statistics.median(t / o for t, o in turns[1:]), target)
