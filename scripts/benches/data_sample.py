@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--quick", action="store_true", help="a small image, one turn: shows that it runs, measures nothing")
     options = parser.parse_args(arguments)
     if options.quick:
-        options.rows, options.canvas, options.rounds = 512, (128, 96), 1
+        options.rows, options.canvas, options.rounds = 256, (64, 48), 1
     cv2.setNumThreads(1)
     contract = Contract(canvas_height_px=options.canvas[0], canvas_width_px=options.canvas[1])
     pixels = mammogram_like(options.rows, BITS)
