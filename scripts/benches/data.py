@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="bench.py data", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", choices=PARTS, help="only this part, which takes all other options")
     parser.add_argument("--quick", action="store_true", help="shows that all runs, measures nothing")
-    parser.add_argument("--venv", type=Path, help="where the environment of the other libraries lies or shall lie (default: made and removed)")
+    parser.add_argument("--venv", type=Path, help="the environment of the other libraries, made where it is not there (default: for once)")
     options, others = parser.parse_known_args(arguments)
     if others and not options.part:
         parser.error(f"{others[0]}: name its --part")
@@ -100,7 +100,10 @@ def cpu_s(work: Callable[[], object]) -> float:
 
 
 def samples(count: int, side: int = SIDE, whole: np.ndarray | None = None) -> Iterator[Sample]:
-    """Crops of one uint16 image of 4 sides' height, by default mammogram-like in 12 bits, mostly inside the breast; an ellipse is the lesion's mask."""
+    """Crops of one uint16 image of 4 sides' height, by default mammogram-like in 12 bits, mostly inside the breast.
+
+    An ellipse is the lesion's mask.
+    """
     # Late, since the server's process reads this file too.
     from benches.decode import mammogram_like
 

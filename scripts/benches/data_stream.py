@@ -178,7 +178,8 @@ def compare_samples(readers: dict[str, Reader]) -> None:
     found = {name: {} for name in readers}
     for name, read in readers.items():
         for ids, images, masks in read():
-            found[name] |= {one: (image.double().sum().item(), mask.sum().item()) for one, image, mask in zip(ids, images, masks, strict=True)}
+            for one, image, mask in zip(ids, images, masks, strict=True):
+                found[name][one] = (image.double().sum().item(), mask.sum().item())
         found[name].pop("", None)
         if any(found["cold"][one] != sums for one, sums in found[name].items()):
             sys.exit(f"{name}: gives other samples than our shards hold")
