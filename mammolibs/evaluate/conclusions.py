@@ -31,6 +31,11 @@ def conclusions(result: Mapping[str, Any]) -> list[str]:
     data = result.get("data", {})
     if data.get("synthetic") or "synthetic" in data.get("truth", ()):
         sentences.append("All or part of the data is synthetic: nothing here says how the pipeline does on patients.")
+    if (looks := data.get("looks_at_this_test_set") or 0) > 1:
+        sentences.append(
+            f"This test set has been looked at {looks} times, this one included. Whatever was changed after an earlier look was "
+            "chosen with it in view: read the intervals as lower bounds of the uncertainty."
+        )
     sentences.append(
         "Nothing here says how the pipeline does at another site, with other machines or at another share of ill patients: "
         "no data from elsewhere was looked at."

@@ -14,6 +14,7 @@ from mammolibs.pipeline.examples import report_examples
 from mammolibs.pipeline.facts import command_line, data_facts, runtime_facts
 from mammolibs.pipeline.image_values import VALUES_NAME, save_values, single_figures
 from mammolibs.pipeline.judge import OPERATING_NAME, Judge, Operating
+from mammolibs.pipeline.looks import looks_at, note_look
 from mammolibs.pipeline.options import PipelineEvalOptions
 from mammolibs.pipeline.presets import STAGES
 from mammolibs.pipeline.provenance import provenance
@@ -40,7 +41,7 @@ def evaluate_run(options: PipelineEvalOptions) -> dict[str, Any]:
         run.report,
         predictions=predictions,
         stages=single_figures(values),
-        data=data_facts(read_catalog(run.catalog), [run.skipped], judge.skipped) | {"audit": in_words(made_by["audit"])},
+        data=data_facts(read_catalog(run.catalog), [run.skipped], judge.skipped) | {"audit": in_words(made_by["audit"]), "looks_at_this_test_set": looks_at(run)},
         runtime=runtime_facts(runtime),
         split_hash=made_by["split_hash"],
         provenance=made_by,
@@ -62,6 +63,7 @@ def judge_run(
     judge = Judge.open(run, runtime, unet=iterations.get("unet"), resnet=iterations.get("resnet"), workers=options.workers)
     pretrained = {name: None for name in ("encoder", "autoencoder") if (run.stage(name) / "best.json").is_file()}
     check_held_out(run, judge.iterations | pretrained, force_touched=options.force_touched)
+    note_look(run)
     operating = judge.choose_operating_points()
     predictions = judge.predictions("test", operating)
     operating.save(run.folder / OPERATING_NAME)

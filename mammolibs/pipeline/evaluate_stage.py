@@ -12,6 +12,7 @@ from mammolibs.evaluate.stage_report import stage_report, write_stage
 from mammolibs.models.runs import find_weights
 from mammolibs.pipeline.examples import report_examples
 from mammolibs.pipeline.judge import Judge
+from mammolibs.pipeline.looks import note_look
 from mammolibs.pipeline.options import EvalOptions
 from mammolibs.pipeline.provenance import provenance
 from mammolibs.pipeline.run import Run
@@ -44,6 +45,7 @@ def pretraining_stage(run: Run, name: str, runtime: Runtime, options: EvalOption
     """Figures and plot of the encoder or the autoencoder."""
     iteration = "best" if options.iter is None else options.iter
     check_held_out(run, {name: options.iter}, force_touched=options.force_touched)
+    note_look(run)
     return {
         "figures": {figure: estimate(values.statistic()) for figure, values in stage_values(run, name, runtime, iteration).items()},
         "plot": pretraining_plot(run, name, runtime, iteration, SAMPLES),
@@ -56,6 +58,7 @@ def judged_stage(run: Run, name: str, runtime: Runtime, options: EvalOptions) ->
     chosen = {name: options.iter}
     judge = Judge.open(run, runtime, workers=options.workers, second_stage=name == "resnet", **chosen)
     check_held_out(run, judge.iterations, force_touched=options.force_touched)
+    note_look(run)
     operating = judge.choose_operating_points()
     predictions = judge.predictions("test", operating)
     draws = Draws([p.patient_id for p in predictions])

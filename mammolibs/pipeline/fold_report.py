@@ -16,6 +16,7 @@ from mammolibs.pipeline.examples import report_examples
 from mammolibs.pipeline.facts import command_line, data_facts, runtime_facts
 from mammolibs.pipeline.image_values import VALUES_NAME, fold_figures, read_values
 from mammolibs.pipeline.judge import OPERATING_NAME, Judge, Operating
+from mammolibs.pipeline.looks import looks_at
 from mammolibs.pipeline.run import Run
 from mammolibs.pipeline.splits import split_verdict
 from mammolibs.runtime import Runtime
@@ -35,6 +36,7 @@ def write_fold_report(folder: Path, runs: Sequence[Run], runtime: Runtime, worke
         [(image["image_id"], image["reason"]) for report in reports for image in report["data"]["unread"]],
     )
     data["audit"] = {f"fold {k}": report["data"]["audit"] for k, report in enumerate(reports)}
+    data["looks_at_this_test_set"] = max(looks_at(run) for run in runs)
     data["splits"] = {f"fold {k}": report["data"]["splits"] for k, report in enumerate(reports)}
     split_hash = hashlib.sha256(" ".join(report["provenance"]["split_hash"] for report in reports).encode()).hexdigest()[:16]
     write_predictions(folder / "report" / "predictions.parquet", predictions)

@@ -17,6 +17,7 @@ from mammolibs.models.runs import find_weights
 from mammolibs.pipeline.chain import run_chain
 from mammolibs.pipeline.options import AutoencoderOptions, EncoderOptions, EvalOptions, PipelineEvalOptions, ResNetOptions, TrainOptions, UNetOptions
 from mammolibs.pipeline.evaluate_run import evaluate_run
+from mammolibs.pipeline.looks import LOOKS_NAME, looks_at
 from mammolibs.pipeline.evaluate_stage import evaluate_stage
 from mammolibs.pipeline.run import Run
 from mammolibs.pipeline.train_stage import train_stage
@@ -93,6 +94,14 @@ def test_what_was_left_out_stands_in_the_report(run_copy):
     result = evaluate_run(PipelineEvalOptions(run=str(run_copy), workers=0))
     assert result["data"]["skipped"] == [{"reason": "has no pixels", "images": 1}]
     assert result["data"]["left_out_on_purpose"] == [{"reason": "no mammogram", "images": 1}]
+    assert result["data"]["looks_at_this_test_set"] == 2
+    assert "has been looked at 2 times" in (run_copy / "report" / "report.md").read_text()
+    looks = run_copy / "data" / LOOKS_NAME
+    looks.write_text(looks.read_text().replace(result["data"]["split_hash"], "another", 1) + "half a li")
+    with pytest.raises(BadFile, match=f"{LOOKS_NAME}: is damaged"):
+        looks_at(Run.open(run_copy))
+    looks.write_text(looks.read_text().removesuffix("half a li"))
+    assert looks_at(Run.open(run_copy)) == 1
 
 
 def test_a_finished_stage_of_older_parents_is_told(run_copy, capsys):
