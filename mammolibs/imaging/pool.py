@@ -39,11 +39,11 @@ def map_files(
     ahead: no item is handed out as long as one that is that many items older has not come
     back, so that who puts results in order holds no more than that many.
     workers 0 runs in this process, without protection.
-    Raises RuntimeUnavailable where workers cannot start.
+    Raises RuntimeUnavailable where workers cannot start, and where a service fails that an item needs: no item is to blame for that.
     """
     if workers <= 0:
         for item in items:
-            yield item, call(function, item, describe(item))
+            yield item, blamed(call(function, item, describe(item)))
         return
     queue = _Queue(items, ahead)
     make = partial(_Worker, (function, initializer, memory_bytes), timeout_s)
@@ -62,10 +62,17 @@ def map_files(
                 free.append(worker)
                 # Before the answer is passed on: who takes it may be slow.
                 _hand_out(queue, busy, free, workers, make, describe)
-                yield item, answer
+                yield item, blamed(answer)
     finally:
         for worker in (*busy, *free):
             worker.stop()
+
+
+def blamed(answer: Any) -> Any:
+    """An item's result, or the error that it is to blame for. Raises RuntimeUnavailable, for which none is."""
+    if isinstance(answer, RuntimeUnavailable):
+        raise answer
+    return answer
 
 
 def one_thread() -> None:
@@ -198,7 +205,8 @@ class _Worker:
         code = self._process.exitcode
         self.stop()
         if not self._ready:
-            raise RuntimeUnavailable(f"a worker process ended while it started (exit code {code}); run with one worker and --debug to see why")
+            how = f"a worker process ended while it started (exit code {code})"
+            raise RuntimeUnavailable(f"{how}; run with one worker and --debug to see why")
         how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
         return BadFile(self._name, f"ended the process that read it ({how})", REMEDY)
 

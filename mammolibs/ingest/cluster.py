@@ -20,7 +20,7 @@ from distributed import Client, Future, KilledWorker
 
 from mammolibs.errors import BadConfig, BadFile, MammolibsError, RuntimeUnavailable
 from mammolibs.imaging.beside import difference, do_group, end_idle, identity
-from mammolibs.imaging.pool import REMEDY
+from mammolibs.imaging.pool import REMEDY, blamed
 
 ADDRESS = re.compile(r"(tcp|tls)://\S+:\d{1,5}")
 CONNECT_LIMIT_S = 5.0
@@ -74,7 +74,7 @@ class Cluster:
         """The function's result for each item, or the error that it met, in the order of the items.
 
         At most 24 items per thread of the cluster are handed out ahead of the oldest that has
-        not come back. Raises RuntimeUnavailable where the scheduler is lost, or all workers for ten minutes.
+        not come back. Raises RuntimeUnavailable where the scheduler is lost, or all workers for ten minutes, and as `map_files`.
         """
         threads = self._threads()
         size = max(1, min(GROUP, len(items) // (GROUPS_PER_THREAD * threads or 1)))
@@ -114,7 +114,7 @@ class Cluster:
         without_s = 0.0
         while True:
             with self._asking(), suppress(TimeoutError):
-                return [pickle.loads(one) if isinstance(one, bytes) else one for one in future.result(timeout=LOOK_EVERY_S)]
+                return [pickle.loads(one) if isinstance(one, bytes) else blamed(one) for one in future.result(timeout=LOOK_EVERY_S)]
             without_s = 0.0 if self._threads() else without_s + LOOK_EVERY_S
             if without_s >= PATIENCE_S:
                 told = f"has had no worker for {PATIENCE_S:g} s"

@@ -12,11 +12,11 @@ from typing import Any
 
 from mammolibs.errors import MammolibsError, RuntimeUnavailable
 from mammolibs.imaging.pool import map_files, one_thread
-from mammolibs.ingest.report import DONE_NAME, IngestReport, Tally, failed, on_disk, taken, without_names, write_done
+from mammolibs.ingest.report import DONE_NAME, IngestReport, Tally, failed, taken, without_names, write_done
 from mammolibs.prepare import Contract
 from mammolibs.records import SPLITS, ImageRow, Sample, Verdict
 from mammolibs.shards import SHARD_BYTES, MadeOtherwise, PackedSample, ShardSet, clear_notes, clear_shards, open_set, pack
-from mammolibs.storage import Store, below, leaves_machine, open_store
+from mammolibs.storage import Store, below, disk_file, leaves_machine, open_store
 
 # A worker that meets nothing slow may be so many items ahead of one that does; the samples of as many wait in memory.
 AHEAD = 32
@@ -132,8 +132,6 @@ def _add(job: Job, shards: ShardSet, number: int, item: Any, results: Iterator[A
         shards.add_done(number)
         return
     result = next(results)
-    if isinstance(result, RuntimeUnavailable):
-        raise result
     samples, note = ((), failed(job.describe(item), result, job.weigh(item))) if isinstance(result, MammolibsError) else result
     tally.count(note)
     shards.add(number, without_names(note) if leaves else note, samples)
@@ -148,7 +146,7 @@ def _doing(job: Job, crew: Crew, stack: ExitStack) -> Callable[[list], Iterator[
             from mammolibs.ingest.cluster import open_cluster
         except ImportError as error:
             raise RuntimeUnavailable(f"--scheduler needs Dask ({error}); pip install 'mammolibs[cluster]'") from error
-        cluster = stack.enter_context(open_cluster(crew.scheduler, sees=on_disk(job.describe(job.items[0]))))
+        cluster = stack.enter_context(open_cluster(crew.scheduler, sees=disk_file(job.describe(job.items[0]))))
         return partial(cluster.map, function, **how)
     return lambda items: in_order(map_files(function, items, workers=crew.workers, ahead=AHEAD * crew.workers, **how), items)
 

@@ -4,7 +4,7 @@ import os
 import signal
 import time
 
-from mammolibs.errors import BadData
+from mammolibs.errors import BadData, RuntimeUnavailable
 
 
 def behave(item):
@@ -20,6 +20,8 @@ def behave(item):
         time.sleep(600)
     if word == "ours":
         raise BadData("two labels")
+    if word == "service":
+        raise RuntimeUnavailable("the bucket does not answer; run again")
     if word == "fault":
         raise KeyError("not ours")
     if word == "hungry":

@@ -73,5 +73,13 @@ def test_without_workers_errors_are_the_same():
     assert isinstance(answers["fault", 0], BadFile) and isinstance(answers["ours", 0], BadData)
 
 
+def test_a_service_that_fails_costs_no_item_and_ends_the_work():
+    for workers in (0, 1):
+        answers = map_files(behave, [("double", 4), ("service", 0), ("double", 5)], workers=workers)
+        assert next(answers) == (("double", 4), 8)
+        with pytest.raises(RuntimeUnavailable, match="does not answer"):
+            next(answers)
+
+
 def test_no_items_give_no_results():
     assert list(map_files(behave, [], workers=2)) == []
