@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import numpy as np
 
 from mammolibs.errors import BadFile, MammolibsError
 from mammolibs.records import ImageRow
-from mammolibs.storage import GuardedStore, is_address, local_file, locate, write_atomic
+from mammolibs.storage import Place, disk_stamp, is_local, local_file, write_atomic
 
 SIDE_PX = 256
 BAR_AFTER_SECONDS = 2.0
@@ -76,18 +75,11 @@ def read_thumbnail(row: ImageRow, folder: Path | None) -> np.ndarray:
 
 
 def _state(location: str) -> str:
-    """What tells one content of a file from another: size and time of change, in a bucket the generation. Raises BadFile."""
-    if is_address(location):
-        store, name = locate(location)
-        state = store.generation(name) if isinstance(store, GuardedStore) else store.size(name)
-    else:
-        with contextlib.suppress(OSError):
-            facts = Path(location).stat()
-            return f"{facts.st_size}\0{facts.st_mtime_ns}"
-        state = 0
-    if not state:
+    """What tells one content of a file from another: its `disk_stamp`, in a bucket the generation. Raises BadFile."""
+    state = disk_stamp(location) if is_local(location) else (Place.seen(location).generation,)
+    if state is None or state == (0,):
         raise BadFile(location, "is not there", "restore it, or build the catalog again")
-    return str(state)
+    return "\0".join(map(str, state))
 
 
 def _describe(row: ImageRow) -> str:

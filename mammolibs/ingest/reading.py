@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from mammolibs.imaging import read_mammogram, read_stored
 from mammolibs.ingest.gate import admit
 from mammolibs.prepare import Contract, Prepared, Raster, prepare_both, rasterize
 from mammolibs.records import UNKNOWN, ImageRow, Mammogram, Policy
-from mammolibs.storage import is_address, local_file
+from mammolibs.storage import disk_stamp, is_local, local_file
 
 # A catalog in a bucket names no file of the machine that it was made on.
 NO_PLACE = "this catalog came without its images' places"
@@ -29,7 +28,7 @@ def read_row(row: ImageRow) -> Mammogram:
     """
     if not row.path:
         raise BadFile(row.image_id, NO_PLACE, NO_PLACE_REMEDY)
-    if not is_address(row.path) and not Path(row.path).is_file():
+    if is_local(row.path) and disk_stamp(row.path) is None:
         raise BadFile(row.path, "is not there any more", "restore it, or build the catalog again")
     with local_file(row.path) as path:
         mammogram = read_mammogram(path, frame=row.frame, spacing_mm=row.spacing_mm)
@@ -63,7 +62,7 @@ def _with_chest_wall(mammogram: Mammogram, edge: str) -> Mammogram:
 
 def read_mask(path: str) -> np.ndarray:
     """The first frame of a mask file as stored: array H W (or H W 3). Raises BadFile."""
-    if not is_address(path) and not Path(path).is_file():
+    if is_local(path) and disk_stamp(path) is None:
         raise BadFile(path, "this mask is not there any more", "restore it, or build the catalog again")
     with local_file(path) as file:
         return np.asarray(read_stored(file).frames[0])

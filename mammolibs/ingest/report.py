@@ -12,12 +12,12 @@ from typing import Any
 
 from mammolibs.catalog import Skipped, check_copies
 from mammolibs.catalog.nameless import nameless
-from mammolibs.errors import BadConfig, BadData, BadFile, Refused
+from mammolibs.errors import BadData, BadFile, Refused
 from mammolibs.ingest.reading import NO_PLACE, NO_PLACE_REMEDY
 from mammolibs.prepare import Contract
 from mammolibs.records import SPLITS, ImageRow, Verdict
 from mammolibs.shards import clear_notes, is_finished
-from mammolibs.storage import below, is_address, json_bytes, leaves_machine, locate, open_store
+from mammolibs.storage import below, disk_stamp, json_bytes, leaves_machine, open_store
 
 DONE_NAME = "ingest.json"
 SHOWN_REASONS = 3
@@ -163,21 +163,9 @@ def earlier_report(folder: str | os.PathLike, key: str) -> IngestReport | None:
     )
 
 
-def on_disk(path: str) -> str | None:
-    """The file of this machine that a row's path is read from, for what lies in an archive the archive; None for a bucket's object."""
-    if not is_address(path):
-        return path
-    if path.startswith(BUCKET):
-        return None
-    try:
-        return str(locate(path)[0].archive)
-    except (BadConfig, BadFile):
-        return path
-
-
-def _stamps(paths: Iterable[str]) -> dict[str, list[int] | None]:
+def _stamps(paths: Iterable[str]) -> dict[str, tuple[int, int] | None]:
     """What tells that a file is another one by now; None where it is not there."""
-    stamps = {path: _stamp(file) if (file := on_disk(path)) else None for path in paths}
+    stamps = {path: disk_stamp(path) for path in paths}
     by_bucket = defaultdict(list)
     for path in stamps:
         if path.startswith(BUCKET):
@@ -190,13 +178,5 @@ def _stamps(paths: Iterable[str]) -> dict[str, list[int] | None]:
             there = store.checksums()
         except BadFile:
             continue
-        stamps |= {address: list(there[name]) for address in addresses if (name := address.removeprefix(f"{store.location}/")) in there}
+        stamps |= {address: there[name] for address in addresses if (name := address.removeprefix(f"{store.location}/")) in there}
     return stamps
-
-
-def _stamp(path: str) -> list[int] | None:
-    try:
-        stat = os.stat(path)
-    except OSError:
-        return None
-    return [stat.st_size, stat.st_mtime_ns]

@@ -25,7 +25,7 @@ def make_shards(
     """Shard sets of all splits in `out`, of the catalog in the folder or address `catalog`.
 
     Sets that go to a bucket without their catalog being there take it and its split along, to the folder above them, where `--data` looks
-    for it. Raises as `read_catalog`, `read_policy` and `ingest_images`.
+    for it. Raises as `read_catalog`, `read_policy` and `ingest_images`, and BadConfig for a whole bucket, which has no folder above.
     """
     above = locate(out)[0].location
     rows = read_catalog(below(catalog, "catalog.parquet"))

@@ -4,7 +4,7 @@ from mammolibs.storage.archive import is_archive, is_archive_name, unpack
 from mammolibs.storage.cached import CachedStore
 from mammolibs.storage.mirror import Mirror, leaves_machine, mirror_of, working_copy
 from mammolibs.storage.packed import packed_address
-from mammolibs.storage.places import KEY_MARK, Place, below, cache_folder, is_address, is_local, local_file, locate
+from mammolibs.storage.places import KEY_MARK, Place, below, cache_folder, disk_file, disk_stamp, is_address, is_local, local_file, locate
 from mammolibs.storage.shadow import Shadow, fetch_whole, open_shadow
 from mammolibs.storage.store import (
     ChangedByAnother,
@@ -31,6 +31,8 @@ __all__ = [
     "Store",
     "below",
     "cache_folder",
+    "disk_file",
+    "disk_stamp",
     "fetch_whole",
     "is_address",
     "is_archive",

@@ -31,6 +31,11 @@ def packed_address(archive: str | Path) -> str | None:
     return None
 
 
+def archive_of(address: str) -> Path | None:
+    """The archive that an address leads into; None where it is not there."""
+    return _split(address)[0]
+
+
 class PackedStore:
     """The members of an archive below a folder of it; nothing can be written.
 
@@ -42,8 +47,8 @@ class PackedStore:
 
     def __init__(self, location: str):
         self.location = location
-        scheme, _, rest = location.partition("://")
-        archive, inside = _split(Path("/" + rest.lstrip("/")))
+        scheme = location.partition("://")[0]
+        archive, inside = _split(location)
         if archive is None:
             raise BadConfig(f"{location}: names no archive that is there; write {scheme}:///FOLDER/NAME{SCHEMES[scheme]}")
         self.archive = archive
@@ -111,11 +116,12 @@ class _Contents:
     open: Callable[[str], IO[bytes]]
 
 
-def _split(path: Path) -> tuple[Path | None, str]:
-    """The archive among the parts of a path, and what comes behind it."""
+def _split(address: str) -> tuple[Path | None, str]:
+    """The archive among the parts of an address, and what comes behind it."""
+    path = Path("/" + address.partition("://")[2].lstrip("/"))
     for candidate in (path, *path.parents):
         if candidate.is_file():
-            return candidate, path.relative_to(candidate).as_posix().removeprefix(".")
+            return candidate, "/".join(path.relative_to(candidate).parts)
     return None, ""
 
 
@@ -138,9 +144,11 @@ def _zip_contents(archive: str) -> _Contents:
 def _tar_contents(archive: str) -> _Contents:
     changed = os.stat(archive).st_mtime_ns
     with tarfile.open(archive, "r:") as opened:
-        places = {entry.name.removeprefix("./"): (entry.offset_data, entry.size) for entry in opened if entry.isreg() and not entry.issparse()}
+        files = [entry for entry in opened if entry.isreg() and not entry.issparse()]
+        places = {entry.name.removeprefix("./"): (entry.offset_data, entry.size) for entry in files}
     places = {name: place for name, place in places.items() if _is_inside(name)}
-    sizes, states = ({name: fact(place) for name, place in places.items()} for fact in (lambda p: p[1], lambda p: (p[0] ^ changed) & 0xFFFFFFFF))
+    sizes = {name: size for name, (_, size) in places.items()}
+    states = {name: (start ^ changed) & 0xFFFFFFFF for name, (start, _) in places.items()}
     return _Contents(sizes, states, lambda name: _Part(archive, *places[name]))
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mammolibs.errors import BadFile
-from mammolibs.storage.packed import SCHEMES
+from mammolibs.errors import BadConfig, BadFile
+from mammolibs.storage.packed import SCHEMES, archive_of
 from mammolibs.storage.store import GuardedStore, Store, open_store
 
 CACHE_VARIABLE = "MAMMOLIBS_CACHE"
@@ -38,10 +38,38 @@ def below(location: str | os.PathLike, *names: str) -> Path | str:
     return Path(location, *names)
 
 
+def disk_file(location: str | os.PathLike) -> str | None:
+    """The file of this machine that holds a location's bytes, of what lies in an archive the archive; None for what lies in a bucket
+    and for an archive that is not there."""
+    if not is_address(location):
+        return str(location)
+    archive = archive_of(str(location)) if is_local(location) else None
+    return None if archive is None else str(archive)
+
+
+def disk_stamp(location: str | os.PathLike) -> tuple[int, int] | None:
+    """What tells that a location on this machine holds other bytes by now: size and time of change (ns) of its `disk_file`.
+
+    None where that is not there, and for what lies in a bucket.
+    """
+    if (file := disk_file(location)) is None:
+        return None
+    try:
+        stat = os.stat(file)
+    except OSError:
+        return None
+    return stat.st_size, stat.st_mtime_ns
+
+
 def locate(location: str | os.PathLike) -> tuple[Store, str]:
-    """The store of the folder that a file lies in, and the file's name in it. Raises what `open_store` raises."""
+    """The store of the folder that a file or folder lies in, and its name there.
+
+    Raises BadConfig for a bucket, which lies in no folder, and what `open_store` raises.
+    """
     if is_address(location):
-        folder, _, name = str(location).rpartition("/")
+        folder, _, name = str(location).rstrip("/").rpartition("/")
+        if folder.endswith(":/"):
+            raise BadConfig(f"{location}: is a whole bucket, where a place in one is needed; write {folder}/{name}/NAME")
         return open_store(folder), name
     path = Path(location)
     return open_store(path.parent), path.name

@@ -1,6 +1,7 @@
 """The same exposure under another name: found mirrored, inverted, turned, enhanced, rescaled, digitised again; others are not."""
 
 import tarfile
+import zipfile
 from dataclasses import replace
 from itertools import islice, permutations, product
 
@@ -189,3 +190,19 @@ def test_on_real_films_the_other_breast_is_not_the_same_and_a_copy_is():
     for changed in ([digitised(np.ascontiguousarray(pixels[:, ::-1])) for pixels in some], [1 - pixels for pixels in some]):
         queries = [make_signature(shrink(pixels)) for pixels in changed]
         assert [(i, j) for i, j, _ in find_near_duplicates(queries, list(signatures.values()))] == [(i, i) for i in range(3)]
+
+
+def test_a_picture_of_an_archives_image_is_made_anew_where_the_archive_is_another(tmp_path, films):
+    def packed(pixels):
+        with zipfile.ZipFile(tmp_path / "films.zip", "w") as archive:
+            archive.writestr("a.pgm", b"P5 64 64 255\n" + np.rint(255 * pixels[:64, :64]).astype(np.uint8).tobytes())
+
+    inside = replace(row("p0", split="test"), path=f"zip://{tmp_path}/films.zip/a.pgm")
+    pictures = []
+    for pixels in (np.tile(np.linspace(0, 1, 64), (64, 1)), np.tile(np.linspace(1, 0, 64), (64, 1))):
+        packed(pixels)
+        pictures += [answer for _, answer in Thumbnails(tmp_path / "kept").read([inside])]
+    assert (pictures[0] != pictures[1]).any()
+    (tmp_path / "films.zip").unlink()
+    [(_, gone)] = Thumbnails(tmp_path / "kept").read([inside])
+    assert str(gone).endswith("films.zip/a.pgm: is not there; restore it, or build the catalog again")

@@ -142,8 +142,9 @@ def test_make_shards_writes_to_a_bucket_what_a_folder_would_hold(data, tmp_path,
     assert read_verdict("gs://bucket/new/split.json") == read_verdict(data / "split.json")
     assert read_skipped("gs://bucket/new/shards/skipped.csv") == read_skipped(tmp_path / "shards" / "skipped.csv")
     capsys.readouterr()
-    make_shards("gs://bucket/new/shards")
+    make_shards("gs://bucket/new/shards/")
     assert "made before from the same input" in capsys.readouterr().out
+    assert not open_store("gs://bucket/new/shards").exists("catalog.parquet")
 
 
 def test_images_that_lie_in_a_bucket_are_read_from_there(bucket, data, tmp_path):

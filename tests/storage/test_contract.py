@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from mammolibs.errors import BadConfig, BadFile, RuntimeUnavailable
-from mammolibs.storage import ChangedByAnother, LocalStore, open_store
+from mammolibs.storage import ChangedByAnother, LocalStore, locate, open_store
 
 DATA = bytes(range(256)) * 4
 
@@ -132,3 +132,12 @@ def test_locations_that_are_none(location, error, line):
     with pytest.raises(error) as told:
         open_store(location)
     assert str(told.value).startswith(line)
+
+
+def test_a_file_is_located_below_its_folder_and_a_whole_bucket_nowhere(server, tmp_path):
+    for location, folder in (("gs://bucket/a/b/", "gs://bucket/a"), ("gs://bucket/b", "gs://bucket"), (tmp_path / "b", str(tmp_path))):
+        store, name = locate(location)
+        assert (store.location, name) == (folder, "b")
+    for bucket in ("gs://bucket", "gs://bucket/"):
+        with pytest.raises(BadConfig, match=f"{bucket}: is a whole bucket, where a place in one is needed; write gs://bucket/NAME"):
+            locate(bucket)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mammolibs.errors import BadConfig, BadFile
-from mammolibs.storage import local_file, open_store, packed_address
+from mammolibs.storage import disk_file, disk_stamp, local_file, open_store, packed_address
 
 FILES = {"set/a.bin": bytes(range(256)) * 40, "set/deep/b with space.txt": b"x" * 5000, "set/empty": b"", "top.csv": b"a,b\n1,2\n"}
 
@@ -91,3 +91,17 @@ def test_members_that_would_leave_the_archive_are_not_there(tmp_path):
 
 def test_a_compressed_tar_has_no_address(tmp_path):
     assert packed_address(tmp_path / "a.tar.gz") is None and packed_address(tmp_path / "a.txz") is None
+
+
+def test_a_folder_whose_name_begins_with_a_dot_is_found(tmp_path):
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as opened:
+        opened.writestr(".films/a.bin", b"x")
+    assert open_store(f"{packed_address(tmp_path / 'set.zip')}/.films").read("a.bin") == b"x"
+
+
+def test_what_lies_in_an_archive_is_told_by_the_archive_and_is_gone_with_it(archive):
+    inside = f"{packed_address(archive)}/set/a.bin"
+    stat = archive.stat()
+    assert disk_file(inside) == str(archive) and disk_stamp(inside) == disk_stamp(archive) == (stat.st_size, stat.st_mtime_ns)
+    archive.unlink()
+    assert disk_file(inside) is disk_stamp(inside) is disk_stamp(archive) is disk_stamp("gs://bucket/a.bin") is None
