@@ -15,7 +15,7 @@ from mammolibs.catalog.sources import SOURCES
 from mammolibs.catalog.split import FRACTIONS, split_rows
 from mammolibs.errors import BadConfig, BadData, BadFile
 from mammolibs.records import ImageRow
-from mammolibs.storage import fetch_whole, is_address, is_archive, is_archive_name, packed_address, unpack
+from mammolibs.storage import fetch_whole, is_address, is_archive, is_archive_name, is_local, packed_address, unpack
 
 if TYPE_CHECKING:
     from mammolibs.imaging import Pseudonyms
@@ -49,8 +49,8 @@ def build_catalog(
 ) -> Catalog:
     """The joined catalog of (source name, folder or archive or `gs://` address of one) pairs, split by patient.
 
-    unpack_folder: where compressed tars are unpacked, once; a .zip and a plain .tar are read where they lie. previous: patient_id -> split of an
-    earlier catalog, which those patients keep. options: source name -> its options. pseudonyms:
+    unpack_folder: where compressed tars are unpacked, once; a .zip and a plain .tar are read where they lie. previous:
+    patient_id -> split of an earlier catalog, which those patients keep. options: source name -> its options. pseudonyms:
     of sources whose ids are private; None for those of a key that nobody keeps, other ones each time.
 
     Raises BadConfig for an unknown source or option; BadFile for a folder that holds
@@ -113,7 +113,7 @@ def _forgotten() -> Pseudonyms:
 
 
 def _read_source(name: str, path: str, unpack_folder: Path, options: Mapping[str, str] | None) -> SourceResult:
-    if is_address(path) and not is_archive_name(path):
+    if is_address(path) and (is_local(path) or not is_archive_name(path)):
         return read_bucket(SOURCES[name], path.rstrip("/"), options)
     here = fetch_whole(path) if is_address(path) else Path(path)
     if is_archive(here) and (packed := packed_address(here)):

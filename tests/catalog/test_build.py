@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -117,3 +118,10 @@ def test_the_script_prints_the_tree_and_an_error_is_one_line(folders, tmp_path):
     (tmp_path / "empty").mkdir()
     bad = run("--source", f"mias={tmp_path / 'empty'}")
     assert bad.returncode == 2 and len(bad.stderr.splitlines()) == 1 and "is an empty folder" in bad.stderr
+
+
+def test_the_address_of_an_archive_is_read_like_the_archive(tmp_path):
+    make_mias(tmp_path / "tree")
+    archive = shutil.make_archive(str(tmp_path / "films"), "zip", tmp_path / "tree")
+    by_path, by_address = (build_catalog([("mias", path)], unpack_folder=tmp_path).rows for path in (archive, f"zip://{archive}"))
+    assert by_address == by_path and len(by_path) > 0
