@@ -10,6 +10,7 @@ from mammolibs.catalog import (
     Catalog, Skipped, audit_own, fold_rows, format_tree, make_catalog, parse_option, parse_source, read_catalog, read_skipped,
     write_catalog, write_skipped, write_split,
 )  # fmt: skip
+from mammolibs.catalog.files import read_key_mark
 from mammolibs.catalog.split import FRACTIONS
 from mammolibs.errors import BadConfig, BadData
 from mammolibs.ingest import ingest_images
@@ -80,7 +81,8 @@ def make_fold_data(run: Run, options: TrainOptions, sources: list[tuple[str, str
     rows = fold_rows(read_catalog(whole / "catalog.parquet"), folds=folds, fold=fold, seed=run.settings.seed)
     check_lesions([row for row in rows if row.split == "train"])
     write_catalog(run.data / "catalog.parquet", rows)
-    write_split(run.data / "split.json", rows, seed=run.settings.seed, verdict=audit_own(rows))
+    mark = read_key_mark(whole / "split.json")
+    write_split(run.data / "split.json", rows, seed=run.settings.seed, fractions=(), verdict=audit_own(rows), key_mark=mark)
     write_shards_of(run, options, Catalog(rows=rows, skipped=read_skipped(whole / "skipped.csv")))
 
 

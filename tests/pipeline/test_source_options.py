@@ -3,6 +3,7 @@
 import pytest
 
 from mammolibs.catalog import read_catalog
+from mammolibs.catalog.files import read_key_mark
 from mammolibs.errors import BadConfig
 from mammolibs.pipeline.chain import remembered
 from mammolibs.pipeline.cli import parse_options
@@ -38,6 +39,8 @@ def test_they_reach_folds_and_the_estimate(tmp_path):
     assert count_images(options, sources)[0] == 12
     make_fold_data(run, options, sources, tmp_path / "whole")
     assert len({row.patient_id for row in read_catalog(run.catalog)}) == 12
+    # By it an audit of the fold knows which key its pseudonyms come from.
+    assert read_key_mark(run.data / "split.json") == read_key_mark(tmp_path / "whole/split.json") != ""
 
 
 def test_an_option_that_is_none_is_one_line_and_leaves_no_run_behind(tmp_path):
