@@ -88,13 +88,13 @@ def score_result(table: ScoreTable, draws: Draws, *, threshold: float | None, pr
         result["comparison"] = _comparison(table, draws)
     result["data"] = {
         "rows": rows.n, "unit": table.unit, "positive": rows.events, "patients": len(rows.patients),
-        "patients_with_a_positive": rows.patients_of_each_class[0], "rows_of_unknown_truth_left_out": table.unknown,
+        "patients_with_a_positive": rows.patients_of_each_class[0], "rows_of_unknown_truth_left_out": len(table.unread),
     }  # fmt: skip
     return result
 
 
 def _cut(rows: Ranked, threshold: float | None) -> tuple[float | None, str]:
-    if threshold is not None:
+    if threshold is not None and rows.n:
         return threshold, "given"
     if rows.problem:
         return None, ""
@@ -132,9 +132,11 @@ def _sections(result: Mapping[str, Any], table: ScoreTable, draws: Draws) -> lis
     text = f"{data['rows']} {plural(unit)} of {data['patients']} patients, {data['positive']} positive"
     if data["rows_of_unknown_truth_left_out"]:
         text += f"; {data['rows_of_unknown_truth_left_out']} rows of unknown truth left out"
-    cards = [(f"{unit.capitalize()} AUC", result["scores"]["auc"]), ("Sensitivity at 90 % specificity", result["scores"]["sensitivity_at_90_specificity"])]
+    cards = [(f"{unit.capitalize()} AUC", result["scores"]["auc"])]
+    cards += [("Sensitivity at 90 % specificity", result["scores"]["sensitivity_at_90_specificity"])]
     cards += [(f"{name[:-1].capitalize()} AUC", result[name]["auc"]) for name in wider]
-    pictures = [("roc.png", plots.roc_figure([table.ranked(level) for level in table.levels], draws), "ROC; band: pointwise 95 % over patients.")]
+    roc = plots.roc_figure([table.ranked(level) for level in table.levels], draws)
+    pictures = [("roc.png", roc, "ROC; band: pointwise 95 % over patients.")]
     if result["scores"]["brier"]["value"] is not None:
         caption = "Score against the share that is positive, bins of equal count; bars: Wilson 95 %."
         pictures.append(("calibration.png", plots.calibration_figure(rows), caption))
@@ -144,7 +146,8 @@ def _sections(result: Mapping[str, Any], table: ScoreTable, draws: Draws) -> lis
         Section(f"By {unit}", (figure_table(result["scores"]), *shown)),
     ]
     for name in wider:
-        rule = f"The highest score of a {name[:-1]} speaks for it; it is positive where any of its rows is."
+        rule = f"The highest score of a {name[:-1]} speaks for it; it is positive where any of its rows is, negative where all are"
+        rule += " known not to be, and else left out."
         sections.append(Section(f"By {name[:-1]}", (Text(rule, "note"), figure_table(result[name]))))
     if "decisions" in result:
         sections.append(Section("At one cut", _decisions(result)))
@@ -153,7 +156,8 @@ def _sections(result: Mapping[str, Any], table: ScoreTable, draws: Draws) -> lis
         sections.append(Section("By source", (Text(note, "note"), figure_table(result["sources"]))))
     if "comparison" in result:
         sections.append(Section("Against the second score", _tests(result["comparison"])))
-    methods = dict.fromkeys(f"{name_of(n)}: {v['method']}" for b in ("scores", "decisions") for n, v in result.get(b, {}).items() if isinstance(v, dict))
+    figures = [(n, v) for b in ("scores", "decisions") for n, v in result.get(b, {}).items() if isinstance(v, dict)]
+    methods = dict.fromkeys(f"{name_of(name)}: {fields['method']}" for name, fields in figures)
     sections.append(Section("How each figure is computed", tuple(Text(m, "note") for m in methods)))
     sections.append(Section("How to make it again", (Text(result["command"] or "command not recorded", "command"),)))
     return sections
@@ -185,7 +189,8 @@ def _tests(comparison: Mapping[str, Any]) -> tuple[Item, ...]:
 def summary(result: Mapping[str, Any]) -> str:
     """The headline as lines of text."""
     data = result["data"]
-    lines = [f"{data['rows']} {plural(data['unit'])} of {data['patients']} patients, {data['positive']} positive; intervals 95 %, over patients"]
+    rows = f"{data['rows']} {plural(data['unit'])} of {data['patients']} patients, {data['positive']} positive"
+    lines = [f"{rows}; intervals 95 %, over patients"]
     for name in ("scores", "breasts", "patients"):
         if name in result:
             unit = data["unit"] if name == "scores" else name[:-1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ TRUE = ("1", "1.0", "true", "yes", "malignant", "positive")
 FALSE = ("0", "0.0", "false", "no", "benign", "normal", "negative")
 UNKNOWN = ("", "-1", "unknown", "na", "n/a", "none")
 REMEDY = "mend the table, or name another column"
+# Between a patient and a breast; numpy drops a NUL at the end of a text.
+_BETWEEN = "\x1f"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +40,7 @@ class ScoreTable:
     """The rows that have a known truth. unit: what a row is. scores, second: float (n,). labels: int (n,), 1 or 0.
 
     patients, breasts, sources: str (n,), breasts and sources None without such a column.
-    unknown: rows left out because nobody says whether they are positive.
+    unread: (patient, breast) of the rows that were left out because nobody says whether they are positive.
     """
 
     unit: str
@@ -47,19 +50,22 @@ class ScoreTable:
     breasts: np.ndarray | None
     sources: np.ndarray | None
     second: np.ndarray | None
-    unknown: int
+    unread: tuple[tuple[str, str], ...]
 
     def ranked(self, level: str = "", scores: np.ndarray | None = None) -> Ranked:
-        """The rows, or (level "breast" or "patient") the highest score of each, positive where any row is."""
+        """The rows, or (level "breast" or "patient") the highest score of each.
+
+        Such a unit is positive where any row is, negative where all are known not to be, and else left out.
+        """
         scores = self.scores if scores is None else scores
         if level in ("", self.unit):
             return Ranked(scores, self.labels, self.patients, self.unit)
-        keys = self.patients if level == "patient" else np.char.add(np.char.add(self.patients, "\0"), self.breasts)
-        _, first, group = np.unique(keys, return_index=True, return_inverse=True)
+        keys, first, group = np.unique(_keys(level, self.patients, self.breasts), return_index=True, return_inverse=True)
         highest, positive = np.full(len(first), -np.inf), np.zeros(len(first), int)
         np.maximum.at(highest, group, scores)
         np.maximum.at(positive, group, self.labels)
-        return Ranked(highest, positive, self.patients[first], level)
+        known = (positive == 1) | ~np.isin(keys, _keys(level, *np.array(self.unread, str).reshape(-1, 2).T))
+        return Ranked(highest[known], positive[known], self.patients[first][known], level)
 
     @property
     def levels(self) -> list[str]:
@@ -73,21 +79,23 @@ def read_scores(path: str | Path, columns: ScoreColumns) -> ScoreTable:
 
     Truth is 1 or 0, or a word that says so; where it is empty the row is left out and counted. Raises BadFile for a
     file that is no such table, BadConfig for a column that is not there, BadData for a
-    score that is no finite number, a truth that is none, a row without patient, and an image that comes twice.
+    score that is no finite number, a truth that is none, a row without patient or breast, and an image that comes twice.
     """
     records = _read(Path(path), [name for name in vars(columns).values() if name])
-    rows, unknown = [], 0
+    words = (columns.patient, columns.image, columns.breast, columns.source)
+    rows, unread = [], []
     for line, record in records:
         label = _truth(path, line, columns.truth, record[columns.truth])
-        patient = record[columns.patient].strip()
-        if not patient:
-            raise BadData(f"{path}, line {line}: {columns.patient} is empty; every row needs its patient")
+        for what in ("patient", "breast"):
+            if (name := getattr(columns, what)) and not record[name].strip():
+                raise BadData(f"{path}, line {line}: {name} is empty; every row needs its {what}")
         scores = [_number(path, line, name, record[name]) for name in (columns.score, columns.second) if name]
+        patient, image, breast, source = (record[name].strip() if name else "" for name in words)
         if label is None:
-            unknown += 1
+            unread.append((patient, breast))
         else:
-            rows.append((label, patient, scores, *(record[name].strip() if name else "" for name in (columns.image, columns.breast, columns.source))))
-    labels, patients, scores, images, breasts, sources = zip(*rows, strict=True) if rows else ((),) * 6
+            rows.append((label, scores, patient, image, breast, source))
+    labels, scores, patients, images, breasts, sources = zip(*rows, strict=True) if rows else ((),) * 6
     if columns.image:
         _refuse_twice(path, columns.image, images)
     values = np.array(scores, float).reshape(len(rows), 1 + bool(columns.second))
@@ -99,8 +107,13 @@ def read_scores(path: str | Path, columns: ScoreColumns) -> ScoreTable:
         breasts=np.array(breasts, str) if columns.breast else None,
         sources=np.array(sources, str) if columns.source else None,
         second=values[:, 1] if columns.second else None,
-        unknown=unknown,
+        unread=tuple(unread),
     )
+
+
+def _keys(level: str, patients: np.ndarray, breasts: np.ndarray | None) -> np.ndarray:
+    """What rows of one unit have in common."""
+    return patients if level == "patient" else np.char.add(np.char.add(patients, _BETWEEN), breasts)
 
 
 def _unit(columns: ScoreColumns, patients: Sequence[str]) -> str:
@@ -119,7 +132,8 @@ def _read(path: Path, wanted: Sequence[str]) -> list[tuple[int, dict[str, str]]]
     head = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=head.count)
     try:
-        rows = [(number, row) for number, row in enumerate(csv.reader(text.splitlines(), delimiter=delimiter), 1) if any(map(str.strip, row))]
+        reader = csv.reader(io.StringIO(text), delimiter=delimiter)
+        rows = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
     except csv.Error as error:
         raise BadFile(path, f"is no CSV ({error})", "give a CSV with a head") from error
     if len(rows) < 2:
@@ -142,7 +156,8 @@ def _truth(path: str | Path, line: int, column: str, text: str) -> int | None:
         return None
     if word in TRUE or word in FALSE:
         return int(word in TRUE)
-    raise BadData(f"{path}, line {line}: {column} is {text!r}, expected 1 or 0 (or malignant, benign, normal; empty for unknown); {REMEDY}")
+    expected = "expected 1 or 0 (or malignant, benign, normal; empty for unknown)"
+    raise BadData(f"{path}, line {line}: {column} is {text!r}, {expected}; {REMEDY}")
 
 
 def _number(path: str | Path, line: int, column: str, text: str) -> float:

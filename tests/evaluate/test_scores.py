@@ -81,6 +81,35 @@ def test_poor_tables_get_a_report_that_says_what_is_missing(tmp_path, rows, word
     result = write_score_report(tmp_path / "out", read_scores(tmp_path / "t.csv", COLUMNS), rounds=100)
     assert result["scores"]["auc"]["value"] is None and words in result["scores"]["auc"]["reason"]
     assert words in (tmp_path / "out/report.html").read_text()
+    table = read_scores(tmp_path / "t.csv", COLUMNS)
+    called = score_result(table, Draws(table.patients, rounds=100), threshold=0.5, prevalence=None)
+    assert words in called["scores"]["auc"]["reason"] and ("decisions" in called) == bool(len(table.labels))
+
+
+def test_a_patient_with_an_unread_view_is_not_cleared_by_a_benign_one(tmp_path):
+    rows = [(f"i{n}", f"w{n // 2}", "LR"[n % 2], "s", n // 2 % 2, 0.05 * n, 0.2) for n in range(16)]
+    unread = [(*row[:4], "", *row[5:]) if row[0] in ("i1", "i2") else row for row in rows]
+    write(tmp_path / "t.csv", unread)
+    table = read_scores(tmp_path / "t.csv", COLUMNS)
+    patients, breasts = table.ranked("patient"), table.ranked("breast")
+    assert "w0" not in patients.patient_of and (patients.n, patients.events) == (7, 4)
+    assert (breasts.n, breasts.events) == (14, 7)
+
+
+def test_breasts_of_two_patients_are_never_one(tmp_path):
+    rows = [("a", "P1", "11", "s", 1, 0.9, 0.2), ("b", "P11", "1", "s", 0, 0.1, 0.2)]
+    write(tmp_path / "t.csv", rows)
+    breasts = read_scores(tmp_path / "t.csv", COLUMNS).ranked("breast")
+    assert (breasts.n, breasts.events) == (2, 1)
+
+
+def test_marks_and_strange_line_ends_inside_cells_are_text(tmp_path):
+    write(tmp_path / "t.csv", [("i1", "w1", "L", "north\u2028wing", 1, 0.5, 0.5), ("i2", "w2", "R", '"two\nlines"', 0, 0.1, 0.2), GOOD[:5]])
+    (tmp_path / "t.csv").write_text("\ufeff" + (tmp_path / "t.csv").read_text())
+    with pytest.raises(MammolibsError, match="line 5 has 5 cells, the head 7"):
+        read_scores(tmp_path / "t.csv", COLUMNS)
+    (tmp_path / "t.csv").write_text((tmp_path / "t.csv").read_text().rpartition("\n")[0])
+    assert read_scores(tmp_path / "t.csv", COLUMNS).sources.tolist() == ["north\u2028wing", "two\nlines"]
 
 
 GOOD = ("i1", "w1", "L", "s", 1, 0.5, 0.5)
@@ -93,6 +122,7 @@ GOOD = ("i1", "w1", "L", "s", 1, 0.5, 0.5)
         ([(*GOOD[:5], "nan", 0.5)], "line 2: p is 'nan', expected a number"),
         ([(*GOOD[:4], "maybe", 0.5, 0.5)], "line 2: y is 'maybe', expected 1 or 0"),
         ([("i1", " ", *GOOD[2:])], "line 2: who is empty"),
+        ([("i1", "w1", "", *GOOD[3:])], "line 2: side is empty"),
         ([GOOD, GOOD], "img 'i1' comes twice"),
         ([GOOD[:5]], "line 2 has 5 cells, the head 7"),
         ([], "holds no rows"),
