@@ -57,14 +57,16 @@ def permutation(first: Ranked, second: Ranked, *, rounds: int = ROUNDS, seed: in
     from scipy.stats import rankdata
 
     _check(first, second)
-    a, b = rankdata(first.scores), rankdata(second.scores)
-    difference = _area(a, first.labels) - _area(b, first.labels)
+    # Doubled, so that the ranks of ties are whole numbers too: they are counted, where sorting them in each round took ten times as long.
+    a, b = ((2 * rankdata(r.scores)).astype(int) for r in (first, second))
+    ill = first.labels == 1
+    difference = _area(a, ill) - _area(b, ill)
     codes = np.searchsorted(first.patients, first.patient_of)
     rng = np.random.default_rng(seed)
     as_far = 0
     for _ in range(rounds):
         swap = (rng.random(len(first.patients)) < 0.5)[codes]
-        gap = _area(np.where(swap, b, a), first.labels) - _area(np.where(swap, a, b), first.labels)
+        gap = _area(np.where(swap, b, a), ill) - _area(np.where(swap, a, b), ill)
         as_far += abs(gap) >= abs(difference) - 1e-12
     method = f"permutation of whole patients, {rounds} rounds, seed {seed}"
     return PairedTest(difference=difference, standard_error=None, p=(1 + as_far) / (1 + rounds), method=method)
@@ -88,12 +90,11 @@ def _components(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.
     return (whole[ill] - rankdata(scores[ill])) / negatives, 1 - (whole[~ill] - rankdata(scores[~ill])) / positives
 
 
-def _area(scores: np.ndarray, labels: np.ndarray) -> float:
-    from scipy.stats import rankdata
-
-    ill = labels == 1
-    positives = int(ill.sum())
-    return float((rankdata(scores)[ill].sum() - positives * (positives + 1) / 2) / (positives * (len(labels) - positives)))
+def _area(ranks: np.ndarray, ill: np.ndarray) -> float:
+    """AUC of whole numbers from 0 to twice as many as there are; ties count half."""
+    positives, negatives = (np.bincount(ranks[kind], minlength=2 * len(ranks) + 1) for kind in (ill, ~ill))
+    below = np.cumsum(negatives) - negatives / 2
+    return float(positives @ below / (positives.sum() * negatives.sum()))
 
 
 def _two_sided(value: float, error: float) -> float:

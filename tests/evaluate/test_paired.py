@@ -61,6 +61,21 @@ def test_a_real_difference_is_seen_by_both():
     assert delong(first, second).p < 1e-4 and permutation(first, second, rounds=400).p < 0.01
 
 
+def test_both_tests_are_of_the_difference_that_is_reported():
+    for seed in range(5):
+        first, second = pair(seed, n=40, gap=0.5)
+        told = difference(auc(first), auc(second)).value
+        assert permutation(first, second, rounds=1).difference == pytest.approx(told, abs=1e-12)
+        assert delong(first, second).difference == pytest.approx(told, abs=1e-12)
+
+
+def test_one_patient_proves_nothing():
+    first, second = pair(1, n=30, gap=2.0, patients=np.full(30, "only"))
+    assert permutation(first, second, rounds=20).p == 1.0
+    with pytest.raises(ValueError, match="two patients of each class"):
+        delong(first, second)
+
+
 def test_other_units_are_refused():
     first, second = pair(1)
     with pytest.raises(ValueError, match="same units"):
