@@ -170,7 +170,10 @@ def test_a_run_in_a_bucket_gets_neither_places_nor_key_and_goes_on_here(server, 
     settings = RunSettings(preset="cpu", seed=0, contract=CONTRACT.to_dict(), sources=(("dicom_folder", str(folder)),))
     run = Run.create("gs://bucket/runs/p", settings)
     (folder / f"{NAMED}2.dcm").write_bytes(planted_file(np.full((240, 200), 100, np.uint16), 2))
-    catalog = make_catalog(run.settings.sources, run.data)
+    with pytest.raises(BadConfig, match="no bucket gets the key of your patients' pseudonyms; give --key FILE on this machine"):
+        make_catalog(run.settings.sources, run.data)
+    run.data.mkdir()
+    catalog = make_catalog(run.settings.sources, run.data, key=run.data / "pseudonyms.key")
     with pytest.raises(BadData):
         write_shards_of(run, TrainOptions(run="x", workers=0), catalog)
     report = ingest_images(catalog.rows, CONTRACT, run.data / "shards", workers=0, lanes=2, skip_share=0.5, progress=False)

@@ -12,7 +12,7 @@ from mammolibs.catalog.source import Source
 from mammolibs.catalog.words import make_id, make_person
 from mammolibs.errors import BadConfig, BadFile
 from mammolibs.records import ImageRow
-from mammolibs.storage import below, is_address
+from mammolibs.storage import below, leaves_machine
 
 if TYPE_CHECKING:
     from mammolibs.imaging import Pseudonyms
@@ -65,14 +65,16 @@ def pseudonymous_split(split: Mapping[str, str], sources: Mapping[str, Source], 
 def open_pseudonyms(folder: str | Path, key: str | Path | None = None) -> Pseudonyms:
     """The pseudonyms of the catalog in `folder`: of the file `key`, else of pseudonyms.key beside the catalog, made where there is none.
 
-    Raises BadFile as `open_key`, and where the key that the catalog's split was made with is not there; BadConfig for a folder
-    in a bucket without `key`, and for another key: every patient would get a second name, and perhaps a second split.
+    Raises BadFile as `open_key`, and where the key that the catalog's split was made with is not there; BadConfig without `key` for
+    a folder in a bucket, or one that is the copy of a cloud folder: a key that was made there would be gone with this machine's
+    cache. BadConfig for another key too: every patient would get a second name, and perhaps a second split.
     """
     from mammolibs.imaging import open_key
 
-    if is_address(folder) and not key:
+    path = Path(key or Path(folder, KEY_NAME))
+    if not key and leaves_machine(folder) and not path.exists():
         raise BadConfig(f"{folder}: no bucket gets the key of your patients' pseudonyms; give --key FILE on this machine")
-    path, mark = Path(key or Path(folder, KEY_NAME)), read_key_mark(below(folder, "split.json"))
+    mark = read_key_mark(below(folder, "split.json"))
     if mark and not path.exists():
         raise BadFile(path, f"is not there, and the split in {folder} was made with it", "restore it, or name it with --key FILE")
     if not key:
