@@ -57,7 +57,7 @@ def permutation(first: Ranked, second: Ranked, *, rounds: int = ROUNDS, seed: in
     from scipy.stats import rankdata
 
     _check(first, second)
-    # Doubled, so that the ranks of ties are whole numbers too: they are counted, where sorting them in each round took ten times as long.
+    # Doubled, so that the ranks of ties are whole numbers too: they are counted: sorting them in each round took five times as long.
     a, b = ((2 * rankdata(r.scores)).astype(int) for r in (first, second))
     ill = first.labels == 1
     difference = _area(a, ill) - _area(b, ill)
