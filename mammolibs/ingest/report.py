@@ -22,6 +22,8 @@ from mammolibs.storage import below, disk_stamp, json_bytes, leaves_machine, ope
 DONE_NAME = "ingest.json"
 SHOWN_REASONS = 3
 BUCKET = "gs://"
+# An image with its masks: asked for one by one, whatever else lies in their folder.
+FEW_OBJECTS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,14 +171,15 @@ def _stamps(paths: Iterable[str]) -> dict[str, tuple[int, int] | None]:
     by_bucket = defaultdict(list)
     for path in stamps:
         if path.startswith(BUCKET):
-            by_bucket[path.removeprefix(BUCKET).partition("/")[0]].append(path)
-    for addresses in by_bucket.values():
+            bucket, _, name = path.removeprefix(BUCKET).partition("/")
+            by_bucket[bucket].append(name)
+    for bucket, names in by_bucket.items():
+        store = open_store(BUCKET + bucket)
         # One listing of a thousand objects costs what asking for one does.
-        folders = [address.rpartition("/")[0].removeprefix(BUCKET) for address in addresses]
-        store = open_store(BUCKET + os.path.commonpath(folders))
+        prefixes = names if len(names) <= FEW_OBJECTS else [os.path.commonprefix(names)]
         try:
-            there = store.checksums()
+            there = {name: sums for prefix in prefixes for name, sums in store.checksums(prefix).items()}
         except BadFile:
             continue
-        stamps |= {address: there[name] for address in addresses if (name := address.removeprefix(f"{store.location}/")) in there}
+        stamps |= {f"{BUCKET}{bucket}/{name}": there[name] for name in names if name in there}
     return stamps

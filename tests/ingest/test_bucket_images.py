@@ -11,6 +11,7 @@ import pytest
 
 from mammolibs.catalog import read_skipped, write_catalog
 from mammolibs.ingest import ingest_images, writing
+from mammolibs.ingest.report import fingerprint
 from mammolibs.pipeline.presets import contract_of
 from mammolibs.shards import open_index, read_sample, verify
 from mammolibs.storage import open_store
@@ -106,3 +107,20 @@ def test_a_bucket_that_fails_stops_the_work_which_then_goes_on(make, server):
     for split in ("train", "validation", "test"):
         found, undisturbed = (open_index(open_store(f"{place}/{split}")) for place in (SHARDS, "gs://bucket/whole/shards"))
         assert found.data_hash == undisturbed.data_hash
+
+
+def test_to_know_one_image_again_its_folder_is_not_listed(server, rows):
+    for number in range(1001):
+        server.put("bucket", f"raw/{number}.png", b"%d" % number)
+    row = replace(rows[0], path="gs://bucket/raw/1000.png", lesions=())
+
+    def known() -> str:
+        return fingerprint([row], contract_of("cpu"))
+
+    first = known()
+    assert server.counts["list"] == 1 and known() == first
+    server.put("bucket", "raw/1000.png", b"another")
+    assert known() != first
+    many = [replace(row, image_id=str(number), path=f"gs://bucket/raw/{number}.png") for number in range(1001)]
+    server.counts.clear()
+    assert fingerprint(many, contract_of("cpu")) and server.counts["list"] == 2
