@@ -9,11 +9,11 @@ from typing import Any
 from mammolibs.evaluate.bootstrap import ROUNDS
 from mammolibs.evaluate.document import Section, Table, Text, to_html, to_markdown
 from mammolibs.evaluate.metrics import measure, paired_difference
-from mammolibs.evaluate.paired import delong, permutation
+from mammolibs.evaluate.paired import both_tests
 from mammolibs.evaluate.predictions import Prediction
 from mammolibs.evaluate.report import FOLD_FIGURES
 from mammolibs.evaluate.result import DISCLAIMER, block, is_figure, show
-from mammolibs.evaluate.sections import name_of, reading_of
+from mammolibs.evaluate.sections import name_of, reading_of, tests_table
 from mammolibs.evaluate.units import scores_at
 from mammolibs.storage import write_atomic, write_json
 
@@ -25,9 +25,15 @@ TESTED_LEVELS = ("image", "patient")
 
 
 def beside(
-    first: Sequence[Prediction], second: Sequence[Prediction], names: Sequence[str], split_hash: str | None, *, called: tuple[str, str], rounds: int = ROUNDS
+    first: Sequence[Prediction],
+    second: Sequence[Prediction],
+    names: Sequence[str],
+    split_hash: str | None,
+    *,
+    called: tuple[str, str],
+    rounds: int = ROUNDS,
 ) -> dict[str, Any]:
-    """Blocks called[0], called[1] and "difference" (first minus second); where there are folds also within them, which pooling cannot flatter.
+    """Blocks called[0], called[1] and "difference" (first minus second); with folds also within them, which pooling cannot flatter.
 
     Raises BadData where the two do not hold the same images.
     """
@@ -45,14 +51,7 @@ def paired_tests(first: Sequence[Prediction], second: Sequence[Prediction]) -> l
     found = []
     for level in TESTED_LEVELS:
         pair = [scores_at(level, sorted(rows, key=lambda p: p.image_id)).ranked for rows in (first, second)]
-        for test in (delong, permutation):
-            entry: dict[str, Any] = {"unit": level, "n": pair[0].n, "events": pair[0].events}
-            try:
-                result = test(*pair)
-                entry |= {"difference": result.difference, "p": result.p, "method": result.method}
-            except ValueError as error:
-                entry |= {"difference": None, "p": None, "method": test.__name__, "reason": str(error)}
-            found.append(entry)
+        found += both_tests(*pair)
     return found
 
 
@@ -64,14 +63,10 @@ def write_comparison(folder: str | Path, result: Mapping[str, Any], *, called: t
         for name, fields in result["difference"].items()
         if is_figure(fields)
     )
-    tests = tuple(
-        (t["method"], t["unit"], f"{t['n']} ({t['events']})", "none" if t["p"] is None else f"{t['difference']:+.3f}", t.get("reason") or f"{t['p']:.3g}")
-        for t in result["tests"]
-    )
     note = "Many figures are looked at: one of twenty differences without any cause leaves its interval. p is not corrected for that."
     sections = [
         Section("Figures", (Text(DISCLAIMER, "warning"), Table(("figure", *called, "difference", "reading"), rows))),
-        Section("Tests of the AUC", (Table(("test", "unit", "n (events)", "difference", "p, two-sided"), tests), Text(note, "note"))),
+        Section("Tests of the AUC", (tests_table(result["tests"]), Text(note, "note"))),
         Section("How to make it again", (Text(command or "command not recorded", "command"),)),
     ]
     folder = Path(folder)

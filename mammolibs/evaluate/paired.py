@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -70,6 +71,20 @@ def permutation(first: Ranked, second: Ranked, *, rounds: int = ROUNDS, seed: in
         as_far += abs(gap) >= abs(difference) - 1e-12
     method = f"permutation of whole patients, {rounds} rounds, seed {seed}"
     return PairedTest(difference=difference, standard_error=None, p=(1 + as_far) / (1 + rounds), method=method)
+
+
+def both_tests(first: Ranked, second: Ranked, *, seed: int = 0) -> list[dict[str, Any]]:
+    """`delong` and `permutation` in JSON's types: unit, n, events, difference, p, method; p None and a reason where one cannot be made."""
+    found = []
+    for test, how in ((delong, {}), (permutation, {"seed": seed})):
+        entry: dict[str, Any] = {"unit": first.unit, "n": first.n, "events": first.events}
+        try:
+            result = test(first, second, **how)
+            entry |= {"difference": result.difference, "p": result.p, "method": result.method}
+        except ValueError as error:
+            entry |= {"difference": None, "p": None, "method": test.__name__, "reason": str(error)}
+        found.append(entry)
+    return found
 
 
 def _check(first: Ranked, second: Ranked) -> None:

@@ -12,13 +12,13 @@ from mammolibs.evaluate import figures as plots
 from mammolibs.evaluate.bootstrap import ROUNDS, Draws, Statistic, difference, estimate, estimate_all, mean_over_folds
 from mammolibs.evaluate.decisions import at_cut, confusion
 from mammolibs.evaluate.document import Cards, Item, Picture, Section, Table, Text, pictures_of, to_html, to_markdown
-from mammolibs.evaluate.paired import delong, permutation
+from mammolibs.evaluate.paired import both_tests
 from mammolibs.evaluate.probability import probability_figures
 from mammolibs.evaluate.ranked import Ranked
 from mammolibs.evaluate.ranking import auc, average_precision, partial_auc, sensitivity_at, specificity_at
 from mammolibs.evaluate.result import DISCLAIMER, block, plural, show
 from mammolibs.evaluate.score_table import ScoreTable
-from mammolibs.evaluate.sections import figure_table, name_of
+from mammolibs.evaluate.sections import figure_table, name_of, tests_table
 from mammolibs.records import Estimate
 from mammolibs.storage import write_atomic, write_json
 
@@ -116,12 +116,7 @@ def _by_source(table: ScoreTable, draws: Draws) -> dict[str, Estimate]:
 def _comparison(table: ScoreTable, draws: Draws) -> dict[str, Any]:
     first, second = table.ranked(), table.ranked(scores=table.second)
     figures = {"auc_of_the_second": estimate(auc(second), draws), "auc_difference": difference(auc(first), auc(second), draws)}
-    result = block(figures, None)
-    try:
-        tests = [delong(first, second), permutation(first, second, seed=draws.seed)]
-    except ValueError as error:
-        return result | {"tests": [], "tests_reason": str(error)}
-    return result | {"tests": [{"p": test.p, "difference": test.difference, "method": test.method} for test in tests]}
+    return block(figures, None) | {"tests": both_tests(first, second, seed=draws.seed)}
 
 
 def _sections(result: Mapping[str, Any], table: ScoreTable, draws: Draws) -> list[Section]:
@@ -155,7 +150,8 @@ def _sections(result: Mapping[str, Any], table: ScoreTable, draws: Draws) -> lis
         note = "Where the pooled AUC lies above the mean within sources, part of it is telling the sources apart."
         sections.append(Section("By source", (Text(note, "note"), figure_table(result["sources"]))))
     if "comparison" in result:
-        sections.append(Section("Against the second score", _tests(result["comparison"])))
+        comparison = result["comparison"]
+        sections.append(Section("Against the second score", (figure_table(comparison), tests_table(comparison["tests"]))))
     figures = [(n, v) for b in ("scores", "decisions") for n, v in result.get(b, {}).items() if isinstance(v, dict)]
     methods = dict.fromkeys(f"{name_of(name)}: {fields['method']}" for name, fields in figures)
     sections.append(Section("How each figure is computed", tuple(Text(m, "note") for m in methods)))
@@ -178,12 +174,6 @@ def _decisions(result: Mapping[str, Any]) -> tuple[Item, ...]:
         ("not called", str(counts["false_negatives"]), str(counts["true_negatives"])),
     ))  # fmt: skip
     return Text(f"The cut was {counts['from']}.", "note"), table, figure_table(result["decisions"])
-
-
-def _tests(comparison: Mapping[str, Any]) -> tuple[Item, ...]:
-    lines = tuple(Text(f"{t['method']}: difference {t['difference']:+.3f}, two-sided p = {t['p']:.3g}.") for t in comparison["tests"])
-    missing = (Text(f"No test: {comparison['tests_reason']}.", "note"),) if not lines else ()
-    return figure_table(comparison), *lines, *missing
 
 
 def summary(result: Mapping[str, Any]) -> str:

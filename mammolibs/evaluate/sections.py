@@ -45,10 +45,13 @@ STAGES = {
     "encoder": "Encoder: contrastive learning",
     "autoencoder": "Autoencoder: masked reconstruction",
 }
-HEADLINE = (("pipeline", "image_auc"), ("pipeline", "sensitivity_at_90_specificity"), ("unet", "lesion_sensitivity_at_1_fp"), ("unet", "dice"))
+HEADLINE = (
+    *(("pipeline", "image_auc"), ("pipeline", "sensitivity_at_90_specificity")),
+    *(("unet", "lesion_sensitivity_at_1_fp"), ("unet", "dice")),
+)
 HIT_RULE = (
-    f"A region finds a lesion where its centroid lies inside the disc of the annotation's area round its centre (or within {FLOOR_MM:g} mm of "
-    f"that centre) or where the two boxes overlap with an IoU above {OVERLAP:g}. Each lesion counts once; false positives over all images. "
+    "A region finds a lesion where its centroid lies inside the disc of the annotation's area round its centre "
+    f"(or within {FLOOR_MM:g} mm of that centre) or where the two boxes overlap with an IoU above {OVERLAP:g}. Each lesion counts once; false positives over all images. "
     "Sensitivities at so many false positives take their cut from these images' own curve."
 )
 
@@ -71,6 +74,15 @@ def figure_table(block: Mapping[str, Any]) -> Item:
     return Table(("figure", "value [95 % interval]", "unit", "n", "events"), rows) if rows else Text("Not measured.", "note")
 
 
+def tests_table(tests: Sequence[Mapping[str, Any]]) -> Table:
+    """Tests of a difference between two AUCs, as `both_tests` gives them."""
+    rows = []
+    for test in tests:
+        gap, p = ("none", test["reason"]) if test["p"] is None else (f"{test['difference']:+.3f}", f"{test['p']:.3g}")
+        rows.append((test["method"], test["unit"], f"{test['n']} ({test['events']})", gap, p))
+    return Table(("test", "unit", "n (events)", "difference", "p, two-sided"), tuple(rows))
+
+
 def headline(result: Mapping[str, Any]) -> Section:
     cards = []
     for block, name in HEADLINE:
@@ -89,8 +101,8 @@ def headline(result: Mapping[str, Any]) -> Section:
     if warnings:
         unseen = "some of whom were seen in training, or have twins there"
     text = (
-        f"Measured on {held['images']} images of {held['patients']} patients, {held['malignant_patients']} of them with a malignant lesion, "
-        f"{unseen}."
+        f"Measured on {held['images']} images of {held['patients']} patients, {held['malignant_patients']} of them "
+        f"with a malignant lesion, {unseen}."
     )
     return Section("Headline", (*warnings, Text(DISCLAIMER, "warning"), Text(text), Cards(tuple(cards))))
 
@@ -105,7 +117,8 @@ def data_flow(result: Mapping[str, Any]) -> Section:
     left_out = [(name, str(count)) for name, count in held["left_out"].items() if count]
     rows = flatten({k: v for k, v in held.items() if k != "left_out"})
     items: list[Item] = [Table(("held-out images", ""), tuple(rows))]
-    items.append(Table(("left out of a figure", "images"), tuple(left_out)) if left_out else Text("No held-out image was left out of any figure."))
+    none = Text("No held-out image was left out of any figure.")
+    items.append(Table(("left out of a figure", "images"), tuple(left_out)) if left_out else none)
     if other := flatten(data):
         items.append(Table(("data", ""), tuple(other)))
     return Section("Data flow", tuple(items))
@@ -119,7 +132,8 @@ def stage_sections(result: Mapping[str, Any], pictures: Mapping[str, Sequence[Pi
             items.append(Text(HIT_RULE, "note"))
         items += pictures.get(stage, ())
         sections.append(Section(title, tuple(items)))
-    extra = [name for name, value in result.items() if name not in STAGES and isinstance(value, dict) and any(map(is_figure, value.values()))]
+    others = {name: value for name, value in result.items() if name not in STAGES and isinstance(value, dict)}
+    extra = [name for name, value in others.items() if any(map(is_figure, value.values()))]
     sections += [Section(name.replace("_", " ").capitalize(), (figure_table(result[name]),)) for name in extra]
     return sections
 
@@ -133,8 +147,8 @@ def fold_section(result: Mapping[str, Any]) -> list[Section]:
     inside = {name: result[b][f"{name}_within_fold"] for name in names for b in ("pipeline", "unet") if name in result[b]}
     rows += (("mean within folds", *(show(inside[n]) for n in names)), ("pooled", *(show(blocks[n]) for n in names)))
     note = (
-        "Scores are calibrated inside each fold before they are pooled. Where pooled and within-fold figures differ, the folds' scores do not "
-        "share one scale, and the mean within folds is the one to believe."
+        "Scores are calibrated inside each fold before they are pooled. Where pooled and within-fold figures differ, "
+        "the folds' scores do not share one scale, and the mean within folds is the one to believe."
     )
     return [Section("Folds", (Table(("fold", *map(name_of, names)), rows), Text(note, "note")))]
 
@@ -202,7 +216,8 @@ def closing_sections(result: Mapping[str, Any]) -> list[Section]:
     made_by = [Table((name, ""), tuple(flatten(result[name]))) for name in ("runtime", "provenance") if result[name]]
     methods = dict.fromkeys(f"{name_of(n)}: {v['method']}" for b in STAGES for n, v in result[b].items() if is_figure(v))
     again: list[Item] = [Text(result["command"] or "command not recorded", "command")]
-    again.append(Text("Every figure is computed from predictions.parquet, which lies beside this report; report.json holds the same figures.", "note"))
+    source = "Every figure is computed from predictions.parquet, which lies beside this report; report.json holds the same figures."
+    again.append(Text(source, "note"))
     return [
         Section("Chosen on validation patients", (*chosen, *scales)),
         Section("How each figure is computed", tuple(Text(m, "note") for m in methods)),

@@ -44,7 +44,7 @@ def find_breast(pixels: np.ndarray, padding: np.ndarray | None = None, *, contra
     reduce = max(1, min(contract.finder_reduce, min(pixels.shape[:2]) // LEAST_CELLS))
     small, live = _small(pixels, padding, reduce, name)
     level = np.sqrt(cv2.GaussianBlur(small, (0, 0), contract.finder_blur_cells) if contract.finder_blur_cells else small)
-    tissue = _largest(_threshold(level, live, name), contract.finder_open_share)
+    tissue = _largest(_threshold(level, live), contract.finder_open_share)
     if tissue.mean() < contract.finder_least_share:
         raise _no_breast(name, f"the largest bright region covers {tissue.mean():.1%} of the image")
     mask = _fill(_grow(tissue, contract.finder_grow_cells) & (live | tissue))
@@ -81,7 +81,7 @@ def _small(pixels: np.ndarray, padding: np.ndarray | None, reduce: int, name: st
     return small, (small > 1e-4) & ~dead
 
 
-def _threshold(level: np.ndarray, live: np.ndarray, name: str) -> np.ndarray:
+def _threshold(level: np.ndarray, live: np.ndarray) -> np.ndarray:
     """True where tissue may be. A scanned film may lie in a black frame: where the first cut finds
     the film and not the breast, the film alone is cut again."""
     tissue = level > otsu(level)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mammolibs.evaluate import difference
-from mammolibs.evaluate.paired import delong, permutation
+from mammolibs.evaluate.paired import both_tests, delong, permutation
 from mammolibs.evaluate.ranked import Ranked
 from mammolibs.evaluate.ranking import auc
 
@@ -74,6 +74,8 @@ def test_one_patient_proves_nothing():
     assert permutation(first, second, rounds=20).p == 1.0
     with pytest.raises(ValueError, match="two patients of each class"):
         delong(first, second)
+    without, drawn = both_tests(first, second)
+    assert (without["p"], without["reason"]) == (None, "a variance needs two patients of each class") and drawn["p"] == 1.0
 
 
 def test_other_units_are_refused():
