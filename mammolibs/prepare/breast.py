@@ -30,7 +30,9 @@ class BreastRegion:
     shape: tuple[int, int]
 
 
-def find_breast(pixels: np.ndarray, padding: np.ndarray | None = None, *, contract: Contract | None = None, name: str = "image") -> BreastRegion:
+def find_breast(
+    pixels: np.ndarray, padding: np.ndarray | None = None, *, contract: Contract | None = None, name: str = "image"
+) -> BreastRegion:
     """The breast as a filled small mask and a box.
 
     pixels: H W, float or integer, dark is air. padding: bool H W, True where there is no image.
@@ -48,7 +50,8 @@ def find_breast(pixels: np.ndarray, padding: np.ndarray | None = None, *, contra
     if tissue.mean() < contract.finder_least_share:
         raise _no_breast(name, f"the largest bright region covers {tissue.mean():.1%} of the image")
     mask = _fill(_grow(tissue, contract.finder_grow_cells) & (live | tissue))
-    return BreastRegion(mask=mask, core=_inner(_fill(tissue)), box=_box(mask, reduce, pixels.shape[:2]), reduce=reduce, shape=pixels.shape[:2])
+    shape = pixels.shape[:2]
+    return BreastRegion(mask=mask, core=_inner(_fill(tissue)), box=_box(mask, reduce, shape), reduce=reduce, shape=shape)
 
 
 def mask_on_pixels(region: BreastRegion) -> np.ndarray:
@@ -141,8 +144,10 @@ def _inner(mask: np.ndarray) -> np.ndarray:
 
 def _box(mask: np.ndarray, reduce: int, shape: tuple[int, int]) -> tuple[int, int, int, int]:
     ys, xs = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    ends = [int(last) + 2 if last + 2 < cells else -(-size // reduce) for last, cells, size in ((xs[-1], mask.shape[1], shape[1]), (ys[-1], mask.shape[0], shape[0]))]
-    return max(0, int(xs[0]) - 1) * reduce, max(0, int(ys[0]) - 1) * reduce, min(shape[1], ends[0] * reduce), min(shape[0], ends[1] * reduce)
+    sides = ((xs[-1], mask.shape[1], shape[1]), (ys[-1], mask.shape[0], shape[0]))
+    ends = [int(last) + 2 if last + 2 < cells else -(-size // reduce) for last, cells, size in sides]
+    x0, y0 = (max(0, int(first) - 1) * reduce for first in (xs[0], ys[0]))
+    return x0, y0, min(shape[1], ends[0] * reduce), min(shape[0], ends[1] * reduce)
 
 
 def _no_breast(name: str, reason: str) -> BadFile:
