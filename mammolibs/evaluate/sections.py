@@ -52,7 +52,8 @@ HEADLINE = (
 HIT_RULE = (
     "A region finds a lesion where its centroid lies inside the disc of the annotation's area round its centre "
     f"(or within {FLOOR_MM:g} mm of that centre) or where the two boxes overlap with an IoU above {OVERLAP:g}. "
-    "Each lesion counts once; false positives over all images. Sensitivities at so many false positives take their cut from these images' own curve."
+    "Each lesion counts once; false positives over all images. "
+    "Sensitivities at so many false positives take their cut from these images' own curve."
 )
 
 
