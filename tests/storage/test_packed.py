@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import tarfile
 import zipfile
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mammolibs.errors import BadConfig, BadFile
-from mammolibs.storage import local_file, open_store, packed_address
+from mammolibs.storage import local_file, open_store, packed_address, unpack
 
 FILES = {"set/a.bin": bytes(range(256)) * 40, "set/deep/b with space.txt": b"x" * 5000, "set/empty": b"", "top.csv": b"a,b\n1,2\n"}
 
@@ -91,3 +92,13 @@ def test_members_that_would_leave_the_archive_are_not_there(tmp_path):
 
 def test_a_compressed_tar_has_no_address(tmp_path):
     assert packed_address(tmp_path / "a.tar.gz") is None and packed_address(tmp_path / "a.txz") is None
+
+
+def test_a_full_disk_is_no_damaged_archive(archive, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("mammolibs.storage.archive._extract", full)
+    with pytest.raises(BadFile, match="out: cannot be written .No space left on device.; free some disk space"):
+        unpack(archive, tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
