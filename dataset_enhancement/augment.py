@@ -8,11 +8,10 @@ A copy names its parent and stays in its split. Only training images get copies,
 
 from dataclasses import MISSING, dataclass
 
-from mammolibs.catalog import Skipped, read_catalog, write_catalog, write_skipped, write_split_of_copies
-from mammolibs.ingest import Recipe, derive_images, parse_rotations
+from mammolibs.ingest import Recipe, parse_rotations
 from mammolibs.pipeline.cli import option, run_script
-from mammolibs.pipeline.policy import accept_option, policy_of_sources, policy_option, read_policy
-from mammolibs.storage import below
+from mammolibs.pipeline.copies import make_copies
+from mammolibs.pipeline.policy import accept_option, policy_option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +31,7 @@ class Options:
 def main(options: Options) -> None:
     how = {"clahe_clip": options.clahe, "longest_px": options.longest_px, "normalise": options.normalise}
     recipe = Recipe(rotations=options.rotate, splits=options.split or ("train",), **how)
-    rows = read_catalog(below(options.catalog, "catalog.parquet"))
-    policy = read_policy(options.policy, options.accept, policy_of_sources(row.source for row in rows))
-    report = derive_images(rows, recipe, options.out, policy=policy, workers=options.workers)
-    write_catalog(below(options.out, "catalog.parquet"), report.rows)
-    write_split_of_copies(below(options.out, "split.json"), report.rows, below(options.catalog, "split.json"))
-    write_skipped(below(options.out, "skipped.csv"), [Skipped(item, reason) for item, reason in report.skipped])
+    report = make_copies(options.catalog, options.out, recipe, policy_file=options.policy, accept=options.accept, workers=options.workers)
     print(f"{options.out}: {report}")
 
 

@@ -3,7 +3,7 @@
     python scripts/predict.py image.dcm
     python scripts/predict.py FOLDER --out findings --run runs/mias      # also findings.csv and skipped.csv
 
-Takes DICOM, PNG, PGM and JPEG. Research only, not a medical device.
+Takes DICOM, PNG, PGM, JPEG and TIFF. Research only, not a medical device.
 """
 
 from mammolibs.pipeline.cli import run_script

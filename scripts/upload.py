@@ -36,7 +36,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from mammolibs.catalog import Skipped, write_skipped
-from mammolibs.catalog.label_tables import read_csv
+from mammolibs.catalog.label_tables import read_columns
 from mammolibs.errors import BadConfig, BadData, BadFile, MammolibsError
 from mammolibs.imaging import Pseudonyms, PublishedIds, identify, open_key
 from mammolibs.imaging.deidentify_inside import is_dicom
@@ -122,7 +122,9 @@ class Upload:
     def _deidentified(self, files: Sequence[Path], there: dict) -> None:
         tables = [(self.folder / file, columns) for file, columns in self.options.tables]
         for path, columns in tables:
-            read_csv(path, tuple(columns))
+            there = read_columns(path)
+            if lacks := [column for column in columns if column not in there]:
+                raise BadFile(path, f"has no column {', '.join(lacks)}", f"it has {', '.join(there)}")
         pseudonyms = open_key(self.options.key)
         if self.options.published:
             pseudonyms = PublishedIds(pseudonyms.key)
@@ -219,9 +221,11 @@ class Upload:
         bad = [item for item in self.skipped if not item.on_purpose]
         others = len(self.skipped) - len(bad)
         if not self.sent + self.same or len(bad) > MAX_SKIPPED_SHARE * (len(bad) + self.sent + self.same):
-            first = f", first {bad[0].item}: {bad[0].reason}" if bad else ""
-            done = self.sent + self.same
-            raise BadData(f"{self.folder}: {done} brought over, {len(bad)} could not be{first}; see {self.options.skipped}")
+            if not self.skipped:
+                raise BadData(f"{self.folder}: holds no file; give the folder that holds what to bring over")
+            first, done = (bad or self.skipped)[0], self.sent + self.same
+            counts = f"{done} brought over, {len(bad)} could not be, {others} of other kinds or copies"
+            raise BadData(f"{self.folder}: {counts}, first {first.item}: {first.reason}; see {self.options.skipped}")
         told = f"{self.store.location}: {self.sent} sent ({self.bytes / 1e6:.1f} MB), {self.same} there already"
         return told + (f"; {len(bad)} skipped, {others} of other kinds or copies, listed in {self.options.skipped}" if self.skipped else "")
 

@@ -64,6 +64,18 @@ def test_sources_collect():
     assert options.source == ("mias=a", "phantom=b")
 
 
+def test_a_flag_is_named_once():
+    def parse(text):
+        raise BadConfig(f"--of {text}: write NAME=PATH")
+
+    @dataclass(frozen=True)
+    class Of:
+        of: str = option("", "what", parse=parse)
+
+    with pytest.raises(BadConfig, match="^--of x: write NAME=PATH$"):
+        parse_options(Of, ["--of", "x"])
+
+
 @pytest.mark.parametrize(
     ("error", "code"), [(BadFile("a.dcm", "is cut short", "copy it again"), 2), (RunInterrupted("told to stop"), 75)]
 )

@@ -123,7 +123,7 @@ def test_a_table_that_is_told_wrongly_is_refused(columns, said):
 
 def test_a_table_without_a_column_stops_the_upload_before_it_begins(server, folder, run, tmp_path):
     (folder / "labels.csv").write_text("id\nP1\n")
-    with pytest.raises(BadFile, match="labels.csv: has no column name"):
+    with pytest.raises(BadFile, match="labels.csv: has no column name; it has id"):
         run(folder, "--key", str(tmp_path / "my.key"), "--tables", "labels.csv:name=patient")
     assert server.counts["write"] == 0
 
@@ -188,6 +188,15 @@ def test_a_folder_of_which_most_cannot_go_is_an_error(server, tmp_path, run):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.dcm").write_bytes(b"no DICOM")
     with pytest.raises(BadData, match="0 brought over, 1 could not be.*a.dcm"):
+        run(tmp_path / "in")
+
+
+def test_a_folder_of_which_nothing_goes_says_why(server, tmp_path, run):
+    (tmp_path / "in").mkdir()
+    with pytest.raises(BadData, match="in: holds no file"):
+        run(tmp_path / "in")
+    (tmp_path / "in" / "notes.txt").write_text("no image")
+    with pytest.raises(BadData, match="0 brought over, 0 could not be, 1 of other kinds or copies, first .*notes.txt: is no DICOM file"):
         run(tmp_path / "in")
 
 

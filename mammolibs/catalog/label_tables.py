@@ -66,6 +66,8 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
     try:
         with opener(path, "rb") as file:
             yield file
+    except FileNotFoundError as error:
+        raise BadFile(path, "is not there", "check the path") from error
     except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         raise BadFile(path, f"cannot be read ({error})", _REMEDY) from error
 

@@ -127,6 +127,8 @@ def _unit(columns: ScoreColumns, patients: Sequence[str]) -> str:
 def _read(path: Path, wanted: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise BadFile(path, "is not there", "check the path") from error
     except (OSError, UnicodeDecodeError) as error:
         raise BadFile(path, f"cannot be read ({error})", "give a CSV in UTF-8") from error
     head = text.split("\n", 1)[0]

@@ -13,7 +13,7 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from mammolibs.catalog.table import from_records, to_records
-from mammolibs.errors import BadConfig, BadData, MammolibsError
+from mammolibs.errors import BadConfig, BadData, BadFile, MammolibsError
 from mammolibs.imaging.pool import map_files, one_thread
 from mammolibs.imaging.write import write_png16
 from mammolibs.ingest.copies import equalise, levels, make_view, move_lesion
@@ -121,7 +121,7 @@ def derive_images(
     file and recipe, is not read again. Same input, same bytes. An image that cannot be
     used, or that the policy refuses, is skipped with its reason.
 
-    Raises BadConfig for an address of a bucket, BadData for rows that contradict
+    Raises BadConfig for an address of a bucket, BadFile where a copy cannot be written, BadData for rows that contradict
     themselves or hold these copies already, and where more than `skip_share` of the images had to be skipped.
     """
     from tqdm import tqdm
@@ -131,10 +131,14 @@ def derive_images(
     check_rows(rows)
     parents = _parents(rows, recipe)
     tally, copies, made = Tally(total=len(parents), skip_share=skip_share), [], 0
-    function = partial(_derive, recipe=recipe, folder=Path(folder).absolute() / COPIES_NAME, contract=contract, policy=policy)
+    place = Path(folder).absolute() / COPIES_NAME
+    function = partial(_derive, recipe=recipe, folder=place, contract=contract, policy=policy)
     limit_s = timeout_s * (1 + len(recipe.copies()))
     results = map_files(function, parents, workers=workers, timeout_s=limit_s, describe=_describe, initializer=one_thread)
     for row, result in tqdm(results, total=len(parents), desc="deriving", unit="image", delay=2.0, leave=False, disable=not progress):
+        if isinstance(result, BadFile) and Path(result.file).is_relative_to(place):
+            # It is the copy that cannot be written: a disk that is full says nothing about the images.
+            raise result
         if isinstance(result, MammolibsError):
             tally.skip(row.path, result)
             continue

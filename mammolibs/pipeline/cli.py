@@ -17,6 +17,8 @@ from mammolibs.runtime import check_asked_device
 
 Options = TypeVar("Options")
 _CHOICE = re.compile(r"argument (?P<flag>\S+): invalid choice: '(?P<given>.*)' \(choose from (?P<allowed>.*)\)")
+# argparse says which flag a value was given to, and so do the parsers of most values.
+_FLAG_TWICE = re.compile(r"argument (?P<flag>\S+): (?=(?P=flag)[ =:])")
 _KEYS = ("help", "flag", "aliases", "choices", "parse", "repeat", "positional", "metavar")
 
 
@@ -55,7 +57,7 @@ class _Parser(argparse.ArgumentParser):
             near = difflib.get_close_matches(choice["given"], allowed, n=1, cutoff=0.3)
             message = f"{choice['flag']} {choice['given']}: expected one of {', '.join(allowed)}"
             message += f"; did you mean {near[0]}?" if near else ""
-        raise BadConfig(message.removeprefix("argument "))
+        raise BadConfig(_FLAG_TWICE.sub("", message).removeprefix("argument "))
 
 
 def parse_options(options_class: type[Options], arguments: Sequence[str], description: str = "") -> Options:

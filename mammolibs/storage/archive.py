@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import shutil
 import tarfile
@@ -50,6 +51,8 @@ def unpack(archive: str | Path, folder: str | Path) -> Path:
         _extract(archive, part)
         part.rename(target)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise BadFile(part.parent, f"cannot be written ({error.strerror})", "free some disk space or choose another folder") from error
         raise BadFile(archive, f"cannot be unpacked ({error})", "download it again, or unpack it yourself and give the folder") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -115,7 +115,7 @@ def test_bad_tables_are_one_line(audit_split, tmp_path, name):
         (["--catalog", "b", "--id-column", "i"], "give --csv FILE"),
         (["--source", "cbis=x"], "did you mean cbis_ddsm"),
         (["--ignore", "oficial", "--catalog", "b"], "did you mean 'official split'"),
-        (["--csv", "none.csv", "--id-column", "i", "--split-column", "s", "--group-column", "g"], "none.csv: cannot be read"),
+        (["--csv", "none.csv", "--id-column", "i", "--split-column", "s", "--group-column", "g"], "none.csv: is not there; check the path"),
         (["--catalog", "nowhere"], "nowhere: is not there|nowhere"),
     ],
 )

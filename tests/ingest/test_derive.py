@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from mammolibs.catalog import check_copies, fold_rows, read_catalog, read_skipped, read_verdict, split_rows, write_catalog
-from mammolibs.errors import BadConfig, BadData
+from mammolibs.errors import BadConfig, BadData, BadFile
 from mammolibs.imaging import read_mammogram, read_stored
+from mammolibs.imaging.write import write_png16
 from mammolibs.ingest import Recipe, derive_images, examine, ingest_images, parse_rotations, prepare_row, read_lesions, read_row
 from mammolibs.ingest.copies import equalise
 from mammolibs.prepare import Contract
@@ -219,6 +220,29 @@ def test_each_fault_costs_its_image(rows, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["films", "out"]
     with pytest.raises(BadData, match="3 of 6 could not be used, allowed are 20%"):
         derive_images([*faults, *rows[3:]], SHORT, tmp_path / "out", **QUIET)
+
+
+def test_a_disk_that_fills_costs_no_image(rows, tmp_path, monkeypatch):
+    def full(path, pixels):
+        if path.parent.name == "s-02":
+            raise BadFile(path, "cannot be written (No space left on device)")
+        write_png16(path, pixels)
+
+    monkeypatch.setattr("mammolibs.ingest.derive.write_png16", full)
+    with pytest.raises(BadFile, match="s-02.*No space left"):
+        derive_images(rows, SHORT, tmp_path, **QUIET)
+    monkeypatch.undo()
+    report = derive_images(rows, SHORT, tmp_path, **QUIET)
+    assert (report.made, report.kept, report.skipped) == (4, 2, ())
+
+
+def test_a_catalog_is_not_replaced_by_the_one_with_copies(rows, tmp_path, monkeypatch, capsys):
+    write_catalog(tmp_path / "catalog.parquet", rows)
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT), "--catalog", str(tmp_path), "--out", f"{tmp_path}/.", "--clahe", "2", "--workers", "0"])
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path(str(SCRIPT), run_name="__main__")
+    assert stop.value.code == 2 and "choose another folder" in capsys.readouterr().err
+    assert read_catalog(tmp_path / "catalog.parquet") == sorted(rows, key=lambda row: row.image_id)
 
 
 def test_copies_of_copies_are_not_made(rows, tmp_path):

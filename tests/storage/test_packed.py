@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import tarfile
 import zipfile
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mammolibs.errors import BadConfig, BadFile
-from mammolibs.storage import disk_file, disk_stamp, local_file, open_store, packed_address
+from mammolibs.storage import disk_file, disk_stamp, local_file, open_store, packed_address, unpack
 
 FILES = {"set/a.bin": bytes(range(256)) * 40, "set/deep/b with space.txt": b"x" * 5000, "set/empty": b"", "top.csv": b"a,b\n1,2\n"}
 
@@ -105,3 +106,13 @@ def test_what_lies_in_an_archive_is_told_by_the_archive_and_is_gone_with_it(arch
     assert disk_file(inside) == str(archive) and disk_stamp(inside) == disk_stamp(archive) == (stat.st_size, stat.st_mtime_ns)
     archive.unlink()
     assert disk_file(inside) is disk_stamp(inside) is disk_stamp(archive) is disk_stamp("gs://bucket/a.bin") is None
+
+
+def test_a_full_disk_is_no_damaged_archive(archive, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("mammolibs.storage.archive._extract", full)
+    with pytest.raises(BadFile, match="out: cannot be written .No space left on device.; free some disk space"):
+        unpack(archive, tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []

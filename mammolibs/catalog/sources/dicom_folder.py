@@ -1,4 +1,4 @@
-"""Any folder of DICOM, PNG, JPEG or PGM images without labels: what the headers say, and nothing else.
+"""Any folder of DICOM, PNG, PGM, JPEG or TIFF images without labels: what the headers say, and nothing else.
 
 A DICOM file's patient is its PatientID (with the issuer, where one is named), else its
 study, else the file itself. A plain image is its own patient.
@@ -28,7 +28,7 @@ def read(root: Path, options: Mapping[str, str]) -> SourceResult:
     files = Layout(root)
     paths = list(iter_image_files(files.root))
     if not paths:
-        raise files.refuse_empty("a kind that can be read (DICOM, PNG, JPEG, PGM)")
+        raise files.refuse_empty("a kind that can be read (DICOM, PNG, PGM, JPEG, TIFF)")
     result = SourceResult()
     headers = _drop_copies(result, _read(result, paths))
     parents = find_twins(headers)
