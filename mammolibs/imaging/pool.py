@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import multiprocessing
+import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -187,7 +189,14 @@ class _Worker:
         self.channel: Connection
         self.channel, theirs = spawn.Pipe()
         self._process = spawn.Process(target=work, args=(theirs, *self._start), daemon=True)
-        self._process.start()
+        # Blocked from its first instruction on: a worker that is still importing would answer Ctrl-C with a traceback. Starting
+        # the tracker unblocks it, so that comes first.
+        resource_tracker.ensure_running()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         # With our copy of its end closed, its death reads as the end of the channel.
         theirs.close()
         self._ready = False

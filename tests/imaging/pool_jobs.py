@@ -12,6 +12,8 @@ def behave(item):
     word, number = item
     if word == "double":
         return 2 * number
+    if word == "blocked":
+        return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
     if word == "die":
         os.kill(os.getpid(), signal.SIGSEGV)
     if word == "exit":

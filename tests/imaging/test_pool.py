@@ -1,5 +1,6 @@
 """The pool: every item comes back once, with its result or an error, whatever it does to its worker."""
 
+import signal
 import time
 
 import pytest
@@ -25,6 +26,11 @@ def test_each_item_comes_back_once_and_lost_workers_are_replaced():
     assert "cannot be passed on" in said["unpicklable"]
     assert all(isinstance(answers[i], BadFile) for i in items if i[0] in ("die", "exit", "hang", "fault", "unpicklable"))
     assert time.monotonic() - began < 60
+
+
+def test_an_interrupt_of_the_group_reaches_no_worker_while_it_starts():
+    assert list(map_files(behave, [("blocked", 0)], workers=1)) == [(("blocked", 0), True)]
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def test_memory_limit_costs_the_item_only():
