@@ -36,7 +36,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from mammolibs.catalog import Skipped, write_skipped
-from mammolibs.catalog.label_tables import read_columns
+from mammolibs.catalog.label_tables import read_columns, read_csv
 from mammolibs.errors import BadConfig, BadData, BadFile, MammolibsError
 from mammolibs.imaging import Pseudonyms, PublishedIds, identify, open_key
 from mammolibs.imaging.deidentify_inside import is_dicom
@@ -122,9 +122,10 @@ class Upload:
     def _deidentified(self, files: Sequence[Path], there: dict) -> None:
         tables = [(self.folder / file, columns) for file, columns in self.options.tables]
         for path, columns in tables:
-            there = read_columns(path)
-            if lacks := [column for column in columns if column not in there]:
-                raise BadFile(path, f"has no column {', '.join(lacks)}", f"it has {', '.join(there)}")
+            known = read_columns(path)
+            if lacks := [column for column in columns if column not in known]:
+                raise BadFile(path, f"has no column {', '.join(lacks)}", f"it has {', '.join(known)}")
+            read_csv(path, ())
         pseudonyms = open_key(self.options.key)
         if self.options.published:
             pseudonyms = PublishedIds(pseudonyms.key)
