@@ -6,5 +6,5 @@ source scripts/setup.sh "$@"
 arguments=()
 for argument in "$@"; do [ "$argument" = "--no-venv" ] || arguments+=("$argument"); done
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL:-2}"
-# One process per core, whole files each (tests/conftest.py), so that what they share is made once.
-exec "$MAMMOLIBS_PYTHON" -m pytest -n "${MAMMOLIBS_TEST_PROCESSES:-2}" --dist loadgroup --no-loadscope-reorder "${arguments[@]}"
+# One process per core, whole files each, so that what a file shares is made once.
+exec "$MAMMOLIBS_PYTHON" -m pytest -n "${MAMMOLIBS_TEST_PROCESSES:-2}" --dist loadfile "${arguments[@]}"

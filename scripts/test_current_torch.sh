@@ -25,4 +25,4 @@ if [ ! -f "$stamp" ]; then
     touch "$stamp"
 fi
 "$python" -c "import torch; print('torch', torch.__version__)"
-OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" exec "$python" -m pytest -n "${MAMMOLIBS_TEST_PROCESSES:-2}" --dist loadgroup --no-loadscope-reorder "$@"
+OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" exec "$python" -m pytest -n "${MAMMOLIBS_TEST_PROCESSES:-2}" --dist loadfile "$@"
