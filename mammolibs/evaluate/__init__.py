@@ -1,6 +1,6 @@
 """Scores -> estimates with intervals -> report. Knows no network: all it needs is a table of predictions.
 
-    rows = read_predictions("runs/default/report/predictions.parquet")
+    rows = held_out_rows(read_predictions("runs/default/report/predictions.parquet"))
     measure(rows, "image_auc")                 Estimate(value=..., low=..., high=..., unit="image", ...)
     paired_difference(rows, other, "dice")     the same images, the same draws of patients
     write_report(folder, predictions=rows, ...)
@@ -10,6 +10,7 @@ from mammolibs.evaluate.bootstrap import Draws, Statistic, difference, estimate,
 from mammolibs.evaluate.calibration import Calibration, calibrate_regions, fit_calibration, fit_region_calibration, region_features
 from mammolibs.evaluate.chosen import Chosen
 from mammolibs.evaluate.examples import Example, select_examples
+from mammolibs.evaluate.flow import held_out_rows
 from mammolibs.evaluate.matching import match_regions
 from mammolibs.evaluate.metrics import METRICS, measure, measure_all, paired_difference
 from mammolibs.evaluate.overlap import DiceSweep, dice_iou
@@ -23,7 +24,7 @@ from mammolibs.evaluate.thresholds import Threshold, choose_mask_threshold, choo
 __all__ = [
     "METRICS", "Calibration", "Chosen", "DiceSweep", "Draws", "Example", "LesionTruth", "PatchScore", "Prediction", "Region", "Statistic",
     "Threshold", "auc_statistic", "calibrate_regions", "choose_mask_threshold", "choose_region_threshold", "choose_score_threshold",
-    "dice_iou", "difference", "estimate", "estimate_all", "fit_calibration", "fit_region_calibration", "match_regions", "mean_over_folds",
-    "mean_statistic", "measure", "measure_all", "paired_difference", "print_table", "read_predictions", "region_features",
-    "roc_curve", "select_examples", "sensitivity_statistic", "stage_report", "write_predictions", "write_report",
+    "dice_iou", "difference", "estimate", "estimate_all", "fit_calibration", "fit_region_calibration", "held_out_rows", "match_regions",
+    "mean_over_folds", "mean_statistic", "measure", "measure_all", "paired_difference", "print_table", "read_predictions",
+    "region_features", "roc_curve", "select_examples", "sensitivity_statistic", "stage_report", "write_predictions", "write_report",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The table that every figure of a report can be traced to: one row per image."""
+"""The table that every figure of a report can be traced to: one row per held-out image, and per validation image, by `split`."""
 
 from __future__ import annotations
 
@@ -93,7 +93,8 @@ class Prediction:
     image_score: calibrated probability of malignancy; raw_score: highest score of its regions. dice,
     iou: overlap with the lesion mask on the canvas at the threshold that was chosen on
     validation patients, None where the image has no lesion mask. height, width: of the
-    original, in pixels. fold: -1 where there are none.
+    original, in pixels. fold: -1 where there are none. maker, technology ("film" or "digital"),
+    density, age_years, implant: what slices are cut by, empty or None where nobody says.
     """
 
     image_id: str
@@ -117,6 +118,11 @@ class Prediction:
     height: int = 0
     width: int = 0
     patches: tuple[PatchScore, ...] = ()
+    maker: str = ""
+    technology: str = ""
+    density: str = ""
+    age_years: int | None = None
+    implant: bool | None = None
 
     def __post_init__(self):
         who = f"prediction of image {self.image_id}"
@@ -146,7 +152,7 @@ def schema() -> Any:
     patch = {"label": whole, "score": real, "origin": text}
     nested = {"regions": region, "lesions": lesion, "patches": patch}
     plain = dict.fromkeys(("image_score", "raw_score", "dice", "iou", "spacing_mm"), real)
-    plain |= dict.fromkeys(("fold", "label", "has_lesion", "height", "width"), whole)
+    plain |= dict.fromkeys(("fold", "label", "has_lesion", "height", "width", "age_years"), whole) | {"implant": pa.bool_()}
 
     def kind(name: str) -> Any:
         if name in nested:

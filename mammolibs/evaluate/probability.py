@@ -91,6 +91,8 @@ def _logistic(ranked: Ranked, wanted: int, method: str) -> Statistic:
 
     Newton's method from the solution for everybody, which no round is far from.
     """
+    from scipy.special import expit
+
     share = np.clip(ranked.scores, FLOOR, 1 - FLOOR)
     odds = np.log(share / (1 - share))
     powers = np.stack([np.ones_like(odds), odds, odds**2], axis=1).astype(np.float32)
@@ -102,7 +104,7 @@ def _logistic(ranked: Ranked, wanted: int, method: str) -> Statistic:
         events = (w @ (powers[:, :2] * ranked.labels[:, None].astype(np.float32))).astype(np.float64)
         b = np.tile(start, (len(w), 1))
         for _ in range(NEWTON_STEPS):
-            p = 1 / (1 + np.exp(-(b.astype(np.float32) @ powers[:, :2].T)))
+            p = expit(b.astype(np.float32) @ powers[:, :2].T)
             weighted = w * p
             g0, g1 = (events - weighted @ powers[:, :2]).T
             weighted *= 1 - p

@@ -9,6 +9,8 @@ from typing import Any
 
 from mammolibs.evaluate import figures as plots
 from mammolibs.evaluate import sections as parts
+from mammolibs.evaluate.analyses import analyse
+from mammolibs.evaluate.analysis import Evidence, Part
 from mammolibs.evaluate.bootstrap import ROUNDS, Draws, estimate_all
 from mammolibs.evaluate.chosen import Chosen, at_thresholds
 from mammolibs.evaluate.conclusions import not_held_out
@@ -67,7 +69,11 @@ def write_report(
     result |= told_chosen(chosen or {})
     if chosen:
         result["at_the_chosen_thresholds"] = block(at_thresholds(held_out, chosen, draws), split_hash)
-    sections = build_sections(result, held_out, draws, history or {}, examples)
+    validation = [p for p in predictions if p.split == "validation"]
+    found = analyse(Evidence(held_out=held_out, validation=validation, draws=draws, chosen=chosen or {}, split_hash=split_hash))
+    result |= {part.name: dict(part.result) for part in found}
+    result["alarms"] = [{"part": part.name, "alarm": alarm} for part in found for alarm in part.alarms]
+    sections = build_sections(result, held_out, draws, history or {}, examples, found)
     lead = f"Intervals: 95 %, {rounds} bootstrap rounds over whole patients, seed {seed}. Split {split_hash or 'not ours'}."
     pictures = {picture.name: picture.png for picture in pictures_of(sections)}
     for name, png in pictures.items():
@@ -120,7 +126,8 @@ def told_chosen(chosen: Mapping[int, Chosen]) -> dict[str, Any]:
 
 
 def build_sections(
-    result: Mapping[str, Any], held_out: Sequence[Prediction], draws: Draws, history: HistoryFiles, examples: Sequence[Example]
+    result: Mapping[str, Any], held_out: Sequence[Prediction], draws: Draws, history: HistoryFiles, examples: Sequence[Example],
+    found: Sequence[Part] = (),
 ) -> list[parts.Section]:
     """The report's sections in reading order, with their pictures drawn."""
     pictures = {
@@ -138,7 +145,8 @@ def build_sections(
         parts.headline(result),
         parts.reading(result),
         parts.data_flow(result),
-        *parts.stage_sections(result, pictures),
+        *parts.stage_sections(result, pictures, [part.name for part in found]),
+        *(section for part in found for section in part.sections),
         *parts.fold_section(result),
         *parts.comparison_section(result),
         *parts.curves_section(curves),

@@ -109,7 +109,8 @@ def headline(result: Mapping[str, Any]) -> Section:
 
 
 def reading(result: Mapping[str, Any]) -> Section:
-    return Section("What can and cannot be concluded", tuple(Text(sentence) for sentence in conclusions(result)))
+    alarms = [Text(found["alarm"], "warning") for found in result.get("alarms", ())]
+    return Section("What can and cannot be concluded", (*alarms, *(Text(sentence) for sentence in conclusions(result))))
 
 
 def data_flow(result: Mapping[str, Any]) -> Section:
@@ -125,7 +126,8 @@ def data_flow(result: Mapping[str, Any]) -> Section:
     return Section("Data flow", tuple(items))
 
 
-def stage_sections(result: Mapping[str, Any], pictures: Mapping[str, Sequence[Picture]]) -> list[Section]:
+def stage_sections(result: Mapping[str, Any], pictures: Mapping[str, Sequence[Picture]], told: Sequence[str] = ()) -> list[Section]:
+    """A section for each stage, and for each further block of figures but those `told` elsewhere."""
     sections = []
     for stage, title in STAGES.items():
         items: list[Item] = [figure_table(result[stage])]
@@ -133,7 +135,7 @@ def stage_sections(result: Mapping[str, Any], pictures: Mapping[str, Sequence[Pi
             items.append(Text(HIT_RULE, "note"))
         items += pictures.get(stage, ())
         sections.append(Section(title, tuple(items)))
-    others = {name: value for name, value in result.items() if name not in STAGES and isinstance(value, dict)}
+    others = {name: value for name, value in result.items() if name not in (*STAGES, *told) and isinstance(value, dict)}
     extra = [name for name, value in others.items() if any(map(is_figure, value.values()))]
     sections += [Section(name.replace("_", " ").capitalize(), (figure_table(result[name]),)) for name in extra]
     return sections

@@ -59,13 +59,13 @@ def evaluate_run(options: PipelineEvalOptions) -> dict[str, Any]:
 def judge_run(
     run: Run, runtime: Runtime, options: PipelineEvalOptions, iterations: dict[str, int | None]
 ) -> tuple[Judge, Operating, list[Prediction]]:
-    """Operating points chosen and saved, held-out predictions made and saved."""
+    """Operating points chosen and saved; predictions of validation and held-out patients made and saved."""
     judge = Judge.open(run, runtime, unet=iterations.get("unet"), resnet=iterations.get("resnet"), workers=options.workers)
     pretrained = {name: None for name in ("encoder", "autoencoder") if (run.stage(name) / "best.json").is_file()}
     check_held_out(run, judge.iterations | pretrained, force_touched=options.force_touched)
     note_look(run)
-    operating = judge.choose_operating_points()
-    predictions = judge.predictions("test", operating)
+    operating, validation = judge.choose_operating_points()
+    predictions = [*validation, *judge.predictions("test", operating)]
     operating.save(run.folder / OPERATING_NAME)
     write_predictions(run.report / "predictions.parquet", predictions)
     return judge, operating, predictions

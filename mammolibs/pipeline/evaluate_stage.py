@@ -59,7 +59,7 @@ def judged_stage(run: Run, name: str, runtime: Runtime, options: EvalOptions) ->
     judge = Judge.open(run, runtime, workers=options.workers, second_stage=name == "resnet", **chosen)
     check_held_out(run, judge.iterations, force_touched=options.force_touched)
     note_look(run)
-    operating = judge.choose_operating_points()
+    operating, _ = judge.choose_operating_points()
     predictions = judge.predictions("test", operating)
     draws = Draws([p.patient_id for p in predictions])
     return {

@@ -6,6 +6,7 @@ from typing import Mapping, Sequence
 
 from mammolibs.evaluate import Prediction
 from mammolibs.evaluate.examples import KINDS, Example, select_examples
+from mammolibs.evaluate.flow import held_out_rows
 from mammolibs.pipeline.judge import Judge, Operating
 
 Judges = Mapping[int, tuple[Judge, Operating]]
@@ -16,6 +17,7 @@ def report_examples(judges: Judges, predictions: Sequence[Prediction], kinds: Se
 
     judges: fold (-1 where there are none) -> the networks that had not seen its patients, and their operating points.
     """
+    predictions = held_out_rows(predictions)
     chosen = {kind: ids for kind, ids in select_examples(predictions).items() if kind in kinds}
     wanted = {image_id for ids in chosen.values() for image_id in ids}
     by_id = {p.image_id: p for p in predictions if p.image_id in wanted}

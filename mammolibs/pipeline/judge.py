@@ -142,13 +142,14 @@ class Judge:
                 waiting = []
         yield from zip(waiting, self.finder.analyse(waiting))
 
-    def choose_operating_points(self) -> Operating:
-        """Mask, region and score thresholds and both calibrations, on validation patients only."""
+    def choose_operating_points(self) -> tuple[Operating, list[Prediction]]:
+        """Mask, region and score thresholds and both calibrations, on validation patients only, and what they make of those: a row
+        per image, sorted by image, without an overlap, as its cut was chosen by it."""
         sweep, rows = DiceSweep(), []
         for _, analysis in self.analyses(self.rows("validation"), "validation patients"):
             if analysis.sample.mask is not None:
                 sweep.add(analysis.probability, analysis.sample.mask)
-            rows.append(as_prediction(analysis, matched_regions(analysis), mask_threshold=0.5))
+            rows.append(as_prediction(analysis, matched_regions(analysis), mask_threshold=None, fold=self.fold))
         region_calibration = fit_region_calibration(rows)
         rows = [replace(r, regions=calibrate_regions(r.regions, region_calibration)) for r in rows]
         calibration = fit_calibration(
@@ -160,7 +161,8 @@ class Judge:
             models=self.models, contract_hash=self.run.contract.hash(), split_hash=split_hash(read_catalog(self.run.catalog)),
         )
         scored = [replace(r, image_score=operating.image_score(r.regions)) for r in rows]
-        return replace(operating, thresholds=operating.thresholds | {"image_score": choose_score_threshold(scored)})
+        operating = replace(operating, thresholds=operating.thresholds | {"image_score": choose_score_threshold(scored)})
+        return operating, sorted(scored, key=lambda r: r.image_id)
 
     def predictions(self, split: str, operating: Operating) -> list[Prediction]:
         """One row per image of the split, sorted by image."""

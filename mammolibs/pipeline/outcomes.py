@@ -81,15 +81,15 @@ def as_prediction(
     analysis: Analysis,
     regions: tuple[Region, ...],
     *,
-    mask_threshold: float,
+    mask_threshold: float | None,
     image_score: float | None = None,
     fold: int = -1,
     patches: tuple[PatchScore, ...] = (),
 ) -> Prediction:
-    """The row of the predictions table; the image score is the raw one where none is given."""
+    """The row of the predictions table; the image score is the raw one where none is given, and without a cut there is no overlap."""
     sample = analysis.sample
     dice = iou = None
-    if sample.mask is not None and sample.mask.any():
+    if mask_threshold is not None and sample.mask is not None and sample.mask.any():
         dice, iou = dice_iou(analysis.probability > mask_threshold, sample.mask)
     return Prediction(
         image_id=sample.image_id, patient_id=sample.patient_id, exam_id=sample.exam_id, source=sample.source,
@@ -97,5 +97,5 @@ def as_prediction(
         label=sample.label, has_lesion=sample.has_lesion, raw_score=raw_score(regions),
         image_score=raw_score(regions) if image_score is None else image_score, regions=regions, lesions=lesion_truths(sample), dice=dice, iou=iou,
         spacing_mm=sample.extra["spacing_mm"], height=sample.placement.original[0], width=sample.placement.original[1],
-        patches=patches,
+        patches=patches, maker=sample.extra["maker"], density=sample.extra.get("density", ""), age_years=sample.extra.get("age_years"),
     )

@@ -11,7 +11,7 @@ import torch
 
 from mammolibs.catalog import read_catalog
 from mammolibs.errors import BadConfig, BadFile, BadWeights
-from mammolibs.evaluate import read_predictions
+from mammolibs.evaluate import held_out_rows, read_predictions
 from mammolibs.models import from_run, load_weights
 from mammolibs.models.runs import find_weights
 from mammolibs.pipeline.chain import run_chain
@@ -51,9 +51,10 @@ def test_each_stage_starts_from_the_one_before(whole_run):
 
 
 def test_report_figures_stand_on_held_out_patients_alone(whole_run):
-    rows = read_predictions(whole_run / "report" / "predictions.parquet")
+    table = read_predictions(whole_run / "report" / "predictions.parquet")
     split = json.loads((whole_run / "data" / "split.json").read_text())["patients"]
-    assert rows and all(split[row.patient_id] == "test" for row in rows)
+    assert {row.split for row in table} == {"validation", "test"} and all(split[row.patient_id] == row.split for row in table)
+    rows = held_out_rows(table)
     result = json.loads((whole_run / "report" / "report.json").read_text())
     assert result["pipeline"]["image_auc"]["n"] == sum(row.label >= 0 for row in rows)
     for block in ("pipeline", "unet", "resnet", "encoder", "autoencoder"):

@@ -1,0 +1,15 @@
+"""The further analyses of a report, in reading order: each looks at the same rows and says what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mammolibs.evaluate.analysis import Evidence, Part
+
+Analysis = Callable[[Evidence], Part | None]
+ANALYSES: tuple[Analysis, ...] = ()
+
+
+def analyse(evidence: Evidence) -> list[Part]:
+    """Every analysis that these rows allow; one that they do not gives None, and no section."""
+    return [part for analysis in ANALYSES if (part := analysis(evidence)) is not None]
