@@ -20,6 +20,7 @@ def make_shards(
     accept: Sequence[str],
     workers: int,
     lanes: int,
+    codec: str = "blosc2",
     scheduler: str = "",
 ) -> IngestReport:
     """Shard sets of all splits in `out`, of the catalog in the folder or address `catalog`.
@@ -30,7 +31,7 @@ def make_shards(
     above = locate(out)[0].location
     rows = read_catalog(below(catalog, "catalog.parquet"))
     policy = read_policy(policy_file, accept, policy_of_sources(row.source for row in rows))
-    report = ingest_images(rows, contract, out, policy=policy, workers=workers, scheduler=scheduler, lanes=lanes)
+    report = ingest_images(rows, contract, out, policy=policy, workers=workers, scheduler=scheduler, lanes=lanes, codec=codec)
     keep_policy(out, policy)
     write_skipped(below(out, "skipped.csv"), [Skipped(item, reason) for item, reason in report.skipped])
     if is_address(out) and above != catalog.rstrip("/"):
