@@ -13,7 +13,6 @@ What cannot be used is skipped and listed in <out>/skipped.csv. Stopped and call
 
 from dataclasses import MISSING, dataclass
 
-from mammolibs.errors import BadConfig
 from mammolibs.pipeline.cli import option, run_script, workers_option
 from mammolibs.pipeline.policy import accept_option, policy_option
 from mammolibs.pipeline.presets import PRESETS, contract_of, default_preset
@@ -35,10 +34,6 @@ class Options:
     accept: tuple = accept_option()
     lanes: int = option(8, "lanes that the shards are dealt to; the number of hosts that train must divide it")
     codec: str = option("blosc2", "how images are stored: blosc2 reads fastest, jxl takes a quarter less than png", choices=tuple(CODECS))
-
-    def __post_init__(self):
-        if self.lanes < 1:
-            raise BadConfig(f"--lanes {self.lanes}: 1 or more, such as 8")
 
 
 def main(options: Options) -> None:
