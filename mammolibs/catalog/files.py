@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from mammolibs.catalog.split import FRACTIONS
 from mammolibs.catalog.verdict import Verdict
 from mammolibs.errors import BadConfig, BadData, BadFile
 from mammolibs.records import SPLITS, ImageRow
-from mammolibs.storage import Place, json_bytes, leaves_machine, locate
+from mammolibs.storage import Place, leaves_machine, locate, seal, unseal
 
 SPLIT_NAME = "split.json"
 
@@ -44,7 +43,7 @@ def write_split(
     keyed = {"key": key_mark} if key_mark else {}
     place = path if isinstance(path, Place) else Place(*locate(path))
     judged = _kept_verdict(place, facts) or ({"verdict": verdict.to_dict()} if verdict else {})
-    place.write(json_bytes(facts | keyed | judged | {"patients": dict(sorted(patients.items()))}))
+    place.write(seal(facts | keyed | judged | {"patients": dict(sorted(patients.items()))}))
 
 
 def copy_split(path: str | Path, other: str | Path) -> None:
@@ -59,7 +58,7 @@ def _kept_verdict(place: Place, facts: Mapping[str, Any]) -> dict[str, Any]:
     if not place.store.exists(place.name):
         return {}
     try:
-        values = json.loads(place.store.read(place.name))
+        values = unseal(place.store.read(place.name))
         verdict = Verdict.from_dict(values["verdict"])
     except (BadData, ValueError, TypeError, KeyError):
         return {}
@@ -72,7 +71,7 @@ def write_verdict(path: str | Path, verdict: Verdict) -> None:
     values = _read_values(path)
     if values.get("split_hash") != verdict.split_hash:
         raise BadFile(path, f"is of split {values.get('split_hash')}, the verdict of {verdict.split_hash}", "build the catalog again")
-    Place(*locate(path)).write(json_bytes(values | {"verdict": verdict.to_dict()}))
+    Place(*locate(path)).write(seal(values | {"verdict": verdict.to_dict()}))
 
 
 def read_verdict(path: str | Path) -> Verdict | None:
@@ -90,12 +89,17 @@ def read_verdict(path: str | Path) -> Verdict | None:
 def _read_values(path: str | Path) -> dict[str, Any]:
     store, name = locate(path)
     try:
-        values = json.loads(store.read(name))
+        values = unseal(store.read(name))
         if "patients" not in values:
             raise ValueError("no patients")
     except (ValueError, TypeError) as error:
-        raise BadFile(path, f"is no split ({type(error).__name__})", "build the catalog again") from error
+        raise BadFile(path, f"is no split ({_told(error)})", "build the catalog again") from error
     return values
+
+
+def _told(error: Exception) -> str:
+    """What is wrong with a file's content; Python's own words of a missing key or a wrong type say nothing to a user."""
+    return str(error) if type(error) is ValueError else type(error).__name__
 
 
 def read_key_mark(path: str | Path) -> str:
@@ -113,11 +117,11 @@ def read_split(path: str | Path, *, seed: int) -> dict[str, str]:
     if not store.exists(name):
         return {}
     try:
-        found = json.loads(store.read(name))
+        found = unseal(store.read(name))
         made_with, patients = found["seed"], found["patients"]
         wrong = [word for word in patients.values() if word not in SPLITS]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadFile(path, f"is no split ({type(error).__name__})", "remove it, and the split is made afresh") from error
+        raise BadFile(path, f"is no split ({_told(error)})", "remove it, and the split is made afresh") from error
     if wrong:
         raise BadFile(path, f"names a split {wrong[0]!r}", f"allowed are {', '.join(SPLITS)}")
     if made_with is not None and seed != made_with:

@@ -17,7 +17,7 @@ from mammolibs.ingest.reading import NO_PLACE, NO_PLACE_REMEDY
 from mammolibs.prepare import Contract
 from mammolibs.records import SPLITS, ImageRow, Verdict
 from mammolibs.shards import clear_notes, is_finished
-from mammolibs.storage import below, disk_stamp, json_bytes, leaves_machine, open_store
+from mammolibs.storage import below, disk_stamp, leaves_machine, open_store, seal, unseal
 
 DONE_NAME = "ingest.json"
 SHOWN_REASONS = 3
@@ -132,14 +132,14 @@ def write_done(folder: str | os.PathLike, key: str, report: IngestReport) -> Non
     if leaves_machine(folder):
         left_out = nameless(Skipped(item, reason) for item, reason in report.skipped)
         report = replace(report, skipped=tuple((item.item, item.reason) for item in left_out))
-    open_store(folder).write(DONE_NAME, json_bytes({"made_from": key, **asdict(report)}))
+    open_store(folder).write(DONE_NAME, seal({"made_from": key, **asdict(report)}))
 
 
 def copy_done(folder: str | os.PathLike, to: str | os.PathLike) -> None:
     """Bring the note that lies in one place to another, as `write_done` writes it there. Raises BadFile for another kind of file."""
     store = open_store(folder)
     try:
-        done = json.loads(store.read(DONE_NAME))
+        done = unseal(store.read(DONE_NAME))
         key = done.pop("made_from")
         report = IngestReport(**done)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -151,7 +151,7 @@ def earlier_report(folder: str | os.PathLike, key: str) -> IngestReport | None:
     """The report of an earlier, complete ingest of the same input, else None."""
     store = open_store(folder)
     try:
-        done = json.loads(store.read(DONE_NAME)) if store.exists(DONE_NAME) else {}
+        done = unseal(store.read(DONE_NAME)) if store.exists(DONE_NAME) else {}
     except ValueError:
         return None
     if done.get("made_from") != key or not all(is_finished(open_store(below(folder, split))) for split in done["written"]):

@@ -10,7 +10,7 @@ from mammolibs.catalog import SOURCES
 from mammolibs.errors import BadConfig, BadFile
 from mammolibs.pipeline.cli import option
 from mammolibs.records import Policy
-from mammolibs.storage import json_bytes, open_store
+from mammolibs.storage import open_store, seal, unseal
 
 POLICY_NAME = "policy.json"
 ACCEPT = {"metavar": "CODE", "repeat": True, "parse": str}
@@ -53,7 +53,7 @@ def policy_of_sources(names: Iterable[str]) -> Policy:
 
 def keep_policy(shards: str | Path, policy: Policy) -> None:
     """Note beside the shard sets in `shards`, a folder or an address, under which policy they were made."""
-    open_store(shards).write(POLICY_NAME, json_bytes(policy.to_dict()))
+    open_store(shards).write(POLICY_NAME, seal(policy.to_dict()))
 
 
 def shards_policy(shards: str | Path) -> Policy:
@@ -62,6 +62,6 @@ def shards_policy(shards: str | Path) -> Policy:
     if not store.exists(POLICY_NAME):
         return Policy()
     try:
-        return Policy().changed(json.loads(store.read(POLICY_NAME)))
+        return Policy().changed(unseal(store.read(POLICY_NAME)))
     except ValueError as error:
         raise BadFile(f"{store.location}/{POLICY_NAME}", f"is damaged ({error})", "make the shards again") from error

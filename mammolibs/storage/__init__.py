@@ -5,6 +5,7 @@ from mammolibs.storage.cached import CachedStore
 from mammolibs.storage.mirror import Mirror, leaves_machine, mirror_of, working_copy
 from mammolibs.storage.packed import packed_address
 from mammolibs.storage.places import KEY_MARK, Place, below, cache_folder, disk_file, disk_stamp, is_address, is_local, local_file, locate
+from mammolibs.storage.sealed import seal, unseal
 from mammolibs.storage.shadow import Shadow, fetch_whole, open_shadow
 from mammolibs.storage.store import (
     ChangedByAnother,
@@ -19,10 +20,10 @@ from mammolibs.storage.store import (
 )
 
 __all__ = [
-    "KEY_MARK",
     "CachedStore",
     "ChangedByAnother",
     "GuardedStore",
+    "KEY_MARK",
     "LocalStore",
     "MemoryStore",
     "Mirror",
@@ -46,7 +47,9 @@ __all__ = [
     "open_shadow",
     "open_store",
     "packed_address",
+    "seal",
     "unpack",
+    "unseal",
     "working_copy",
     "write_atomic",
     "write_json",
