@@ -13,6 +13,7 @@ from mammolibs.evaluate import sections as parts
 from mammolibs.evaluate.analyses import analyse
 from mammolibs.evaluate.analysis import Evidence, Part
 from mammolibs.evaluate.bootstrap import ROUNDS, Draws, estimate_all
+from mammolibs.evaluate.checklist import checklist_section, checklists
 from mammolibs.evaluate.chosen import Chosen, at_thresholds
 from mammolibs.evaluate.conclusions import conclusions, not_held_out
 from mammolibs.evaluate.curves import HistoryFiles, as_runs, loss_figure
@@ -89,6 +90,7 @@ def write_report(
     write_atomic(folder / "report.md", to_markdown(title, lead, sections).encode())
     write_atomic(folder / "report.html", to_html(title, lead, sections).encode())
     write_json(folder / "model_card.json", model_card(result))
+    write_json(folder / "checklist.json", checklists(result))
     write_json(folder / "report.json", result)
     return result
 
@@ -157,7 +159,7 @@ def build_sections(
         "Looking closer": [section for part in found for section in part.sections],
         "Images": parts.example_sections(examples, held_out),
         "How it was made": [*parts.curves_section(curves), *parts.closing_sections(result)],
-        "For the record": [model_card_section(model_card(result)), parts.last_words()],
+        "For the record": [model_card_section(model_card(result)), checklist_section(checklists(result)), parts.last_words()],
     }  # fmt: skip
     return [replace(section, group=group) for group, sections in grouped.items() for section in sections]
 

@@ -35,6 +35,7 @@ def provenance(run: Run, iterations: Mapping[str, int | None], thresholds: Mappi
         "fold": "{} of {}".format(*run.settings.fold) if run.settings.fold else "",
         "preset": run.settings.preset,
         "seed": run.settings.seed,
+        "contract": run.contract.to_dict(),
         "contract_hash": run.contract.hash(),
         "split_hash": split_hash(rows),
         "audit": short_verdict(split_verdict(run, rows), split_hash(rows)),
