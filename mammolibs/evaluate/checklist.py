@@ -16,7 +16,7 @@ from mammolibs.evaluate.result import is_figure, show
 
 CHECKLISTS = ("claim_2024", "tripod_ai")
 FILLED, PARTLY, EMPTY, AUTHOR = STATES = ("filled", "partly", "empty", "author")
-LONGEST, SHOWN = 140, 2
+LONGEST, SHOWN = 100, 2
 
 
 def read_checklist(name: str) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def _holds(value: Any) -> bool:
 
 
 def in_short(value: Any) -> str:
-    """A value as a phrase of at most 140 characters."""
+    """A value as a phrase of at most 100 characters."""
     text = _phrase(value)
     return text if len(text) <= LONGEST else text[: LONGEST - 3].rstrip() + "..."
 

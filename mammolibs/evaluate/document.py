@@ -14,6 +14,7 @@ from mammolibs.evaluate.style import CSS
 
 # A table with more rows is folded on screen: the reader opens it, and paper shows it whole.
 LONG_TABLE = 24
+LONG_WORD = 20
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ def _html(item: Item) -> str:
     if isinstance(item, Table):
         return _table(item) if len(item.rows) <= LONG_TABLE else _fold(f"{len(item.rows)} rows: {', '.join(filter(None, item.head))}", _table(item))
     if isinstance(item, Fold):
-        return _fold(item.summary, "".join(_html(inner) for inner in item.items))
+        return _fold(item.summary, "".join(_table(inner) if isinstance(inner, Table) else _html(inner) for inner in item.items))
     if isinstance(item, Cards):
         return f'<div class="cards">{"".join(_card(*card) for card in item.cards)}</div>'
     if isinstance(item, Charts):
@@ -173,8 +174,14 @@ def _html(item: Item) -> str:
 
 def _table(table: Table) -> str:
     head = "".join(f"<th>{html.escape(cell)}</th>" for cell in table.head)
-    rows = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
+    rows = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in table.rows)
     return f'<div class="table"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+
+
+def _cell(text: str) -> str:
+    """Hashes and paths may be broken anywhere, words not: a column of words would become one of letters."""
+    kind = ' class="long"' if any(len(word) > LONG_WORD for word in text.split()) else ""
+    return f"<td{kind}>{html.escape(text)}</td>"
 
 
 def _fold(summary: str, inside: str) -> str:

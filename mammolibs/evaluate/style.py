@@ -48,6 +48,7 @@ pre { background: var(--soft); border: 1px solid var(--line); padding: .7rem .9r
 .table { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .88rem; margin: .6rem 0 1.2rem; min-width: 50%; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .9rem .3rem 0; border-bottom: 1px solid var(--line); }
+td.long { overflow-wrap: anywhere; min-width: 9rem; }
 th { color: var(--grey); font-weight: 600; border-bottom: 2px solid var(--line); }
 figure { margin: 1rem 0; }
 figure img { max-width: 100%; height: auto; display: block; }
@@ -77,7 +78,7 @@ figcaption { color: var(--grey); font-size: .85rem; max-width: 46rem; margin-top
   figure img { max-height: 110mm; width: auto; }
   thead { display: table-header-group; }
   table { font-size: .8rem; min-width: 0; }
-  th, td { padding-right: .7rem; overflow-wrap: anywhere; min-width: 2.5em; }
+  th, td { padding-right: .7rem; }
   .table { overflow: visible; }
   details::details-content { content-visibility: visible; block-size: auto; }
   summary { color: var(--grey); list-style: none; break-after: avoid; }
