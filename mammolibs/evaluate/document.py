@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from mammolibs.evaluate.style import CSS
 # A table with more rows is folded on screen: the reader opens it, and paper shows it whole.
 LONG_TABLE = 24
 LONG_WORD = 20
+# With so many columns it is set smaller on paper, which does not scroll.
+WIDE_TABLE = 7
+_INTERVAL = re.compile(r"\[(-?[\d.]+), (-?[\d.]+)\]")
 
 
 @dataclass(frozen=True)
@@ -175,13 +179,15 @@ def _html(item: Item) -> str:
 def _table(table: Table) -> str:
     head = "".join(f"<th>{html.escape(cell)}</th>" for cell in table.head)
     rows = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in table.rows)
-    return f'<div class="table"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+    wide = " wide" if len(table.head) >= WIDE_TABLE else ""
+    return f'<div class="table{wide}"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
 
 
 def _cell(text: str) -> str:
-    """Hashes and paths may be broken anywhere, words not: a column of words would become one of letters."""
+    """Hashes and paths may be broken anywhere, words not: a column of words would become one of letters. An interval stays on one line."""
     kind = ' class="long"' if any(len(word) > LONG_WORD for word in text.split()) else ""
-    return f"<td{kind}>{html.escape(text)}</td>"
+    whole = _INTERVAL.sub(r"[\1,&nbsp;\2]", html.escape(text))
+    return f"<td{kind}>{whole}</td>"
 
 
 def _fold(summary: str, inside: str) -> str:

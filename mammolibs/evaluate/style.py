@@ -79,6 +79,8 @@ figcaption { color: var(--grey); font-size: .85rem; max-width: 46rem; margin-top
   thead { display: table-header-group; }
   table { font-size: .8rem; min-width: 0; }
   th, td { padding-right: .7rem; }
+  .wide table { font-size: .66rem; width: 100%; }
+  .wide th, .wide td { padding-right: .4rem; }
   .table { overflow: visible; }
   details::details-content { content-visibility: visible; block-size: auto; }
   summary { color: var(--grey); list-style: none; break-after: avoid; }
