@@ -26,13 +26,20 @@ def poor_rows(make_predictions):
     return [*rows, rows[0]]
 
 
-def test_steps_add_up_and_end_at_what_the_figures_say(make_predictions, tmp_path):
+@pytest.fixture(scope="module")
+def written(make_predictions, tmp_path_factory):
+    """The folder and the report.json of these rows, of a catalog that lost images at every step."""
     left = [{"reason": "cannot be read", "count": 3}, {"reason": "twin", "count": 2}]
     data = {
         "catalog": catalog(400, 165, left_out=left, refused={"train": [{"reason": "too small", "count": 4}]}, unread=[{"reason": "broken", "count": 4}]),
         "samples": {"train": 220, "validation": 10, "test": 161},
     }
-    result = write_report(tmp_path, predictions=poor_rows(make_predictions), stages={}, data=data, runtime={}, split_hash="x", rounds=50)
+    folder = tmp_path_factory.mktemp("report")
+    return folder, write_report(folder, predictions=poor_rows(make_predictions), stages={}, data=data, runtime={}, split_hash="x", rounds=20)
+
+
+def test_steps_add_up_and_end_at_what_the_figures_say(written):
+    folder, result = written
     assert flow_faults(result) == [] and faults(result) == []
     flow = result["data"]["flow"]
     assert [step["count"] for step in flow["steps"]] == [405, 400, 165, 161, 160]
@@ -42,7 +49,7 @@ def test_steps_add_up_and_end_at_what_the_figures_say(make_predictions, tmp_path
     assert counted["image_auc"]["left_out"] == [{"reason": "malignancy unknown", "count": 3}] and counted["image_auc"]["counted"] == 157
     assert counted["lesion_sensitivity_at_1_fp"]["left_out"][0]["count"] == 1
     assert {reason["reason"]: reason["count"] for reason in counted["dice"]["left_out"]}["lesion without a mask"] == 1
-    assert (tmp_path / "figures" / "flow.png").read_bytes()[:4] == b"\x89PNG"
+    assert (folder / "figures" / "flow.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_a_gap_without_a_reason_is_a_line_of_its_own(make_predictions):
@@ -53,14 +60,14 @@ def test_a_gap_without_a_reason_is_a_line_of_its_own(make_predictions):
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_without_facts_of_the_catalog_it_begins_at_the_predictions(make_predictions, tmp_path, count):
-    result = write_report(tmp_path, predictions=make_predictions(count), stages={}, data={}, runtime={}, split_hash=None, rounds=50)
+    result = write_report(tmp_path, predictions=make_predictions(count), stages={}, data={}, runtime={}, split_hash=None, rounds=20)
     assert [step["count"] for step in result["data"]["flow"]["steps"]] == [4 * count] * 2
     assert flow_faults(result) == [] and faults(result) == []
     assert json.loads((tmp_path / "model_card.json").read_text())["networks"] == {}
 
 
-def test_the_walk_finds_what_it_is_for(make_predictions, tmp_path):
-    whole = write_report(tmp_path, predictions=make_predictions(20), stages={}, data={}, runtime={}, split_hash="x", rounds=50)
+def test_the_walk_finds_what_it_is_for(written):
+    whole = json.loads((written[0] / "report.json").read_text())
 
     def broken(**changes):
         return whole | {"extra": {"auc": whole["pipeline"]["image_auc"] | changes, "split_hash": "x"}}

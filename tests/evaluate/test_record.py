@@ -72,9 +72,17 @@ def test_paths_lead_to_what_holds_something():
     assert resolve(report, "a.x.none") == resolve(report, "f") == resolve(report, "l") == resolve(report, "s") == resolve(report, "gone.n") == {}
 
 
-def test_a_checklist_says_what_is_filled_empty_and_the_authors(make_predictions, tmp_path):
-    result = write_report(tmp_path, predictions=make_predictions(12), stages={}, data={"sources": ["mias"]}, runtime={}, split_hash="x", rounds=50)
-    told = json.loads((tmp_path / "checklist.json").read_text())
+@pytest.fixture(scope="module")
+def written(make_predictions, tmp_path_factory):
+    """The folder and the report.json of a run whose test set was touched, of which little is known."""
+    folder, made_by = tmp_path_factory.mktemp("report"), {"touched": ["31 patients (patient overlap)"]}
+    facts = {"data": {"sources": ["mias"]}, "provenance": made_by, "runtime": {}}
+    return folder, write_report(folder, predictions=make_predictions(12), stages={}, split_hash="x", rounds=20, **facts)
+
+
+def test_a_checklist_says_what_is_filled_empty_and_the_authors(written):
+    folder, result = written
+    told = json.loads((folder / "checklist.json").read_text())
     assert told == checklists(result)
     items = {item["item"]: item for item in told["claim_2024"]["items"]}
     assert items["44"]["state"] == "author" and items["37"]["state"] == "filled" and items["7"]["state"] == "partly" and items["22"]["state"] == "empty"
@@ -82,7 +90,7 @@ def test_a_checklist_says_what_is_filled_empty_and_the_authors(make_predictions,
     assert re.fullmatch(r"0\.\d\d \[0\.\d\d, [01]\.\d\d\] \(48 x image\)", items["2"]["answers"]["pipeline.image_auc"])
     for checklist in told.values():
         assert sum(checklist["counts"].values()) == len(checklist["items"])
-        assert f"of {len(checklist['items'])} items {checklist['counts']['filled']} are answered" in (tmp_path / "report.html").read_text()
+        assert f"of {len(checklist['items'])} items {checklist['counts']['filled']} are answered" in (folder / "report.html").read_text()
 
 
 def test_an_installed_package_holds_the_checklists(tmp_path):
@@ -92,10 +100,8 @@ def test_an_installed_package_holds_the_checklists(tmp_path):
         assert json.loads((tmp_path / "lib" / "mammolibs" / "evaluate" / "checklists" / f"{name}.json").read_text())["items"]
 
 
-def test_alarms_come_before_any_figure(make_predictions, tmp_path):
-    made_by = {"touched": ["31 patients (patient overlap)"]}
-    write_report(tmp_path, predictions=make_predictions(12), stages={}, data={}, runtime={}, split_hash="x", rounds=50, provenance=made_by)
-    page = (tmp_path / "report.html").read_text()
+def test_alarms_come_before_any_figure(written):
+    page = (written[0] / "report.html").read_text()
     assert page.index('<p class="alarm">NOT HELD OUT') < page.index('class="cards"')
 
 
