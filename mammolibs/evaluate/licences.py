@@ -19,7 +19,7 @@ ASKS: tuple[tuple[str, str], ...] = (
     (r"\bCC BY\b|\bcite\b", "naming the source wherever results or weights are shown"),
     (r"\bBY(-NC)?-SA\b", "the same licence for what is made from it"),
 )
-FREE = r"^synthetic$|\bCC0\b(?!.*conflicting)|public domain"
+FREE = r"^synthetic$|\bCC0\b|public domain"
 UNKNOWN_TERMS = "not known to this library: read the licence before using or passing on weights trained on it"
 
 
