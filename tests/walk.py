@@ -8,7 +8,8 @@ from mammolibs.evaluate.result import FIGURE_FIELDS
 RESULT = re.compile(r"(^|_)(auc|sensitivity|specificity|dice|iou|ppv|npv|recall|recall_rate|brier|precision|accuracy|f1)$")
 # Settings and choices: what was asked for, or chosen on validation patients under a rule that stands beside it.
 SETTING = re.compile(r"^(target|wanted|asked|promised|least|most|minimum|maximum)_")
-NO_RESULTS = ("/data", "/provenance", "/runtime", "/thresholds", "/calibrations", "/confusion")
+# Facts, choices, counts, and what is assumed of a reader.
+NO_RESULTS = ("/data", "/provenance", "/runtime", "/thresholds", "/calibrations", "/confusion", "/workflow/reader")
 
 
 def faults(result):
