@@ -18,6 +18,8 @@ LONG_TABLE = 24
 LONG_WORD = 20
 # With so many columns it is set smaller on paper, which does not scroll.
 WIDE_TABLE = 7
+# One that goes whole onto the next page of paper.
+SHORT_TABLE = 8
 _INTERVAL = re.compile(r"\[(-?[\d.]+), (-?[\d.]+)\]")
 
 
@@ -179,8 +181,8 @@ def _html(item: Item) -> str:
 def _table(table: Table) -> str:
     head = "".join(f"<th>{html.escape(cell)}</th>" for cell in table.head)
     rows = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in table.rows)
-    wide = " wide" if len(table.head) >= WIDE_TABLE else ""
-    return f'<div class="table{wide}"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+    kinds = " ".join(["table", *["wide"] * (len(table.head) >= WIDE_TABLE), *["short"] * (len(table.rows) <= SHORT_TABLE)])
+    return f'<div class="{kinds}"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
 
 
 def _cell(text: str) -> str:

@@ -74,7 +74,8 @@ figcaption { color: var(--grey); font-size: .85rem; max-width: 46rem; margin-top
   h2 { break-after: avoid; margin-top: 1.4rem; }
   p { max-width: none; orphans: 3; widows: 3; }
   .note { font-size: .8rem; }
-  figure, .card, tr, pre, .warning, .alarm { break-inside: avoid; }
+  figure, .card, tr, pre, .warning, .alarm, .short { break-inside: avoid; }
+  p:has(+ .table), p:has(+ figure), p:has(+ details) { break-after: avoid; }
   figure img { max-height: 110mm; width: auto; }
   thead { display: table-header-group; }
   table { font-size: .8rem; min-width: 0; }
