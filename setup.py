@@ -9,6 +9,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["mammolibs", "mammolibs.*"]),
+    package_data={"mammolibs.evaluate": ["checklists/*.json"]},
     install_requires=[
         "numpy>=2.0",
         "pydicom>=3.0.2",
@@ -33,6 +34,7 @@ setup(
         "tpu": ["torch_xla[tpu]==2.9.0"],
         "gcs": ["google-cloud-storage>=3.17"],
         "cluster": ["dask>=2026.8", "distributed>=2026.8"],
+        "tensorboard": ["tensorboard>=2.16"],
         "test": ["pytest>=8", "pytest-xdist>=3.5", "scikit-image>=0.24", "torchvision>=0.24", "dicom3tools"],
     },
 )

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from mammolibs.engine.curves import Curves
 from mammolibs.engine.folder import Best, prune_weights, read_best, weights_stem, write_best
 from mammolibs.engine.history import figures, read_history, write_history
 from mammolibs.engine.options import FitOptions, FitResult
@@ -26,7 +27,7 @@ INPUT_DOMINATES = 0.5
 
 
 class Keeper:
-    """Keeps a run's results: its history, its best and last weights, its states."""
+    """Keeps a run's results: its history and curves, its best and last weights, its states."""
 
     def __init__(self, run: Run, stage: Stage, card: RunCard, options: FitOptions, validate: Validate, backup: Callable[[], None]):
         self.run, self.stage, self.card, self.options, self.validate = run, stage, card, options, validate
@@ -35,6 +36,7 @@ class Keeper:
         self.metrics: dict[str, Any] = {}
         self.began = time.perf_counter()
         self.states = StateWriter(run, options, backup)
+        self.curves = Curves(run.folder, wanted=options.tensorboard and run.runtime.is_main, after=run.iteration)
         if run.why:
             self._say(f"{stage.name}: finished already, at iteration {run.iteration} of {run.leg.last_iteration}")
         else:
@@ -48,6 +50,7 @@ class Keeper:
         return self
 
     def __exit__(self, kind: type | None, error: object, _trace: object) -> None:
+        self.curves.close()
         self.states.close(quietly=error is not None)
 
     def end_iteration(self, watch: Watch) -> None:
@@ -69,6 +72,7 @@ class Keeper:
             self.best = Best(iteration=iteration, metric=self.stage.monitor, value=value)
         if run.runtime.is_main:
             write_history(run.folder, self.history)
+            self.curves.add(row)
         if better or run.why or iteration % self.options.keep_every == 0:
             self._save_weights(iteration)
         if better and run.runtime.is_main:

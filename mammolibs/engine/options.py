@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mammolibs.engine.curves import check_tensorboard
 from mammolibs.errors import BadConfig
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ class FitOptions:
     pass instead of kept. check_every: steps between comparisons of the replicas' weights.
     save_seconds: longest time between states; cheap ones are saved more often (`engine.saving`).
     log_every: steps from one look at the device to the next; several hosts look more often where steps are long.
+    tensorboard: also write event files of the history, which takes the tensorboard package.
+
+    Raises BadConfig for what is out of range, and where that package is wanted and not there.
     """
 
     iterations: int = 20
@@ -44,6 +48,7 @@ class FitOptions:
     accumulate: int = 1
     recompute: bool = False
     check_every: int = 200
+    tensorboard: bool = False
 
     def __post_init__(self):
         for name in ("iterations", "keep_every", "keep_states", "log_every", "accumulate", "check_every"):
@@ -53,6 +58,7 @@ class FitOptions:
         _require(self.steps_per_iteration is None or self.steps_per_iteration >= 1, "steps_per_iteration", self.steps_per_iteration, "1 or more")
         _require(0 < self.learning_rate < 1, "learning_rate", self.learning_rate, "between 0 and 1")
         _require(0 <= self.ema < 1, "ema", self.ema, "0 or more and less than 1")
+        check_tensorboard(self.tensorboard)
 
 
 @dataclass(frozen=True, kw_only=True)

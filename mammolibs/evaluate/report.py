@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,17 @@ from mammolibs.evaluate import sections as parts
 from mammolibs.evaluate.analyses import analyse
 from mammolibs.evaluate.analysis import Evidence, Part
 from mammolibs.evaluate.bootstrap import ROUNDS, Draws, estimate_all
+from mammolibs.evaluate.checklist import checklist_section, checklists
 from mammolibs.evaluate.chosen import Chosen, at_thresholds
-from mammolibs.evaluate.conclusions import not_held_out
+from mammolibs.evaluate.conclusions import conclusions, not_held_out
 from mammolibs.evaluate.curves import HistoryFiles, as_runs, loss_figure
 from mammolibs.evaluate.document import Picture, pictures_of, to_html, to_markdown
+from mammolibs.evaluate.data_sections import data_sections
 from mammolibs.evaluate.examples import Example
+from mammolibs.evaluate.exclusions import exclusion_flow
 from mammolibs.evaluate.flow import held_out_counts, held_out_rows
 from mammolibs.evaluate.metrics import METRICS, measure_all, statistics_of
+from mammolibs.evaluate.model_card import model_card, model_card_section
 from mammolibs.evaluate.predictions import Prediction
 from mammolibs.evaluate.result import DISCLAIMER, Figures, block
 from mammolibs.evaluate.units import scores_at
@@ -46,7 +51,7 @@ def write_report(
     rounds: int = ROUNDS,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Write report.json, report.md, report.html and figures/*.png into `folder`; returns what stands in report.json.
+    """Write report.json, .md and .html, model_card.json, checklist.json and figures/*.png into `folder`; returns what stands in report.json.
 
     predictions: all rows; the figures use those of split "test". stages: further figures of
     each stage by name. data, runtime: facts, JSON types; data["synthetic"] true, or "synthetic"
@@ -63,7 +68,8 @@ def write_report(
     result = build_result(held_out, draws, stages=stages, split_hash=split_hash)
     if comparisons:
         result["comparisons"] = {name: block(values, split_hash) for name, values in comparisons.items()}
-    result["data"] = {**data, "held_out": held_out_counts(predictions, held_out), "split_hash": split_hash}
+    counts = {"held_out": held_out_counts(predictions, held_out), "flow": exclusion_flow(data, predictions, held_out)}
+    result["data"] = {**data, **counts, "split_hash": split_hash}
     result |= {"runtime": dict(runtime), "provenance": dict(provenance or {}), "command": command, "disclaimer": DISCLAIMER}
     result["not_held_out"] = not_held_out(result["provenance"])
     result |= told_chosen(chosen or {})
@@ -73,6 +79,7 @@ def write_report(
     found = analyse(Evidence(held_out=held_out, validation=validation, draws=draws, chosen=chosen or {}, split_hash=split_hash))
     result |= {part.name: dict(part.result) for part in found}
     result["alarms"] = [{"part": part.name, "alarm": alarm} for part in found for alarm in part.alarms]
+    result["conclusions"] = conclusions(result)
     sections = build_sections(result, held_out, draws, history or {}, examples, found)
     lead = f"Intervals: 95 %, {rounds} bootstrap rounds over whole patients, seed {seed}. Split {split_hash or 'not ours'}."
     pictures = {picture.name: picture.png for picture in pictures_of(sections)}
@@ -82,6 +89,8 @@ def write_report(
         left_over.unlink()  # of an earlier report: a reader of the folder would take it for one of these
     write_atomic(folder / "report.md", to_markdown(title, lead, sections).encode())
     write_atomic(folder / "report.html", to_html(title, lead, sections).encode())
+    write_json(folder / "model_card.json", model_card(result))
+    write_json(folder / "checklist.json", checklists(result))
     write_json(folder / "report.json", result)
     return result
 
@@ -141,18 +150,18 @@ def build_sections(
     for stage, entry in history.items():
         if runs := as_runs(entry):
             curves += _picture(f"loss_{_slug(stage)}.png", loss_figure(stage, runs), f"{stage}, from history.csv")
-    return [
-        parts.headline(result),
-        parts.reading(result),
-        parts.data_flow(result),
-        *parts.stage_sections(result, pictures, [part.name for part in found]),
-        *(section for part in found for section in part.sections),
-        *parts.fold_section(result),
-        *parts.comparison_section(result),
-        *parts.curves_section(curves),
-        *parts.example_sections(examples, held_out),
-        *parts.closing_sections(result),
-    ]
+    grouped = {
+        "Summary": [parts.headline(result), parts.reading(result)],
+        "Data": data_sections(result),
+        "Results": [
+            *parts.stage_sections(result, pictures, [part.name for part in found]), *parts.fold_section(result), *parts.comparison_section(result),
+        ],
+        "Looking closer": [section for part in found for section in part.sections],
+        "Images": parts.example_sections(examples, held_out),
+        "How it was made": [*parts.curves_section(curves), *parts.closing_sections(result)],
+        "For the record": [model_card_section(model_card(result)), checklist_section(checklists(result)), parts.last_words()],
+    }  # fmt: skip
+    return [replace(section, group=group) for group, sections in grouped.items() for section in sections]
 
 
 def _slug(name: str) -> str:

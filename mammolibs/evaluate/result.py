@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -52,6 +52,18 @@ def block(figures: Figures, split_hash: str | None) -> dict[str, Any]:
 
 def is_figure(value: Any) -> bool:
     return isinstance(value, dict) and "value" in value and "unit" in value
+
+
+def figure_names(result: Mapping[str, Any]) -> list[str]:
+    """The names of a block's figures."""
+    return [name for name, value in result.items() if is_figure(value)]
+
+
+def block_of(result: Mapping[str, Any], wanted: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Figures of several blocks, by (block, name), as one block of the same split."""
+    wanted = list(wanted)
+    split = {name: value for block, _ in wanted for name, value in result[block].items() if name.startswith("split_")}
+    return {name: result[block][name] for block, name in wanted} | split
 
 
 def plural(unit: str) -> str:

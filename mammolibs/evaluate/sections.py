@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mammolibs.evaluate.conclusions import conclusions
-from mammolibs.evaluate.document import Cards, Gallery, Item, Picture, Section, Table, Text
+from mammolibs.evaluate.document import Cards, Fold, Gallery, Item, Picture, Section, Table, Text
 from mammolibs.evaluate.examples import Example, example_figure, worst_false_alarms, worst_misses
 from mammolibs.evaluate.flow import flatten
 from mammolibs.evaluate.matching import FLOOR_MM, OVERLAP
@@ -98,8 +97,8 @@ def headline(result: Mapping[str, Any]) -> Section:
         cards.append((name_of(name), value, interval, basis))
     held = result["data"]["held_out"]
     unseen = "each scored by the fold that had not seen the patient" if "folds" in result else "whom no weight and no calibration has seen"
-    warnings = [Text(sentence, "warning") for sentence in result["not_held_out"]]
-    if warnings:
+    warnings = [Text(sentence, "alarm") for sentence in (*result["not_held_out"], *(found["alarm"] for found in result.get("alarms", ())))]
+    if result["not_held_out"]:
         unseen = "some of whom were seen in training, or have twins there"
     text = (
         f"Measured on {held['images']} images of {held['patients']} patients, {held['malignant_patients']} of them "
@@ -109,21 +108,7 @@ def headline(result: Mapping[str, Any]) -> Section:
 
 
 def reading(result: Mapping[str, Any]) -> Section:
-    alarms = [Text(found["alarm"], "warning") for found in result.get("alarms", ())]
-    return Section("What can and cannot be concluded", (*alarms, *(Text(sentence) for sentence in conclusions(result))))
-
-
-def data_flow(result: Mapping[str, Any]) -> Section:
-    data = dict(result["data"])
-    held = data.pop("held_out")
-    left_out = [(name, str(count)) for name, count in held["left_out"].items() if count]
-    rows = flatten({k: v for k, v in held.items() if k != "left_out"})
-    items: list[Item] = [Table(("held-out images", ""), tuple(rows))]
-    none = Text("No held-out image was left out of any figure.")
-    items.append(Table(("left out of a figure", "images"), tuple(left_out)) if left_out else none)
-    if other := flatten(data):
-        items.append(Table(("data", ""), tuple(other)))
-    return Section("Data flow", tuple(items))
+    return Section("What can and cannot be concluded", tuple(Text(sentence) for sentence in result["conclusions"]))
 
 
 def stage_sections(result: Mapping[str, Any], pictures: Mapping[str, Sequence[Picture]], told: Sequence[str] = ()) -> list[Section]:
@@ -216,14 +201,18 @@ def closing_sections(result: Mapping[str, Any]) -> list[Section]:
         for c in result["calibrations"]
     )  # fmt: skip
     scales: tuple[Item, ...] = (Table(("calibrated", "by", "n (events)", "note"), fits),) if fits else ()
-    made_by = [Table((name, ""), tuple(flatten(result[name]))) for name in ("runtime", "provenance") if result[name]]
+    provenance = {name: value for name, value in result["provenance"].items() if name != "networks"}
+    made_by = [Table((name, ""), tuple(flatten(values))) for name, values in (("runtime", result["runtime"]), ("provenance", provenance)) if values]
     methods = dict.fromkeys(f"{name_of(n)}: {v['method']}" for b in STAGES for n, v in result[b].items() if is_figure(v))
     again: list[Item] = [Text(result["command"] or "command not recorded", "command")]
     source = "Every figure is computed from predictions.parquet, which lies beside this report; report.json holds the same figures."
     again.append(Text(source, "note"))
     return [
         Section("Chosen on validation patients", (*chosen, *scales)),
-        Section("How each figure is computed", tuple(Text(m, "note") for m in methods)),
+        Section("How each figure is computed", (Fold(f"{len(methods)} figures", tuple(Text(m, "note") for m in methods)),)),
         Section("How to make it again", (*again, *made_by)),
-        Section("Not a medical device", (Text(f"{DISCLAIMER} It must not be used to decide about anybody's care."),)),
     ]
+
+
+def last_words() -> Section:
+    return Section("Not a medical device", (Text(f"{DISCLAIMER} It must not be used to decide about anybody's care."),))

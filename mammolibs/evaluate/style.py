@@ -2,10 +2,12 @@
 
 CSS = """
 :root { color-scheme: light dark; --paper: #fff; --ink: #1d2733; --grey: #5d6b7a; --line: #dfe5ea; --soft: #f5f7f9; --accent: #0f6e84;
+  --alarm: #9c1c1c; --alarm-paper: #fdeeee; --alarm-line: #cf3a3a;
   --warn: #8a4b00; --warn-paper: #fff6e9; --warn-line: #e79a2d;
   --part0: #0f6e84; --part1: #d9731a; --part2: #4c9a2a; --part3: #8a4fa3; --part4: #b59a1c; --part5: #8895a1; }
 @media screen and (prefers-color-scheme: dark) {
   :root { --paper: #14191f; --ink: #dde4ea; --grey: #97a5b2; --line: #2c363f; --soft: #1b222a; --accent: #4db6cc;
+    --alarm: #ffb0b0; --alarm-paper: #3a1717; --alarm-line: #c95151;
     --warn: #ffc98a; --warn-paper: #33260f; --warn-line: #b9772a;
     --part0: #3a9fb6; --part1: #e58a3c; --part2: #6bb84a; --part3: #b07cc6; --part4: #cdb54a; --part5: #8895a1; }
 }
@@ -16,11 +18,26 @@ header { border-bottom: 3px solid var(--accent); margin-bottom: 1rem; }
 h1 { font-size: 1.9rem; margin: 0; line-height: 1.2; }
 h2 { font-size: 1.25rem; margin: 2.4rem 0 .7rem; padding-bottom: .25rem; border-bottom: 1px solid var(--line); }
 .lead { color: var(--grey); margin: .4rem 0 1rem; }
-nav ul { list-style: none; margin: 0; padding: 0; display: flex; flex-wrap: wrap; gap: .2rem 1rem; font-size: .88rem; }
+nav { font-size: .88rem; display: flex; flex-wrap: wrap; gap: .6rem 2rem; }
+nav ul { list-style: none; margin: 0; padding: 0; }
+nav li { margin: .1rem 0; line-height: 1.3; }
+nav p { margin: 0 0 .15rem; font-size: .78rem; font-weight: 600; color: var(--grey); }
 nav a { color: var(--accent); text-decoration: none; }
+nav a:hover { text-decoration: underline; }
+section { scroll-margin-top: .5rem; }
+@media screen and (min-width: 74rem) {
+  body { max-width: 80rem; display: grid; grid-template-columns: 13rem minmax(0, 1fr); column-gap: 2.5rem; align-items: start; }
+  header { grid-column: 1 / -1; }
+  nav { position: sticky; top: 1rem; max-height: calc(100vh - 2rem); overflow-y: auto; display: block; }
+  nav div { margin-bottom: .9rem; }
+  main > section:first-child h2 { margin-top: 0; }
+}
 p { margin: .5rem 0; max-width: 50rem; }
 .note { color: var(--grey); font-size: .88rem; }
 .warning { color: var(--warn); background: var(--warn-paper); border-left: 4px solid var(--warn-line); padding: .6rem .9rem; font-weight: 600; max-width: none; }
+.alarm { color: var(--alarm); background: var(--alarm-paper); border-left: 4px solid var(--alarm-line); padding: .6rem .9rem; font-weight: 600; max-width: none; }
+details { margin: .6rem 0 1.2rem; }
+summary { cursor: pointer; color: var(--accent); font-size: .88rem; }
 pre { background: var(--soft); border: 1px solid var(--line); padding: .7rem .9rem; font-size: .85rem; white-space: pre-wrap; overflow-wrap: anywhere; }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(13rem, 1fr)); gap: .8rem; margin: 1rem 0; }
 .card { border: 1px solid var(--line); border-top: 3px solid var(--accent); border-radius: 4px; padding: .8rem 1rem; background: var(--soft); }
@@ -31,6 +48,7 @@ pre { background: var(--soft); border: 1px solid var(--line); padding: .7rem .9r
 .table { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .88rem; margin: .6rem 0 1.2rem; min-width: 50%; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .9rem .3rem 0; border-bottom: 1px solid var(--line); }
+td.long { overflow-wrap: anywhere; min-width: 9rem; }
 th { color: var(--grey); font-weight: 600; border-bottom: 2px solid var(--line); }
 figure { margin: 1rem 0; }
 figure img { max-width: 100%; height: auto; display: block; }
@@ -51,12 +69,23 @@ figcaption { color: var(--grey); font-size: .85rem; max-width: 46rem; margin-top
 .part0 { background: var(--part0); } .part1 { background: var(--part1); } .part2 { background: var(--part2); }
 .part3 { background: var(--part3); } .part4 { background: var(--part4); } .part5 { background: var(--part5); }
 @media print {
-  body { max-width: none; padding: 0; font-size: 10.5pt; }
+  body { max-width: none; padding: 0; font-size: 10pt; }
   nav { display: none; }
-  h2 { break-after: avoid; }
-  figure, .card, tr, pre { break-inside: avoid; }
-  .chart i, .key i, .card, pre, .warning { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  h2 { break-after: avoid; margin-top: 1.4rem; }
+  p { max-width: none; orphans: 3; widows: 3; }
+  .note { font-size: .8rem; }
+  figure, .card, tr, pre, .warning, .alarm, .short { break-inside: avoid; }
+  p:has(+ .table), p:has(+ figure), p:has(+ details) { break-after: avoid; }
+  figure img { max-height: 110mm; width: auto; }
+  thead { display: table-header-group; }
+  table { font-size: .8rem; min-width: 0; }
+  th, td { padding-right: .7rem; }
+  .wide table { font-size: .66rem; width: 100%; }
+  .wide th, .wide td { padding-right: .4rem; }
   .table { overflow: visible; }
+  details::details-content { content-visibility: visible; block-size: auto; }
+  summary { color: var(--grey); list-style: none; break-after: avoid; }
+  .chart i, .key i, .card, pre, .warning, .alarm { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   .gallery.width, .charts { grid-template-columns: repeat(2, 1fr); }
   .gallery.height img { max-height: 9rem; }
   .cards { grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); }

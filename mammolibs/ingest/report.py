@@ -137,14 +137,25 @@ def write_done(folder: str | os.PathLike, key: str, report: IngestReport) -> Non
 
 def copy_done(folder: str | os.PathLike, to: str | os.PathLike) -> None:
     """Bring the note that lies in one place to another, as `write_done` writes it there. Raises BadFile for another kind of file."""
+    write_done(to, *_read_done(folder))
+
+
+def read_done(folder: str | os.PathLike) -> IngestReport | None:
+    """What was written into the folder of shard sets and what was skipped; None where no note tells, or a damaged one."""
+    try:
+        return _read_done(folder)[1] if open_store(folder).exists(DONE_NAME) else None
+    except BadFile:
+        return None
+
+
+def _read_done(folder: str | os.PathLike) -> tuple[str, IngestReport]:
     store = open_store(folder)
     try:
         done = unseal(store.read(DONE_NAME))
         key = done.pop("made_from")
-        report = IngestReport(**done)
+        return key, IngestReport(**{**done, "skipped": tuple(map(tuple, done["skipped"]))})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadFile(f"{store.location}/{DONE_NAME}", f"is no note of an ingest ({error})", "make the shards again") from error
-    write_done(to, key, report)
 
 
 def earlier_report(folder: str | os.PathLike, key: str) -> IngestReport | None:

@@ -160,7 +160,8 @@ def stale_parents(run: Run, name: str) -> str:
 def stage_options(run: Run, name: str, options: TrainOptions) -> StageOptions:
     """A stage's flags, from those of train.sh."""
     chosen = OPTIONS[name](
-        run=str(run.folder), precision=options.precision, workers=options.workers, it=options.it, steps_per_it=options.steps_per_it
+        run=str(run.folder), precision=options.precision, workers=options.workers, it=options.it, steps_per_it=options.steps_per_it,
+        tensorboard=options.tensorboard,
     )
     if options.no_pretraining and name == "unet" and not stage_progress(run.stage(name)):
         return replace(chosen, pretrain="no", from_scratch=True)

@@ -8,6 +8,7 @@ from typing import Any
 from mammolibs.catalog import read_catalog
 from mammolibs.catalog.verdict import in_words
 from mammolibs.evaluate import Prediction, write_predictions, write_report
+from mammolibs.ingest.report import read_done
 from mammolibs.models.weights import read_card
 from mammolibs.pipeline.evaluate_stage import write_stage_reports
 from mammolibs.pipeline.examples import report_examples
@@ -22,6 +23,7 @@ from mammolibs.pipeline.run import Run
 from mammolibs.pipeline.splits import check_held_out
 from mammolibs.pipeline.stage_figures import pretraining_values
 from mammolibs.runtime import Runtime, get_runtime
+from mammolibs.storage import below
 
 
 def evaluate_run(options: PipelineEvalOptions) -> dict[str, Any]:
@@ -41,7 +43,8 @@ def evaluate_run(options: PipelineEvalOptions) -> dict[str, Any]:
         run.report,
         predictions=predictions,
         stages=single_figures(values),
-        data=data_facts(read_catalog(run.catalog), [run.skipped], judge.skipped) | {"audit": in_words(made_by["audit"]), "looks_at_this_test_set": looks_at(run)},
+        data=data_facts(read_catalog(run.catalog), [run.skipped], judge.skipped, read_done(below(run.data, "shards")))
+        | {"audit": in_words(made_by["audit"]), "looks_at_this_test_set": looks_at(run)},
         runtime=runtime_facts(runtime),
         split_hash=made_by["split_hash"],
         provenance=made_by,

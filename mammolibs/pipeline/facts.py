@@ -7,39 +7,73 @@ from collections import Counter
 from functools import reduce
 from operator import or_
 from pathlib import Path, PurePath
-from typing import Any, Iterable, Sequence
+from typing import Any, Iterable, Mapping, Sequence
 
 from mammolibs.catalog import Skipped, read_skipped
 from mammolibs.catalog.nameless import anonymous
+from mammolibs.ingest import IngestReport
+from mammolibs.pipeline.population import population
 from mammolibs.records import SPLITS, ImageRow
 from mammolibs.runtime import Runtime
 
 
-def data_facts(rows: Sequence[ImageRow], lists: Iterable[Path | str], unread: Iterable[tuple[str, str]] = ()) -> dict[str, Any]:
-    """Images and patients by split, truth, licences, and what was left out: by reason, as a report travels and files have names.
+def data_facts(
+    rows: Sequence[ImageRow], lists: Iterable[Path | str], unread: Iterable[tuple[str, str]] = (), ingest: IngestReport | None = None
+) -> dict[str, Any]:
+    """Images and patients by split, truth, licences, population, and what was left out: by reason, as a report travels and files have names.
 
     lists: the skipped.csv of catalog and shards; what several of them name counts once. unread: (image id, reason) of what
-    could not be read afterwards.
+    could not be read afterwards. ingest: what the samples that training was given were made of, None where no note tells.
     """
-    splits = {}
-    for split in SPLITS:
-        of_split = [row for row in rows if row.split == split]
-        splits[split] = {
-            "images": len(of_split),
-            "patients": len({row.patient_id for row in of_split}),
-            "malignant_images": sum(row.pathology == "malignant" for row in of_split),
-            "lesions": sum(len(row.lesions) for row in of_split),
-        }
-    listed = reduce(or_, (Counter(read_skipped(path)) for path in lists), Counter())
+    by_split = {split: [row for row in rows if row.split == split] for split in SPLITS}
+    listed = list(reduce(or_, (Counter(read_skipped(path)) for path in lists), Counter()).elements())
+    splits = {split: split_facts(of_split) for split, of_split in by_split.items()}
     return {
         "sources": sorted({row.source for row in rows}),
         "splits": splits,
+        "population": {split: population(of_split) for split, of_split in by_split.items()},
         "truth": sorted({row.truth for row in rows}),
         "licences": sorted({row.licence for row in rows if row.licence}),
-        "skipped": by_reason(item for item in listed.elements() if not item.on_purpose),
-        "left_out_on_purpose": by_reason(item for item in listed.elements() if item.on_purpose),
+        "skipped": by_reason(item for item in listed if not item.on_purpose),
+        "left_out_on_purpose": by_reason(item for item in listed if item.on_purpose),
         "unread": [{"image_id": image, "reason": reason} for image, reason in sorted(dict(unread).items())],
+        "catalog": catalog_flow(rows, listed, dict(unread), ingest),
+        "samples": dict(ingest.written) if ingest else {},
     }
+
+
+def split_facts(rows: Sequence[ImageRow]) -> dict[str, int]:
+    """Images, patients, malignant images, lesions."""
+    return {
+        "images": len(rows),
+        "patients": len({row.patient_id for row in rows}),
+        "malignant_images": sum(row.pathology == "malignant" for row in rows),
+        "lesions": sum(len(row.lesions) for row in rows),
+    }
+
+
+def catalog_flow(rows: Sequence[ImageRow], listed: Sequence[Skipped], unread: Mapping[str, str], ingest: IngestReport | None) -> dict[str, Any]:
+    """How many images came into the catalog and out of it again, for the report's flow of exclusions.
+
+    listed: what the sources left out, by their name; what has none was left out when samples were made, which `ingest` tells.
+    """
+    split_of = {row.path: row.split for row in rows if row.path}
+    skipped = [Skipped(item=item, reason=reason) for item, reason in ingest.skipped] if ingest else []
+    refused = {split: [item for item in skipped if split_of.get(item.item) == split] for split in SPLITS}
+    held_out = {row.image_id for row in rows if row.split == "test"}
+    return {
+        "images": len(rows),
+        "left_out": counted(by_reason(item for item in listed if item.source)),
+        "splits": {split: sum(row.split == split for row in rows) for split in SPLITS},
+        "refused": {split: counted(by_reason(items)) for split, items in refused.items()},
+        "held_out": len(held_out),
+        "unread": counted(by_reason(Skipped(item=image, reason=reason) for image, reason in unread.items() if image in held_out)),
+    }
+
+
+def counted(reasons: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What `by_reason` gave, as steps of a flow count it."""
+    return [{"reason": reason["reason"], "count": reason["images"]} for reason in reasons]
 
 
 def by_reason(skipped: Iterable[Skipped]) -> list[dict[str, Any]]:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any, Mapping, Sequence
 
-from mammolibs.catalog import read_catalog, split_hash
+from mammolibs.catalog import Skipped, read_catalog, split_hash
 from mammolibs.catalog.verdict import short_verdict
 from mammolibs.errors import BadFile
 from mammolibs.evaluate import read_predictions, write_predictions, write_report
 from mammolibs.models.runs import weights_hash
 from mammolibs.pipeline.examples import report_examples
-from mammolibs.pipeline.facts import command_line, data_facts, runtime_facts
+from mammolibs.pipeline.facts import by_reason, command_line, counted, data_facts, runtime_facts
 from mammolibs.pipeline.image_values import VALUES_NAME, fold_figures, read_values
 from mammolibs.pipeline.judge import OPERATING_NAME, Judge, Operating
 from mammolibs.pipeline.looks import looks_at
+from mammolibs.pipeline.population import population
 from mammolibs.pipeline.run import Run
 from mammolibs.pipeline.splits import split_verdict
+from mammolibs.records import ImageRow
 from mammolibs.runtime import Runtime
 
 
@@ -30,14 +32,16 @@ def write_fold_report(folder: Path, runs: Sequence[Run], runtime: Runtime, worke
     predictions = [row for run in runs for row in read_predictions(run.report / "predictions.parquet")]
     reports = [read_report(run) for run in runs]
     judges = {k: (Judge.open(run, runtime, workers=workers), Operating.load(run.folder / OPERATING_NAME)) for k, run in enumerate(runs)}
+    rows = read_catalog(folder / "data" / "catalog.parquet")
     data = data_facts(
-        read_catalog(folder / "data" / "catalog.parquet"),
+        rows,
         [folder / "data" / "skipped.csv", *(run.skipped for run in runs)],
         [(image["image_id"], image["reason"]) for report in reports for image in report["data"]["unread"]],
     )
     data["audit"] = {f"fold {k}": report["data"]["audit"] for k, report in enumerate(reports)}
     data["looks_at_this_test_set"] = max(looks_at(run) for run in runs)
     data["splits"] = {f"fold {k}": report["data"]["splits"] for k, report in enumerate(reports)}
+    data |= in_every_split(data, rows)
     split_hash = hashlib.sha256(" ".join(report["provenance"]["split_hash"] for report in reports).encode()).hexdigest()[:16]
     write_predictions(folder / "report" / "predictions.parquet", predictions)
     return write_report(
@@ -53,6 +57,13 @@ def write_fold_report(folder: Path, runs: Sequence[Run], runtime: Runtime, worke
         chosen={k: operating.chosen for k, (_, operating) in judges.items()},
         command=command_line(),
     )
+
+
+def in_every_split(data: Mapping[str, Any], rows: Sequence[ImageRow]) -> dict[str, Any]:
+    """What replaces facts by split where each image is trained on, chosen by and held out in turn."""
+    unread = counted(by_reason(Skipped(item=image["image_id"], reason=image["reason"]) for image in data["unread"]))
+    catalog = data["catalog"] | {"held_out": len(rows), "splits": {}, "refused": {}, "unread": unread}
+    return {"population": {"all folds": population(rows)}, "catalog": catalog}
 
 
 def read_report(run: Run) -> dict[str, Any]:

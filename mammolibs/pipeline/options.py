@@ -19,6 +19,19 @@ def parse_pretrain(text: str) -> str | int:
     raise BadConfig(f"{text!r}: allowed are no and the number of an iteration, such as 20")
 
 
+def tensorboard_option() -> bool:
+    """The flag of everything that trains."""
+    return option(False, "write TensorBoard curves beside history.csv (pip install 'mammolibs[tensorboard]')")
+
+
+def check_curves(wanted: bool) -> None:
+    """Raises BadConfig where curves are wanted and cannot be written: before any work, not after the data are made."""
+    if wanted:
+        from mammolibs.engine.curves import check_tensorboard
+
+        check_tensorboard(wanted)
+
+
 # Detector pixels are 0.02 to 0.1 mm; a picture scaled down for a screen may have some ten times that.
 SPACINGS_MM = (0.01, 2.0)
 
@@ -52,6 +65,7 @@ class StageOptions(RunOptions):
     accumulate: int = option(1, "parts that the global batch is cut into, one after the other, where memory holds no more")
     ema: float = option(0.0, "decay of averaged weights, which are then validated and saved; 0 for none")
     recompute: bool = option(False, "compute activations again in the backward pass: less memory, about a third more time")
+    tensorboard: bool = tensorboard_option()
 
     def __post_init__(self):
         for name in ("it", "steps_per_it", "batch", "limit", "lr", "accumulate"):
@@ -62,6 +76,7 @@ class StageOptions(RunOptions):
             raise BadConfig(f"--ema {self.ema:g}: from 0 (none) up to but not 1, such as 0.999")
         if self.from_scratch and self.pretrain != "no":
             raise BadConfig("--from-scratch goes with --pretrain no")
+        check_curves(self.tensorboard)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,6 +178,7 @@ class TrainOptions(RunOptions):
     rows: int | None = option(None, "rows of a synthetic image (default 768)", parse=int)
     steps_per_it: int | None = option(None, "steps in one iteration of every stage (default from the preset)", parse=int)
     it: int = option(20, "iterations of every stage")
+    tensorboard: bool = tensorboard_option()
     no_pretraining: bool = option(False, "leave out encoder and autoencoder, to see what they bring")
     spacing_mm: float | None = option(None, "millimetres per pixel of all images, in place of what source and files say", parse=float)
     policy: str | None = policy_option()
@@ -172,6 +188,7 @@ class TrainOptions(RunOptions):
 
     def __post_init__(self):
         check_spacing(self.spacing_mm)
+        check_curves(self.tensorboard)
         for name in ("it", "steps_per_it", "exams", "rows"):
             value = getattr(self, name)
             if value is not None and value <= 0:

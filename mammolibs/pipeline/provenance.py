@@ -12,6 +12,7 @@ from mammolibs.evaluate import Threshold
 from mammolibs.models.runs import find_weights, weights_hash
 from mammolibs.models.weights import read_card
 from mammolibs.pipeline.facts import last_part
+from mammolibs.pipeline.networks import network_facts
 from mammolibs.pipeline.parents import noted_heritage
 from mammolibs.pipeline.run import Run
 from mammolibs.pipeline.splits import split_verdict, touched
@@ -34,12 +35,14 @@ def provenance(run: Run, iterations: Mapping[str, int | None], thresholds: Mappi
         "fold": "{} of {}".format(*run.settings.fold) if run.settings.fold else "",
         "preset": run.settings.preset,
         "seed": run.settings.seed,
+        "contract": run.contract.to_dict(),
         "contract_hash": run.contract.hash(),
         "split_hash": split_hash(rows),
         "audit": short_verdict(split_verdict(run, rows), split_hash(rows)),
         "touched": list(touched(run, rows, iterations)),
         "weights": {stage: find_weights(run.stage(stage), chosen).stem for stage, chosen in which.items()},
         "weights_sha256": {stage: weights_hash(run.stage(stage), chosen) for stage, chosen in which.items()},
+        "networks": network_facts(run, which),
         "weights_from_elsewhere": elsewhere,
         "seen_unknown": _unknown(run, which),
         "thresholds": {threshold.name: threshold.value for threshold in (thresholds or {}).values()},

@@ -179,6 +179,7 @@ def fit_options(run: Run, name: str, options: StageOptions) -> FitOptions:
         ema=options.ema,
         accumulate=options.accumulate,
         recompute=options.recompute,
+        tensorboard=options.tensorboard,
     )
 
 

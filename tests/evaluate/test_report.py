@@ -26,6 +26,7 @@ from mammolibs.evaluate import (
 from mammolibs.evaluate.result import is_figure
 from mammolibs.evaluate.sections import _case_row
 from mammolibs.records import Estimate
+from tests.walk import faults
 
 CHOSEN = Chosen(
     thresholds=(Threshold(name="image_score", value=0.3, rule="90 % specificity"), Threshold(name="region_probability", value=0.5, rule="1 false positive")),
@@ -83,6 +84,7 @@ def test_each_figure_is_complete_and_each_block_names_its_split(written):
     folder, _, result = written
     assert json.loads((folder / "report.json").read_text()) == result
     found = blocks(result)
+    assert faults(result) == []
     assert {"/pipeline", "/unet", "/resnet", "/encoder", "/folds/0", "/comparisons/simple measures"} <= {path for path, _ in found}
     for path, block in found:
         assert block["split_hash"] == "abc123", path

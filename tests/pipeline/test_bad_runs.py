@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mammolibs.catalog import read_catalog, write_catalog
+from tests.walk import flow_faults
 
 
 def said(answer, *words):
@@ -50,6 +51,8 @@ def test_an_image_that_has_vanished_is_skipped_and_listed(run_copy, call):
     code, _ = call("eval/pipeline_eval.py", "--run", run_copy, "--workers", "0")
     report = json.loads((run_copy / "report" / "report.json").read_text())
     assert code == 0 and [image["image_id"] for image in report["data"]["unread"]] == [image_id]
+    step = next(step for step in report["data"]["flow"]["steps"] if step["step"] == "held-out images")
+    assert flow_faults(report) == [] and [reason["count"] for reason in step["left_out"]] == [1] and "not" in step["left_out"][0]["reason"]
 
 
 def test_an_image_that_vanished_before_its_sample_was_made(run_copy, tmp_path, call):

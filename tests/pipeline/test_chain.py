@@ -21,6 +21,7 @@ from mammolibs.pipeline.looks import LOOKS_NAME, looks_at
 from mammolibs.pipeline.evaluate_stage import evaluate_stage
 from mammolibs.pipeline.run import Run
 from mammolibs.pipeline.train_stage import train_stage
+from tests.walk import faults, flow_faults
 
 STAGES = ("encoder", "autoencoder", "unet", "resnet")
 
@@ -248,6 +249,8 @@ def test_folds_give_one_report_over_all_patients(tmp_path, whole_run):
         # Networks of different folds share no scale: the figure of each fold, then their mean.
         assert result[stage][name]["value"] == pytest.approx(np.mean([report[stage][name]["value"] for report in single]))
     assert "figures/miss_1.png" in (folder / "report" / "report.md").read_text()
+    assert faults(result) == [] and flow_faults(result) == []
+    assert set(json.loads((folder / "report" / "model_card.json").read_text())["networks"]) == {f"fold {k}: {stage}" for k in range(3) for stage in ("unet", "resnet")}
 
     # A fold whose network was trained again is judged again, the others are not.
     train_stage("unet", UNetOptions(run=str(folder / "folds" / "1"), pretrain="no", it=2, workers=0))
