@@ -59,8 +59,8 @@ class Ranked:
         last answer is kept: figures that are asked with the same array share one pass.
         """
         if self._counted is None or self._counted[0] is not weights:
-            true = running_weights(np.take(weights, self._positive_codes, axis=1))[:, self._positives_through]
-            false = running_weights(np.take(weights, self._negative_codes, axis=1))[:, self._negatives_through]
+            true = np.take(running_weights(np.take(weights, self._positive_codes, axis=1)), self._positives_through, axis=1)
+            false = np.take(running_weights(np.take(weights, self._negative_codes, axis=1)), self._negatives_through, axis=1)
             self._counted = weights, true, false
         return self._counted[1:]
 
