@@ -67,5 +67,6 @@ from mammolibs.phantom.plan import Difficulty
 from mammolibs.phantom.traps import TRAPS
 
 __all__ = [
-    "TRAPS", "Difficulty", "IdealObserver", "Laboratory", "PhantomSet", "laboratory_of", "make_laboratory", "make_phantoms", "read_phantoms", "read_places",
+    "TRAPS", "Difficulty", "IdealObserver", "Laboratory", "PhantomSet", "laboratory_of", "make_laboratory", "make_phantoms",
+    "read_phantoms", "read_places",
 ]  # fmt: skip

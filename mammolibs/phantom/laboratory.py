@@ -59,10 +59,15 @@ class Laboratory:
         return replace(self, floor=math.sqrt(self.floor**2 + 1 / (12 * levels**2)))
 
     def ideal_observer(self, place: Place) -> IdealObserver:
-        """The prewhitening matched filter at one place: template K^-1 s and d'^2 = s' K^-1 s, K the covariance of all pixels, s the lesion."""
+        """The prewhitening matched filter at one place: template K^-1 s, d'^2 = s' K^-1 s; K the covariance of all pixels, s the lesion."""
         signal = self.lesion(place)
         template = self._filtered(signal, 1 / self.spectrum)
         return IdealObserver(template=template, detectability=math.sqrt(np.vdot(signal, template)))
+
+    @property
+    def ceiling(self) -> float:
+        """AUC of the ideal observer wherever the whole lesion is seen: the field is the same everywhere, so its place does not matter."""
+        return self.ideal_observer((self.shape[1] // 2, self.shape[0] // 2)).auc
 
     def detectability_of(self, template: np.ndarray, place: Place) -> float:
         """d' of whoever weighs the pixels by any template, H W: the ideal one's is the largest."""

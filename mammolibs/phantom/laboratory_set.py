@@ -100,7 +100,8 @@ def breast_of(laboratory: Laboratory, margin_mm: float = 0.0) -> np.ndarray:
 
 
 def _images(seed: int, number: int) -> list[ImagePlan]:
-    return [ImagePlan(image_id=f"L{number + 1:04d}_{side}_{view}", laterality=side, view=view, traps=(), lesions=()) for side, view in VIEWS]
+    exam = f"L{number + 1:04d}"
+    return [ImagePlan(image_id=f"{exam}_{side}_{view}", laterality=side, view=view, traps=(), lesions=()) for side, view in VIEWS]
 
 
 def _places(laboratory: Laboratory, seed: int, image: ImagePlan) -> list[KnownPlace]:
@@ -114,7 +115,8 @@ def _places(laboratory: Laboratory, seed: int, image: ImagePlan) -> list[KnownPl
         x, y = int(xs[chosen]), int(ys[chosen])
         shown = laboratory.shape[1] - 1 - x if image.laterality == "R" else x
         present = int(draw.random() < LESION_SHARE)
-        found.append(KnownPlace(image_id=image.image_id, patient_id=f"P{image.image_id[1:5]}", place=number, x=shown, y=y, present=present))
+        patient_id = image.image_id.split("_")[0].replace("L", "P")
+        found.append(KnownPlace(image_id=image.image_id, patient_id=patient_id, place=number, x=shown, y=y, present=present))
     return found
 
 

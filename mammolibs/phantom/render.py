@@ -20,9 +20,9 @@ _WORK_ROWS = 1024
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Rendered:
-    """display: float32 H W in [0, 1]. exposure: float32 H W, 1 in the open beam, None where no FOR PROCESSING twin is wanted. air: bool H W.
+    """display: float32 H W in [0, 1]. exposure: float32 H W, 1 in the open beam; None where there is no FOR PROCESSING twin.
 
-    masks: one bool H W per lesion of the breast, in the plan's order. contrasts: of each.
+    air: bool H W. masks: one bool H W per lesion of the breast, in the plan's order. contrasts: of each.
     """
 
     display: np.ndarray
