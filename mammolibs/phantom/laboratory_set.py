@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from functools import cache, partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from mammolibs.errors import BadConfig, BadFile
@@ -152,7 +151,7 @@ def _drawn(laboratory: Laboratory, seed: int, image: ImagePlan, common: np.ndarr
     inside = breast_of(laboratory)
     parts = [np.where(inside, grey, 0.0).astype(np.float32), inside, *(laboratory.mask(place) for place in shown)]
     if image.laterality == "R":
-        parts = [cv2.flip(part.astype(np.float32), 1).astype(part.dtype) for part in parts]
+        parts = [np.ascontiguousarray(part[:, ::-1]) for part in parts]
     display, inside, *masks = parts
     return Rendered(
         display=display, exposure=None, air=~inside, masks=tuple(masks), contrasts=(laboratory.contrast,) * len(masks),
