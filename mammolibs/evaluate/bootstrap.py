@@ -12,7 +12,7 @@ from mammolibs.records import Estimate
 
 ROUNDS = 2000
 MINIMUM_PATIENTS = 5
-BLOCK_ROUNDS = 128
+BLOCK_ROUNDS = 64
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -15,7 +15,8 @@ BINS = 10
 # Within so much of 0 and 1 a probability has no finite log odds that a fit could use.
 FLOOR = 1e-6
 NEWTON_STEPS = 12
-SMALL_STEP = 1e-5
+# Newton's steps square the error: after one of this size it is some 1e-6.
+SMALL_STEP = 1e-3
 
 
 def probability_figures(ranked: Ranked) -> dict[str, Statistic]:
@@ -89,49 +90,70 @@ def _bins(scores: np.ndarray, bins: int) -> list[np.ndarray]:
 def _logistic(ranked: Ranked, wanted: int, method: str) -> Statistic:
     """A logistic regression of the outcome in every round at once: with a slope, or (wanted 0) with the slope held at 1.
 
-    Newton's method from the solution for everybody, which no round is far from.
+    Newton's method from the solution for everybody, which no round is far from. There all rounds share their probabilities, so the first
+    step needs sums over patients alone.
     """
-    from scipy.special import expit
-
     share = np.clip(ranked.scores, FLOOR, 1 - FLOOR)
     odds = np.log(share / (1 - share))
     powers = np.stack([np.ones_like(odds), odds, odds**2], axis=1).astype(np.float32)
     codes = np.searchsorted(ranked.patients, ranked.patient_of)
-    start = np.array([0.0, 1.0])
 
-    def solve(weights: np.ndarray) -> np.ndarray:
+    def by_patient(columns: np.ndarray) -> np.ndarray:
+        return np.stack([np.bincount(codes, weights=column, minlength=len(ranked.patients)) for column in columns.T], axis=1)
+
+    events_of = by_patient(powers[:, :2] * ranked.labels[:, None])
+
+    def solve(weights: np.ndarray, b: np.ndarray) -> np.ndarray:
         w = np.take(weights, codes, axis=1)
-        events = (w @ (powers[:, :2] * ranked.labels[:, None].astype(np.float32))).astype(np.float64)
-        b = np.tile(start, (len(w), 1))
+        events = weights @ events_of
         for _ in range(NEWTON_STEPS):
-            p = expit(b.astype(np.float32) @ powers[:, :2].T)
+            p = _expit(b.astype(np.float32) @ powers[:, :2].T)
             weighted = w * p
-            g0, g1 = (events - weighted @ powers[:, :2]).T
-            weighted *= 1 - p
-            h0, h1, h2 = (weighted @ powers).T.astype(np.float64)
-            if wanted:
-                step = np.stack([h2 * g0 - h1 * g1, h0 * g1 - h1 * g0], axis=1) / (h0 * h2 - h1**2)[:, None]
-            else:
-                step = np.stack([g0 / h0, np.zeros(len(w))], axis=1)
-            b = b + np.clip(step, -4, 4)
+            gradient = events - weighted @ powers[:, :2]
+            weighted *= np.subtract(1, p, out=p)
+            step = _newton_step(gradient, weighted @ powers, wanted)
+            b = b + step
             if np.nanmax(np.abs(step), initial=0) < SMALL_STEP:
                 break
         # Where the classes do not overlap the slope has no end: such a round has no figure.
-        return np.where(np.abs(step).max(axis=1, keepdims=True) < 100 * SMALL_STEP, b, np.nan)
+        return np.where(np.abs(step).max(axis=1, keepdims=True) < SMALL_STEP, b, np.nan)
 
     independent = min(ranked.patients_of_each_class)
     statistic = Statistic(
         unit=ranked.unit, n=ranked.n, events=ranked.events, patients=ranked.patients, independent=independent, steps=independent,
-        method=method, evaluate=lambda weights: solve(weights)[:, wanted], scale="real", problem=ranked.problem,
+        method=method, evaluate=lambda weights: np.full(len(weights), np.nan), scale="real", problem=ranked.problem,
     )  # fmt: skip
     if statistic.problem:
         return statistic
     with np.errstate(all="ignore"):
-        found = solve(np.ones((1, len(ranked.patients)), np.float32))[0]
-    if not np.all(np.isfinite(found)):
+        start = solve(np.ones((1, len(ranked.patients)), np.float32), np.array([[0.0, 1.0]]))[0]
+    if not np.all(np.isfinite(start)):
         return replace(statistic, problem="the classes do not overlap: no slope fits")
-    start[:] = found
-    return statistic
+    p = _expit(powers[:, :2] @ start)[:, None]
+    gradient_of, curvature_of = by_patient(powers[:, :2] * (ranked.labels[:, None] - p)), by_patient(powers * p * (1 - p))
+
+    def evaluate(weights: np.ndarray) -> np.ndarray:
+        return solve(weights, start + _newton_step(weights @ gradient_of, weights @ curvature_of, wanted))[:, wanted]
+
+    return replace(statistic, evaluate=evaluate)
+
+
+def _expit(odds: np.ndarray) -> np.ndarray:
+    """1 / (1 + exp(-x)), in the place of x: three times as fast as scipy's, which no figure needs to the last bit."""
+    with np.errstate(over="ignore"):
+        np.exp(np.negative(odds, out=odds), out=odds)
+    odds += 1
+    return np.reciprocal(odds, out=odds)
+
+
+def _newton_step(gradient: np.ndarray, curvature: np.ndarray, wanted: int) -> np.ndarray:
+    """Step of intercept and slope: float64 (rounds, 2). gradient: (rounds, 2); curvature: (rounds, 3), by the powers of the log odds."""
+    (g0, g1), (h0, h1, h2) = gradient.T.astype(np.float64), curvature.T.astype(np.float64)
+    if wanted:
+        step = np.stack([h2 * g0 - h1 * g1, h0 * g1 - h1 * g0], axis=1) / (h0 * h2 - h1**2)[:, None]
+    else:
+        step = np.stack([g0 / h0, np.zeros(len(g0))], axis=1)
+    return np.clip(step, -4, 4)
 
 
 PROBABILITY_FIGURES: dict[str, Callable[[Ranked], Statistic]] = {

@@ -48,10 +48,25 @@ lesions.csv
     area_px           pixels in the mask
     contrast          how much it stands out of its surroundings in this image, grey share of the display range
     mask              path of the mask
+
+`make_laboratory(folder, exams=N, seed=S)` writes the same files of another kind of phantom: lesions of one known form at known
+places in Gaussian noise of known covariance, for which the best that anything can reach is known (`Laboratory.ideal_observer`).
+Beside them
+
+places.csv            two rows per image
+    image_id, patient_id
+    place             0 in the upper part of the breast, 1 in the lower
+    x, y              its centre in stored pixels
+    present           1 where a lesion is there, 0 where not
 """
 
-from mammolibs.phantom.make import PhantomSet, make_phantoms
+from mammolibs.phantom.laboratory import IdealObserver, Laboratory
+from mammolibs.phantom.laboratory_set import laboratory_of, make_laboratory, read_places
+from mammolibs.phantom.make import PhantomSet, make_phantoms, read_phantoms
 from mammolibs.phantom.plan import Difficulty
 from mammolibs.phantom.traps import TRAPS
 
-__all__ = ["TRAPS", "Difficulty", "PhantomSet", "make_phantoms"]
+__all__ = [
+    "TRAPS", "Difficulty", "IdealObserver", "Laboratory", "PhantomSet", "laboratory_of", "make_laboratory", "make_phantoms",
+    "read_phantoms", "read_places",
+]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 from mammolibs.imaging.dicom_write import TRANSFER_SYNTAXES, MammographyHeader, write_mammogram
 from mammolibs.phantom.encode import encode_display, encode_exposure
 from mammolibs.phantom.plan import ExamPlan, ImagePlan, worst
-from mammolibs.phantom.render import Rendered, render
+from mammolibs.phantom.render import Rendered
 from mammolibs.phantom.seeds import generator, uid
 from mammolibs.phantom.traps import allowed_errors
 from mammolibs.storage import write_atomic
@@ -22,12 +23,12 @@ _LOSSLESS = ("jpeg-lossless", "jpeg-ls", "jpeg2000")
 _BIRADS = {"normal": "1", "benign": "2", "malignant": "5"}
 
 
-def write_exam(folder: Path, exam: ExamPlan, rows: int) -> tuple[list[Row], list[Row]]:
-    """Write every file of the exam below `folder`; returns its rows of truth.csv and of lesions.csv."""
+def write_exam(folder: Path, exam: ExamPlan, draw: Callable[[ImagePlan], Rendered]) -> tuple[list[Row], list[Row]]:
+    """Write every file of the exam, as `draw` draws its images, below `folder`; returns its rows of truth.csv and of lesions.csv."""
     truth: list[Row] = []
     lesions: list[Row] = []
     for number, image in enumerate(exam.images, 1):
-        rendered = render(exam, image, rows)
+        rendered = draw(image)
         twin = "for_processing" in image.traps
         header = _header(exam, image, rendered, number)
         encoded = encode_display(rendered.display, rendered.air, exam.maker, image.traps)

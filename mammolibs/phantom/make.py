@@ -7,7 +7,7 @@ import io
 import json
 import multiprocessing
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -20,11 +20,13 @@ from tqdm import tqdm
 from mammolibs.errors import BadConfig, BadFile
 from mammolibs.phantom.exam_files import Row, write_exam
 from mammolibs.phantom.plan import Difficulty, plan_exam
+from mammolibs.phantom.render import render
 from mammolibs.phantom.traps import TRAPS
 from mammolibs.storage import write_atomic, write_json
 
 FORMAT = 1
 ROWS = (512, 4096)
+Writer = Callable[[int], tuple[list[Row], list[Row]]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,14 +61,11 @@ def make_phantoms(
     """
     folder = Path(folder)
     names = _trap_names(traps)
-    if exams < 1:
-        raise BadConfig(f"exams {exams} is below 1; nearest allowed: 1")
+    check_exams(exams)
     if not ROWS[0] <= rows <= ROWS[1]:
         raise BadConfig(f"rows {rows} is not between {ROWS[0]} and {ROWS[1]}; nearest allowed: {min(max(rows, ROWS[0]), ROWS[1])}")
     settings = {"format": FORMAT, "seed": seed, "exams": exams, "rows": rows, "traps": list(names), "difficulty": difficulty.level}
-    if not _made_before(folder, settings):
-        _make(folder, settings, difficulty, workers, progress)
-    return read_phantoms(folder)
+    return make_set(folder, settings, partial(_one_exam, folder, settings, difficulty), workers, progress)
 
 
 def read_phantoms(folder: str | Path) -> PhantomSet:
@@ -78,6 +77,22 @@ def read_phantoms(folder: str | Path) -> PhantomSet:
     except (OSError, ValueError) as error:
         raise BadFile(folder, f"holds no complete set of phantoms ({error})", "make one with scripts/make_phantoms.py") from error
     return PhantomSet(folder=folder, settings=settings, truth=tables[0], lesions=tables[1])
+
+
+def check_exams(exams: int) -> None:
+    """Raises BadConfig where there is nothing to make."""
+    if exams < 1:
+        raise BadConfig(f"exams {exams} is below 1; nearest allowed: 1")
+
+
+def make_set(folder: Path, settings: dict[str, Any], write: Writer, workers: int | None, progress: bool) -> PhantomSet:
+    """The set of `settings` in `folder`, made unless it is there. write: files and rows of one exam, by its number from 0.
+
+    Raises BadConfig for a folder that holds another set.
+    """
+    if not _made_before(folder, settings):
+        _make(folder, settings, write, workers, progress)
+    return read_phantoms(folder)
 
 
 def _trap_names(traps: bool | Iterable[str]) -> tuple[str, ...]:
@@ -99,40 +114,40 @@ def _made_before(folder: Path, settings: dict[str, Any]) -> bool:
     return True
 
 
-def _make(folder: Path, settings: dict[str, Any], difficulty: Difficulty, workers: int | None, progress: bool) -> None:
-    job = partial(_one_exam, folder, settings, difficulty)
+def _make(folder: Path, settings: dict[str, Any], write: Writer, workers: int | None, progress: bool) -> None:
     numbers = range(settings["exams"])
     workers = min(workers or len(os.sched_getaffinity(0)), settings["exams"])
     truth: list[Row] = []
     lesions: list[Row] = []
     with tqdm(total=len(numbers), desc="phantoms", unit="exam", disable=not progress) as bar:
-        for exam_truth, exam_lesions in _run(job, numbers, workers):
+        for exam_truth, exam_lesions in _run(write, numbers, workers):
             truth += exam_truth
             lesions += exam_lesions
             bar.update()
-    write_atomic(folder / "truth.csv", _table(truth))
-    write_atomic(folder / "lesions.csv", _table(lesions, LESION_COLUMNS))
+    write_atomic(folder / "truth.csv", csv_bytes(truth))
+    write_atomic(folder / "lesions.csv", csv_bytes(lesions, LESION_COLUMNS))
     write_json(folder / "phantom.json", settings)
 
 
 LESION_COLUMNS = ("lesion_id", "image_id", "kind", "detail", "pathology", "centre_x", "centre_y", "size_mm", "area_px", "contrast", "mask")
 
 
-def _run(job, numbers: range, workers: int):
+def _run(write: Writer, numbers: range, workers: int):
     if workers == 1:
-        yield from map(job, numbers)
+        yield from map(write, numbers)
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-        yield from pool.map(job, numbers)
+        yield from pool.map(write, numbers)
 
 
 def _one_exam(folder: Path, settings: dict[str, Any], difficulty: Difficulty, number: int) -> tuple[list[Row], list[Row]]:
     exam = plan_exam(settings["seed"], number, traps=tuple(settings["traps"]), difficulty=difficulty)
-    return write_exam(folder, exam, settings["rows"])
+    return write_exam(folder, exam, lambda image: render(exam, image, settings["rows"]))
 
 
-def _table(rows: list[Row], columns: tuple[str, ...] | None = None) -> bytes:
+def csv_bytes(rows: list[Row], columns: tuple[str, ...] | None = None) -> bytes:
+    """A table with a head, in UTF-8. columns: by default those of the first row."""
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=columns or list(rows[0]), lineterminator="\n")
     writer.writeheader()

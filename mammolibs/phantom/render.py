@@ -20,13 +20,13 @@ _WORK_ROWS = 1024
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Rendered:
-    """display: float32 H W in [0, 1]. exposure: float32 H W, 1 in the open beam. air: bool H W.
+    """display: float32 H W in [0, 1]. exposure: float32 H W, 1 in the open beam; None where there is no FOR PROCESSING twin.
 
-    masks: one bool H W per lesion of the breast, in the plan's order. contrasts: of each.
+    air: bool H W. masks: one bool H W per lesion of the breast, in the plan's order. contrasts: of each.
     """
 
     display: np.ndarray
-    exposure: np.ndarray
+    exposure: np.ndarray | None
     air: np.ndarray
     masks: tuple[np.ndarray, ...]
     contrasts: tuple[float, ...]
