@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mammolibs.evaluate.analysis import Evidence, Part
+from mammolibs.evaluate.calibration_choice import calibration_choice
 
 Analysis = Callable[[Evidence], Part | None]
-ANALYSES: tuple[Analysis, ...] = ()
+ANALYSES: tuple[Analysis, ...] = (calibration_choice,)
 
 
 def analyse(evidence: Evidence) -> list[Part]:

@@ -23,11 +23,13 @@ FLAT_SLOPE = 0.01
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """probability = sigmoid(intercept + sum of slopes x features); with no slopes the raw value passes unchanged.
+    """probability = sigmoid(intercept + sum of slopes x features); with knots the straight lines between them over the raw
+    value; with neither the raw value passes unchanged.
 
-    The slopes are never negative, so that calibration cannot turn a score upside down.
-    Where features is RAW, the one feature is the log odds of the raw value. name: what is
-    calibrated. n, events: what it was fitted on. reason: why it is less than a full fit.
+    Slopes of scores are never negative and knots never fall, so that calibration cannot turn a score upside down.
+    Where features is RAW, the one feature is the log odds of the raw value. knots: (raw value, probability), rising.
+    name: what is calibrated. n, events: what it was fitted on. reason: why it is less than a full fit. choice: why this
+    kind and no other was taken, where there was a choice.
     """
 
     name: str = ""
@@ -37,24 +39,29 @@ class Calibration:
     n: int = 0
     events: int = 0
     reason: str = ""
+    knots: tuple[tuple[float, float], ...] = ()
+    choice: str = ""
 
     @property
     def is_identity(self) -> bool:
-        return not self.slopes
+        return not self.slopes and not self.knots
 
     def apply(self, features: np.ndarray, raw: np.ndarray) -> np.ndarray:
         """Probabilities float (n,) of what has these features, float (n, f), and raw values in [0, 1], float (n,)."""
         if self.is_identity:
             return np.clip(np.asarray(raw, float), 0.0, 1.0)
-        columns = _raw_log_odds(raw)[:, None] if self.features == RAW else np.asarray(features, float)
+        if self.knots:
+            return np.interp(np.asarray(raw, float), *zip(*self.knots, strict=True))
+        columns = raw_log_odds(raw)[:, None] if self.features == RAW else np.asarray(features, float)
         return 1 / (1 + np.exp(-self.intercept - columns @ np.asarray(self.slopes)))
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self) | {"features": list(self.features), "slopes": list(self.slopes)}
+        return asdict(self) | {"features": list(self.features), "slopes": list(self.slopes), "knots": [list(knot) for knot in self.knots]}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Calibration:
-        return cls(**{**values, "features": tuple(values["features"]), "slopes": tuple(values["slopes"])})
+        knots = tuple((float(x), float(y)) for x, y in values.get("knots", ()))
+        return cls(**{**values, "features": tuple(values["features"]), "slopes": tuple(values["slopes"]), "knots": knots})
 
 
 def logit(share: float, floor: float = FLOOR) -> float:
@@ -122,7 +129,7 @@ def _flat(raw: np.ndarray, reason: str, facts: dict[str, Any]) -> Calibration:
 
     if not len(raw):
         return Calibration(reason=f"{reason}; raw scores kept", **facts)
-    odds = FLAT_SLOPE * _raw_log_odds(raw)
+    odds = FLAT_SLOPE * raw_log_odds(raw)
     share = (facts["events"] + 0.5) / (len(raw) + 1)
     step = brentq(lambda b: float(np.mean(1 / (1 + np.exp(-b - odds)))) - share, -40, 40)
     return Calibration(features=RAW, slopes=(FLAT_SLOPE,), intercept=float(step), reason=f"{reason}; all near the share of events", **facts)
@@ -136,7 +143,7 @@ def fit_region_calibration(validation: Sequence[Prediction]) -> Calibration:
     """
     regions = [r for p in validation if is_located(p) for r in p.regions]
     raw, labels = np.array([r.probability for r in regions]), np.array([int(r.hit >= 0) for r in regions])
-    return fit_calibration(_raw_log_odds(raw)[:, None], raw, labels, RAW, name="region probability", counted="validation regions on a lesion")
+    return fit_calibration(raw_log_odds(raw)[:, None], raw, labels, RAW, name="region probability", counted="validation regions on a lesion")
 
 
 def calibrate_regions(regions: Sequence[Region], calibration: Calibration) -> tuple[Region, ...]:
@@ -144,14 +151,15 @@ def calibrate_regions(regions: Sequence[Region], calibration: Calibration) -> tu
     if not regions:
         return ()
     raw = np.array([r.probability for r in regions])
-    values = calibration.apply(_raw_log_odds(raw)[:, None], raw)
+    values = calibration.apply(raw_log_odds(raw)[:, None], raw)
     return tuple(
         replace(r, probability=float(p), score=float(p) * (1.0 if r.malignancy is None else r.malignancy))
         for r, p in zip(regions, values, strict=True)
     )
 
 
-def _raw_log_odds(raw: np.ndarray) -> np.ndarray:
+def raw_log_odds(raw: np.ndarray) -> np.ndarray:
+    """Log odds float (n,) of raw values, float (n,) in [0, 1]."""
     return np.array([logit(float(value), RAW_FLOOR) for value in raw], float)
 
 

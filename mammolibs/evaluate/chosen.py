@@ -27,6 +27,10 @@ class Chosen:
         """The threshold of that name; None where none could be chosen."""
         return next((t.value for t in self.thresholds if t.name == name), None)
 
+    def calibration(self, name: str) -> Calibration | None:
+        """The calibration of that name; None where there is none."""
+        return next((c for c in self.calibrations if c.name == name), None)
+
 
 def at_thresholds(held_out: Sequence[Prediction], chosen: Mapping[int, Chosen], draws: Draws) -> dict[str, Estimate]:
     """What a user of `predict` meets: the figures at the cuts that were chosen beforehand, each fold at its own.

@@ -14,8 +14,8 @@ from mammolibs.catalog import read_catalog, split_hash
 from mammolibs.catalog.nameless import anonymous
 from mammolibs.errors import BadConfig, BadFile, MammolibsError
 from mammolibs.evaluate import (
-    Calibration, Chosen, DiceSweep, PatchScore, Prediction, Region, Threshold, calibrate_regions, choose_mask_threshold, choose_region_threshold,
-    choose_score_threshold, fit_calibration, fit_region_calibration, region_features,
+    Calibration, Chosen, DiceSweep, PatchScore, Prediction, Region, Threshold, calibrate_regions, choose_calibration, choose_mask_threshold,
+    choose_region_threshold, choose_score_threshold, fit_region_calibration, region_features,
 )
 from mammolibs.imaging.pool import map_files
 from mammolibs.ingest import prepare_row
@@ -152,8 +152,9 @@ class Judge:
             rows.append(as_prediction(analysis, matched_regions(analysis), mask_threshold=None, fold=self.fold))
         region_calibration = fit_region_calibration(rows)
         rows = [replace(r, regions=calibrate_regions(r.regions, region_calibration)) for r in rows]
-        calibration = fit_calibration(
-            np.array([region_features(r.regions) for r in rows]), np.array([raw_score(r.regions) for r in rows]), np.array([r.label for r in rows])
+        calibration = choose_calibration(
+            np.array([region_features(r.regions) for r in rows]), np.array([raw_score(r.regions) for r in rows]), np.array([r.label for r in rows]),
+            np.array([r.patient_id for r in rows], str),
         )
         operating = Operating(
             region_calibration=region_calibration, calibration=calibration,
