@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from mammolibs.evaluate.analysis import Evidence, Part
 from mammolibs.evaluate.calibration_choice import calibration_choice
+from mammolibs.evaluate.confidence import confidence
 
 Analysis = Callable[[Evidence], Part | None]
-ANALYSES: tuple[Analysis, ...] = (calibration_choice,)
+ANALYSES: tuple[Analysis, ...] = (calibration_choice, confidence)
 
 
 def analyse(evidence: Evidence) -> list[Part]:
