@@ -7,9 +7,10 @@ from collections.abc import Callable
 from mammolibs.evaluate.analysis import Evidence, Part
 from mammolibs.evaluate.calibration_choice import calibration_choice
 from mammolibs.evaluate.confidence import confidence
+from mammolibs.evaluate.exam_level import exam_level
 
 Analysis = Callable[[Evidence], Part | None]
-ANALYSES: tuple[Analysis, ...] = (calibration_choice, confidence)
+ANALYSES: tuple[Analysis, ...] = (exam_level, calibration_choice, confidence)
 
 
 def analyse(evidence: Evidence) -> list[Part]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -53,7 +53,8 @@ class Calibration:
         if self.knots:
             return np.interp(np.asarray(raw, float), *zip(*self.knots, strict=True))
         columns = raw_log_odds(raw)[:, None] if self.features == RAW else np.asarray(features, float)
-        return 1 / (1 + np.exp(-self.intercept - columns @ np.asarray(self.slopes)))
+        # Row by row, not a matrix product: that rounds by how many rows there are.
+        return 1 / (1 + np.exp(-self.intercept - (columns * np.asarray(self.slopes)).sum(axis=1)))
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self) | {"features": list(self.features), "slopes": list(self.slopes), "knots": [list(knot) for knot in self.knots]}
@@ -93,12 +94,13 @@ def fit_calibration(
     strength: float = 1.0,
     name: str = "image score",
     counted: str = "malignant validation images",
+    free: Collection[str] = (),
 ) -> Calibration:
     """Logistic regression with slopes >= 0 and a ridge of `strength` on standardised features.
 
     features: float (n, f) of validation images or regions; raw: their raw values, float (n,)
     in [0, 1]; labels: int (n,), 1 an event, 0 none, -1 passed over. counted: what an event
-    is, in words. Where either class has fewer than MINIMUM_EVENTS, or no feature ranks the
+    is, in words. free: features that are no scores, whose slopes may be negative. Where either class has fewer than MINIMUM_EVENTS, or no feature ranks the
     events higher, all values lie round the share of events, in the order of the raw ones:
     what has no evidence must not spread wider than what has, when folds are pooled. Where
     nothing is labelled raw values pass. The reason says so.
@@ -111,9 +113,10 @@ def fit_calibration(
         return _flat(raw, f"{events} {counted} and {len(labels) - events} others, {MINIMUM_EVENTS} of each needed", facts)
     mean, spread = features.mean(axis=0), features.std(axis=0)
     spread = np.where(spread > 1e-9, spread, 1.0)
-    weights = _minimise((features - mean) / spread, labels, strength)
+    rising = np.array([feature not in free for feature in names])
+    weights = _minimise((features - mean) / spread, labels, strength, rising)
     slopes = weights[1:] / spread
-    if not np.any(slopes > 1e-9):
+    if not np.any(slopes[rising] > 1e-9):
         return _flat(raw, f"no feature ranks {counted} higher", facts)
     return Calibration(
         features=tuple(names),
@@ -163,7 +166,7 @@ def raw_log_odds(raw: np.ndarray) -> np.ndarray:
     return np.array([logit(float(value), RAW_FLOOR) for value in raw], float)
 
 
-def _minimise(x: np.ndarray, labels: np.ndarray, strength: float) -> np.ndarray:
+def _minimise(x: np.ndarray, labels: np.ndarray, strength: float, rising: np.ndarray) -> np.ndarray:
     from scipy.optimize import minimize
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
@@ -175,5 +178,5 @@ def _minimise(x: np.ndarray, labels: np.ndarray, strength: float) -> np.ndarray:
     share = labels.mean()
     start = np.zeros(x.shape[1] + 1)
     start[0] = math.log(share / (1 - share))
-    bounds = [(None, None)] + [(0.0, None)] * x.shape[1]
+    bounds = [(None, None), *((0.0 if up else None, None) for up in rising)]
     return minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
