@@ -60,7 +60,7 @@ def judge_confidence(ranked: Ranked, draws: Draws, *, fitted_on: int = 0, called
     wider = float(np.sqrt(1 + rarer / fitted_on)) if fitted_on else 1.0
     noise = wider * noise_errors(ranked, seed=draws.seed)
     figures["calibration_error_by_noise"] = _told_noise(noise, ranked, wider)
-    found = [_slope_found(slope, figures["calibration_slope"], draws, wider), _error_found(ranked, figures["calibration_error"], noise)]
+    found = [_slope_found(figures["calibration_slope"], slope.independent, wider), _error_found(ranked, figures["calibration_error"], noise)]
     if not any(found):
         return Confidence(figures=figures)
     what = "; and ".join(text for text in found if text)
@@ -89,15 +89,13 @@ def _told_noise(noise: np.ndarray, ranked: Ranked, wider: float) -> Estimate:
     return Estimate(value=float(noise.mean()), low=float(low), high=float(high), method=method, **facts)
 
 
-def _slope_found(statistic, slope: Estimate, draws: Draws, wider: float) -> str:
+def _slope_found(slope: Estimate, independent: int, wider: float) -> str:
     from scipy.special import stdtrit
 
-    rounds = draws.values(statistic)[0]
-    rounds = rounds[np.isfinite(rounds)]
-    if slope.value is None or len(rounds) < draws.rounds / 2:
+    if slope.value is None or slope.high is None or slope.value > LARGEST_SLOPE:
         return ""
-    reach = float(stdtrit(statistic.independent - 1, 1 - LEVEL)) * wider * float(np.std(rounds, ddof=1))
-    if slope.value > LARGEST_SLOPE or slope.value + reach >= 1:
+    at_alarm, at_interval = stdtrit(independent - 1, [1 - LEVEL, 0.975])
+    if slope.value + wider * (slope.high - slope.value) * at_alarm / at_interval >= 1:
         return ""
     return (
         f"they are overconfident, the calibration slope is {slope.value:.2f} [{slope.low:.2f}, {slope.high:.2f}] where 1 is right, "

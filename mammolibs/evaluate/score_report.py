@@ -11,7 +11,7 @@ import numpy as np
 from mammolibs.evaluate import figures as plots
 from mammolibs.evaluate.bootstrap import ROUNDS, Draws, Statistic, difference, estimate, estimate_all, mean_over_folds
 from mammolibs.evaluate.confidence import confidence_section, judge_confidence
-from mammolibs.evaluate.decisions import at_cut, confusion
+from mammolibs.evaluate.decisions import confusion, decide
 from mammolibs.evaluate.document import Cards, Item, Picture, Section, Table, Text, pictures_of, to_html, to_markdown
 from mammolibs.evaluate.paired import both_tests
 from mammolibs.evaluate.probability import probability_figures, probability_problem
@@ -79,7 +79,7 @@ def score_result(table: ScoreTable, draws: Draws, *, threshold: float | None, pr
     if cut is not None:
         share = rows.events / rows.n if prevalence is None else prevalence
         told_share = "" if prevalence is not None else ", the table's own prevalence"
-        blocks["decisions"] = estimate_all(at_cut(rows, cut, share, told + told_share), draws)
+        blocks["decisions"] = decide(rows, rows.scores >= cut, share, f"at the cut {cut:.4g} ({told}{told_share})", draws)
     if table.sources is not None and len(np.unique(table.sources)) > 1:
         blocks["sources"] = _by_source(table, draws)
     alarms: tuple[str, ...] = ()
