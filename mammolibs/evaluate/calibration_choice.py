@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from mammolibs.evaluate.result import block
 from mammolibs.evaluate.sections import figure_table
 from mammolibs.evaluate.sections import figure_table
 from mammolibs.evaluate.sums import mean_statistic
+from mammolibs.records import Estimate
 
 Fit = Callable[[np.ndarray, np.ndarray, np.ndarray], Calibration]
 DEFAULT = "logistic"
@@ -27,6 +29,10 @@ MINIMUM_PATIENTS = 20
 # Another than the default must lose less by so many standard errors over patients: chance alone passes it once in forty.
 ERRORS_BETTER = 2.0
 STEEPEST = 50.0
+NOTE = (
+    "Chosen by log loss, the mean of -log of the probability given to what is true; lower is better. Each image is judged by a fit on other "
+    "validation patients. Held-out patients had no part in this."
+)
 
 
 def choose_calibration(features: np.ndarray, raw: np.ndarray, labels: np.ndarray, patients: np.ndarray) -> Calibration:
@@ -125,7 +131,8 @@ def calibration_choice(evidence: Evidence) -> Part | None:
     """What each kind of calibration loses on validation patients, and which was taken, by fold."""
     if not evidence.validation:
         return None
-    result, items = {}, []
+    result: dict[str, Any] = {}
+    items: list[Item] = []
     for fold in sorted({p.fold for p in evidence.validation}):
         rows = [p for p in evidence.validation if p.fold == fold]
         name = "validation" if fold < 0 else f"fold {fold}"
@@ -134,15 +141,12 @@ def calibration_choice(evidence: Evidence) -> Part | None:
         taken = fitted.choice if fitted else ""
         result[name] = block(found, evidence.split_hash) | {"choice": taken or "not recorded"}
         items.append(Text(f"{'' if fold < 0 else f'Fold {fold}: '}{taken or 'which was taken, and why, was not recorded'}."))
-        items += _table(result[name])
-    note = (
-        "Log loss: mean of -log of the probability given to what is true, lower is better. Each image is judged by a fit on other validation "
-        "patients. Held-out patients had no part in this."
-    )
-    return Part(name="calibration_choice", result=result, sections=(Section("How image scores became probabilities", (*items, Text(note, "note"))),))
+        items += [figure_table(result[name])] if found else []
+    items.append(Text(NOTE, "note"))
+    return Part(name="calibration_choice", result=result, sections=(Section("How image scores became probabilities", tuple(items)),))
 
 
-def _losses_of(rows: Sequence[Prediction], draws: Draws) -> dict:
+def _losses_of(rows: Sequence[Prediction], draws: Draws) -> dict[str, Estimate]:
     labels, patients = np.array([p.label for p in rows]), np.array([p.patient_id for p in rows], str)
     losses = cross_validated_losses(np.array([region_features(p.regions) for p in rows]), np.array([p.raw_score for p in rows]), labels, patients)
     held, events = patients[labels >= 0], int(np.sum(labels == 1))
@@ -154,7 +158,3 @@ def _losses_of(rows: Sequence[Prediction], draws: Draws) -> dict:
         for name, values in losses.items()
     }
     return estimate_all(statistics, Draws(held, rounds=draws.rounds, seed=draws.seed))
-
-
-def _table(result: Mapping) -> list[Item]:
-    return [figure_table(result)] if any(name.startswith("log_loss") for name in result) else []

@@ -107,7 +107,8 @@ def _figures_table(figures: Mapping[str, Any]) -> Table:
                 rule, combiner, gap = (figures[f"{level}_auc_{kind}{ending}"] for kind in ("by_rule", "by_combiner", "difference"))
                 within = ", mean within folds" if ending else ""
                 count = f"{rule['n']} ({rule['events']})"
-                rows.append((f"{level.capitalize()} AUC{within}", show(rule), show(combiner), show(gap, digits=3), reading_of(gap), count))
+                told = ("none, see below",) * 3 if combiner["value"] is None else (show(combiner), show(gap, digits=3), reading_of(gap))
+                rows.append((f"{level.capitalize()} AUC{within}", show(rule), *told, count))
     return Table(("figure", "by the rule", "by the combiner", "combiner less rule", "reading", "n (events)"), tuple(rows))
 
 
