@@ -16,7 +16,6 @@ from mammolibs.evaluate.document import Item, Section, Text
 from mammolibs.evaluate.predictions import Prediction
 from mammolibs.evaluate.result import block
 from mammolibs.evaluate.sections import figure_table
-from mammolibs.evaluate.sections import figure_table
 from mammolibs.evaluate.sums import mean_statistic
 from mammolibs.records import Estimate
 
@@ -30,8 +29,8 @@ MINIMUM_PATIENTS = 20
 ERRORS_BETTER = 2.0
 STEEPEST = 50.0
 NOTE = (
-    "Chosen by log loss, the mean of -log of the probability given to what is true; lower is better. Each image is judged by a fit on other "
-    "validation patients. Held-out patients had no part in this."
+    "Chosen by log loss, the mean of -log of the probability given to what is true; lower is better. Each image is judged by a fit "
+    "on other validation patients. Held-out patients had no part in this."
 )
 
 
@@ -108,7 +107,11 @@ def fit_temperature(features: np.ndarray, raw: np.ndarray, labels: np.ndarray) -
 
     known = labels >= 0
     odds, truth = raw_log_odds(raw[known]), labels[known]
-    found = minimize_scalar(lambda slope: float(np.sum(np.logaddexp(0, slope * odds) - truth * slope * odds)), bounds=(FLAT_SLOPE, STEEPEST), method="bounded")
+
+    def loss(slope: float) -> float:
+        return float(np.sum(np.logaddexp(0, slope * odds) - truth * slope * odds))
+
+    found = minimize_scalar(loss, bounds=(FLAT_SLOPE, STEEPEST), method="bounded")
     return Calibration(name=NAME, features=RAW, slopes=(float(found.x),), n=int(known.sum()), events=int(truth.sum()))
 
 
@@ -148,11 +151,12 @@ def calibration_choice(evidence: Evidence) -> Part | None:
 
 def _losses_of(rows: Sequence[Prediction], draws: Draws) -> dict[str, Estimate]:
     labels, patients = np.array([p.label for p in rows]), np.array([p.patient_id for p in rows], str)
-    losses = cross_validated_losses(np.array([region_features(p.regions) for p in rows]), np.array([p.raw_score for p in rows]), labels, patients)
+    features, raw = np.array([region_features(p.regions) for p in rows]), np.array([p.raw_score for p in rows])
+    losses = cross_validated_losses(features, raw, labels, patients)
     held, events = patients[labels >= 0], int(np.sum(labels == 1))
     statistics = {
         f"log_loss_{name}": replace(
-            mean_statistic(values, held, "image", events=events, method=f"log loss of {name} calibration, cross-validated over validation patients"),
+            mean_statistic(values, held, "image", events=events, method=f"log loss of {name} calibration, cross-validated by patient"),
             scale="positive",
         )
         for name, values in losses.items()

@@ -118,10 +118,13 @@ def fit_combiner(validation: Sequence[Prediction], rule: str) -> Calibration:
     if min(events, n - events) < MINIMUM_BREASTS:
         few = f"{events} malignant validation breasts and {n - events} others, {MINIMUM_BREASTS} of each needed"
         return Calibration(reason=f"{few}; the rule ({rule} view) passes", **facts)
+    counted = "malignant validation breasts"
     fitted = fit_calibration(
-        breasts.features, breasts.by_rule(rule), breasts.labels, FEATURES, strength=STRENGTH, name=NAME, counted="malignant validation breasts", free=FREE
+        breasts.features, breasts.by_rule(rule), breasts.labels, FEATURES, strength=STRENGTH, name=NAME, counted=counted, free=FREE
     )
-    return Calibration(reason=f"no feature ranks malignant validation breasts higher; the rule ({rule} view) passes", **facts) if fitted.reason else fitted
+    if fitted.reason:
+        return Calibration(reason=f"no feature ranks {counted} higher; the rule ({rule} view) passes", **facts)
+    return fitted
 
 
 def breast_scores(predictions: Sequence[Prediction], rule: str, combiner: Calibration | None = None) -> dict[str, float]:

@@ -14,7 +14,7 @@ from mammolibs.evaluate.document import Item, Section, Text
 from mammolibs.evaluate.predictions import Prediction
 from mammolibs.evaluate.probability import calibration_slope, equal_bins, expected_calibration_error, probability_problem
 from mammolibs.evaluate.ranked import Ranked
-from mammolibs.evaluate.result import block
+from mammolibs.evaluate.result import block, plural
 from mammolibs.evaluate.sections import figure_table
 from mammolibs.evaluate.units import scores_at
 from mammolibs.records import Estimate
@@ -30,6 +30,10 @@ TITLE = "Are the scores too sure of themselves?"
 RULE = (
     f"An alarm needs both: a chance of {LEVEL:g} or less that noise alone does this, and a size that matters, a calibration slope of "
     f"{LARGEST_SLOPE:g} or less or a calibration error of {SMALLEST_EXCESS:g} or more beyond noise."
+)
+
+LOOK = (
+    "Look at the reliability curve, at how many patients the scores were calibrated on, and at whether these patients are of the same kind."
 )
 
 
@@ -55,17 +59,17 @@ def judge_confidence(ranked: Ranked, draws: Draws, *, fitted_on: int = 0, called
     if not problem and rarer < MINIMUM_PATIENTS:
         problem = f"{rarer} patients of the rarer class, {MINIMUM_PATIENTS} needed to tell noise from a fault"
     if problem:
-        unknown = Estimate(value=None, n=ranked.n, events=ranked.events, unit=ranked.unit, method="calibration error by noise", reason=problem)
+        facts = {"n": ranked.n, "events": ranked.events, "unit": ranked.unit}
+        unknown = Estimate(value=None, method="calibration error by noise", reason=problem, **facts)
         return Confidence(figures=figures | {"calibration_error_by_noise": unknown})
     wider = float(np.sqrt(1 + rarer / fitted_on)) if fitted_on else 1.0
     noise = wider * noise_errors(ranked, seed=draws.seed)
     figures["calibration_error_by_noise"] = _told_noise(noise, ranked, wider)
-    found = [_slope_found(figures["calibration_slope"], slope.independent, wider), _error_found(ranked, figures["calibration_error"], noise)]
-    if not any(found):
-        return Confidence(figures=figures)
-    what = "; and ".join(text for text in found if text)
-    look = "Look at the reliability curve, at how many patients the scores were calibrated on, and at whether these patients are of the same kind."
-    return Confidence(figures=figures, alarms=(f"The {called} cannot be read as probabilities ({ranked.n} {ranked.unit}s, {ranked.events} positive): {what}. {look}",))
+    by_slope = _slope_found(figures["calibration_slope"], slope.independent, wider)
+    what = "; and ".join(text for text in (by_slope, _error_found(ranked, figures["calibration_error"], noise)) if text)
+    counted = f"{ranked.n} {plural(ranked.unit)}, {ranked.events} positive"
+    alarm = f"The {called} cannot be read as probabilities ({counted}): {what}. {LOOK}"
+    return Confidence(figures=figures, alarms=(alarm,) if what else ())
 
 
 def noise_errors(ranked: Ranked, *, rounds: int = NOISE_ROUNDS, seed: int = 0) -> np.ndarray:
@@ -84,7 +88,7 @@ def noise_errors(ranked: Ranked, *, rounds: int = NOISE_ROUNDS, seed: int = 0) -
 def _told_noise(noise: np.ndarray, ranked: Ranked, wider: float) -> Estimate:
     low, high = np.quantile(noise, [0.025, 0.975])
     more = f", times {wider:.2f} for the patients that they were calibrated on" if wider > 1 else ""
-    method = f"calibration error of scores that are right: signs of patients' gaps at random, {len(noise)} rounds{more}; mean and middle 95 %"
+    method = f"calibration error of scores that are right, signs of patients' gaps at random, {len(noise)} rounds{more}; mean, middle 95 %"
     facts = {"n": ranked.n, "events": ranked.events, "unit": ranked.unit}
     return Estimate(value=float(noise.mean()), low=float(low), high=float(high), method=method, **facts)
 
@@ -97,11 +101,10 @@ def _slope_found(slope: Estimate, independent: int, wider: float) -> str:
     at_alarm, at_interval = stdtrit(independent - 1, [1 - LEVEL, 0.975])
     if slope.value + wider * (slope.high - slope.value) * at_alarm / at_interval >= 1:
         return ""
-    return (
-        f"they are overconfident, the calibration slope is {slope.value:.2f} [{slope.low:.2f}, {slope.high:.2f}] where 1 is right, "
-        f"so log odds are {1 / slope.value:.1f} times too far apart" if slope.value > 0 else
-        f"the calibration slope is {slope.value:.2f} [{slope.low:.2f}, {slope.high:.2f}] where 1 is right: higher scores are not likelier to be true"
-    )  # fmt: skip
+    told = f"the calibration slope is {slope.value:.2f} [{slope.low:.2f}, {slope.high:.2f}] where 1 is right"
+    if slope.value <= 0:
+        return f"{told}: higher scores are not likelier to be true"
+    return f"they are overconfident, {told}, so log odds are {1 / slope.value:.1f} times too far apart"
 
 
 def _error_found(ranked: Ranked, error: Estimate, noise: np.ndarray) -> str:

@@ -21,8 +21,9 @@ from mammolibs.records import Estimate
 COMBINED_LEVELS = ("breast", "exam", "patient")
 NAMED_EXAMS = 3
 ABOUT = (
-    "The rule makes a breast's score of the image scores of its views, the combiner of these, of which views there are, and of the other "
-    "breast; both were chosen on validation patients. The highest breast speaks for its exam and its patient. Each accepts any number of views."
+    "The rule makes a breast's score of the image scores of its views, the combiner of these, of which views there are, and of the "
+    "other breast; both were chosen on validation patients. The highest breast speaks for its exam and its patient. "
+    "Each accepts any number of views."
 )
 
 
@@ -72,7 +73,8 @@ def _compared(level: str, ending: str, pair: tuple[Statistic, Statistic], absent
 
 
 def _statistic(level: str, rows: Sequence[Prediction], breasts: Mapping[str, float], name: str) -> Statistic:
-    return auc(scores_at(level, rows, breasts=breasts).ranked, method=f"{level} AUC by the {name} chosen on validation patients, highest breast")
+    method = f"{level} AUC by the {name} chosen on validation patients, highest breast"
+    return auc(scores_at(level, rows, breasts=breasts).ranked, method=method)
 
 
 def _scores(evidence: Evidence, *, combined: bool) -> dict[str, float]:
@@ -94,7 +96,8 @@ def _passes(chosen: Chosen | None) -> str:
 
 def _told(chosen: Chosen) -> dict[str, Any]:
     combiner = chosen.calibration(NAME)
-    slopes = "" if combiner is None else ", ".join(f"{s:.2f} x {f.replace('_', ' ')}" for s, f in zip(combiner.slopes, combiner.features, strict=True))
+    pairs = zip(combiner.slopes, combiner.features, strict=True) if combiner else ()
+    slopes = ", ".join(f"{slope:.2f} x {feature.replace('_', ' ')}" for slope, feature in pairs)
     counted = "" if not slopes else f" ({combiner.n} validation breasts, {combiner.events} malignant)"
     return {"rule": chosen.view_rule.choice, "combiner": f"{slopes}{counted}" if slopes else _passes(chosen)}
 

@@ -9,6 +9,7 @@ import numpy as np
 from mammolibs.evaluate.calibration import RAW, RAW_FLOOR, Calibration, fit_calibration, raw_log_odds
 from mammolibs.evaluate.predictions import Prediction
 from mammolibs.evaluate.ranked import Ranked
+from mammolibs.evaluate.result import plural
 from mammolibs.evaluate.thresholds import specificity_cut
 from mammolibs.evaluate.units import scores_at
 from mammolibs.records import Estimate
@@ -29,7 +30,8 @@ def refit_from_labels(ranked: Ranked, labelled: int, *, rounds: int = ROUNDS, se
     stand for the other site. Draws without a negative are left out.
     """
     facts = {"n": ranked.n, "events": ranked.events, "unit": ranked.unit}
-    method = f"cut for {SPECIFICITY * 100:g} % specificity chosen on {labelled} labelled {ranked.unit}s, drawn by patient; median and middle 95 %"
+    chosen = f"cut for {SPECIFICITY * 100:g} % specificity chosen on {labelled} labelled {plural(ranked.unit)}"
+    method = f"{chosen}, drawn by patient, {rounds} times; median and middle 95 %"
     if ranked.problem:
         none = Estimate(value=None, method=method, reason=ranked.problem, **facts)
         return {"specificity": none, "sensitivity": none}
@@ -94,12 +96,15 @@ def prevalence_without_labels(ratios: np.ndarray) -> np.ndarray:
     return np.round((low + high) / 2, 8)
 
 
-def prevalence_found(ratios: Mapping[str, float], problem: str, exams: Ranked, names: Sequence[str], prevalence: float, seed: int = 0) -> Estimate:
-    """The prevalence that UNLABELLED exams would seem to have where `prevalence` of them are malignant: median and middle 95 % over draws.
+def prevalence_found(
+    ratios: Mapping[str, float], problem: str, exams: Ranked, names: Sequence[str], prevalence: float, seed: int = 0
+) -> Estimate:
+    """The prevalence that UNLABELLED exams would seem to have where `prevalence` of them are malignant: median and middle 95 %.
 
     names: of the exams, in their order. Malignant exams and others are drawn with replacement, each from its own kind.
     """
-    method = f"likeliest prevalence of {UNLABELLED} unlabelled exams (Saerens et al. 2002), {PREVALENCE_ROUNDS} draws; median and middle 95 %"
+    source = f"{UNLABELLED} unlabelled exams (Saerens et al. 2002)"
+    method = f"likeliest prevalence of {source}, {PREVALENCE_ROUNDS} draws; median and middle 95 %"
     facts = {"n": exams.n, "events": exams.events, "unit": exams.unit}
     if reason := problem or ("" if exams.problem == "all scores are equal" else exams.problem):
         return Estimate(value=None, method=method, reason=reason, **facts)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mammolibs.evaluate.analysis import Evidence, Part
-from mammolibs.evaluate.bootstrap import estimate
+from mammolibs.evaluate.bootstrap import estimate_all
 from mammolibs.evaluate.decisions import decide
 from mammolibs.evaluate.document import Section, Table, Text
 from mammolibs.evaluate.predictions import Prediction
@@ -32,14 +32,16 @@ FORMULAS = (
     "NPV = (1 - p) x specificity / (1 - recalled); found per 1,000 = 1,000 x p x sensitivity."
 )
 FEW_LABELS = (
-    f"Where the cut is chosen again for {SPECIFICITY * 100:g} % specificity on labelled exams of the site: the median of what it then achieves, and "
-    "between which figures 95 of 100 such choices lie. The labelled exams are drawn from the held-out patients, their mix as here."
+    f"Where the cut is chosen again for {SPECIFICITY * 100:g} % specificity on labelled exams of the site: the median of what it then "
+    "achieves, and between which figures 95 of 100 such choices lie. The labelled exams are drawn from the "
+    "held-out patients, their mix as here."
 )
 NO_LABELS = (
-    "Without labels: the cut is put where it recalls the share of exams that it recalled on validation patients (for one cut the same as matching "
-    "quantiles of the scores). That is right only where the prevalence is that of the validation patients; the table says what it gives elsewhere. "
-    f"Last column: the prevalence that {UNLABELLED:,} unlabelled exams seem to have by likelihood (EM, Saerens et al. 2002: prior = mean posterior under it). "
-    "With it, a probability given at prevalence q becomes one at p by multiplying its odds by p / (1 - p) x (1 - q) / q."
+    "Without labels: the cut is put where it recalls the share of exams that it recalled on validation patients (for one cut the same as "
+    "matching quantiles of the scores). That is right only where the prevalence is that of the validation patients; the table says what it "
+    f"gives elsewhere. Last column: the prevalence that {UNLABELLED:,} unlabelled exams seem to have by likelihood (EM, Saerens et al. 2002: "
+    "prior = mean posterior under it). With it, a probability given at prevalence q becomes one at p by multiplying "
+    "its odds by p / (1 - p) x (1 - q) / q."
 )
 
 
@@ -63,7 +65,7 @@ def transfer(evidence: Evidence) -> Part | None:
         "assumption": ASSUMPTION,
         "at_the_cut": block({name: here[name] for name in ("sensitivity", "specificity")}, hash_),
         "elsewhere": {name: {"prevalence": share} | block(_expected(calls, share, evidence), hash_) for name, share in settings.items()},
-        "few_labels": {str(count): block(refit_from_labels(calls.exams.ranked, count, seed=evidence.draws.seed), hash_) for count in LABELLED},
+        "few_labels": {str(n): block(refit_from_labels(calls.exams.ranked, n, seed=evidence.draws.seed), hash_) for n in LABELLED},
         "no_labels": _no_labels(calls, settings, evidence),
     }
     return Part(name="transfer", result=result, sections=(_section(result),))
@@ -80,7 +82,8 @@ def calls_of(rows: Sequence[Prediction], evidence: Evidence) -> Calls:
     if not found:
         return Calls(exams=scores_at("exam", []), called=np.zeros(0, bool))
     joined = {name: np.concatenate([getattr(part, name) for part in found]) for name in ("scores", "labels", "patients")}
-    exams = Scores(unit="exam", names=tuple(name for part in found for name in part.names), unknown=sum(part.unknown for part in found), **joined)
+    names = tuple(name for part in found for name in part.names)
+    exams = Scores(unit="exam", names=names, unknown=sum(part.unknown for part in found), **joined)
     return Calls(exams=exams, called=np.concatenate(called))
 
 
@@ -125,33 +128,44 @@ def _matched(ranked: Ranked, share: float | None, prevalence: float, evidence: E
         facts = {"n": ranked.n, "events": ranked.events, "unit": "exam", "method": "at the cut that matches the recall rate"}
         none = Estimate(value=None, reason="no validation exam with a cut: no recall rate to match", **facts)
         return {"sensitivity": none, "specificity": none}
-    return {name: estimate(statistic, evidence.draws) for name, statistic in at_recall_rate(ranked, share, prevalence).items()}
+    return estimate_all(at_recall_rate(ranked, share, prevalence), evidence.draws)
 
 
 def _section(result: Mapping[str, Any]) -> Section:
-    here = result["at_the_cut"]
-    sensitivity, specificity = here["sensitivity"], here["specificity"]
+    sensitivity, specificity = (result["at_the_cut"][name] for name in ("sensitivity", "specificity"))
     lead = (
-        f"An exam is recalled where any of its images scores above the cut chosen on validation patients. On the held-out exams ({sensitivity['n']}, "
-        f"{sensitivity['events']} malignant): sensitivity {show(sensitivity)}, specificity {show(specificity)}."
+        "An exam is recalled where any of its images scores above the cut chosen on validation patients. On the held-out exams "
+        f"({sensitivity['n']}, {sensitivity['events']} malignant): sensitivity {show(sensitivity)}, specificity {show(specificity)}."
     )
-    expected = tuple(
-        (f"{name} ({part['prevalence'] * 100:g} %)", show(part["recalled_per_1000"], digits=0), show(part["found_per_1000"], digits=1),
-         show(part["ppv"], digits=3), show(part["npv"], digits=4))
-        for name, part in result["elsewhere"].items()
+    share = result["no_labels"]["recalled_on_validation"]
+    recalled = "none" if share is None else f"{share * 100:.3g} % of {result['no_labels']['validation_exams']} validation exams"
+    items = (
+        Text(lead), Text(ASSUMPTION, "warning"), _expected_table(result), Text(FORMULAS, "note"), Text(FEW_LABELS), _refit_table(result),
+        Text(f"{NO_LABELS} Recall rate to match: {recalled}."), _bare_table(result),
     )  # fmt: skip
-    refits = tuple((f"{count} labelled exams", show(part["specificity"]), show(part["sensitivity"])) for count, part in result["few_labels"].items())
-    bare = result["no_labels"]
-    matched = tuple(
-        (f"{name} ({part['prevalence'] * 100:g} %)", show(bare[name]["sensitivity"]), show(bare[name]["specificity"]), show(bare[name]["prevalence_found"], digits=3))
-        for name, part in result["elsewhere"].items()
-    )  # fmt: skip
-    share = bare["recalled_on_validation"]
-    recalled = "none" if share is None else f"{share * 100:.3g} % of {bare['validation_exams']} validation exams"
-    return Section("Transfer card: what to expect at another site", (
-        Text(lead), Text(ASSUMPTION, "warning"),
-        Table(("prevalence there", "recalled per 1,000 exams", "cancers found per 1,000", "PPV", "NPV"), expected), Text(FORMULAS, "note"),
-        Text(FEW_LABELS), Table(("cut chosen again on", "specificity achieved", "sensitivity achieved"), refits),
-        Text(f"{NO_LABELS} Recall rate to match: {recalled}."),
-        Table(("prevalence there", "sensitivity, recall rate matched", "specificity, recall rate matched", "prevalence found without labels"), matched),
-    ))  # fmt: skip
+    return Section("Transfer card: what to expect at another site", items)
+
+
+def _rows(result: Mapping[str, Any], part: str, shown: Sequence[tuple[str, int]]) -> tuple[tuple[str, ...], ...]:
+    """A row per prevalence. shown: names of figures, and digits."""
+    return tuple(
+        (f"{name} ({setting['prevalence'] * 100:g} %)", *(show(result[part][name][figure], digits=digits) for figure, digits in shown))
+        for name, setting in result["elsewhere"].items()
+    )
+
+
+def _expected_table(result: Mapping[str, Any]) -> Table:
+    shown = (("recalled_per_1000", 0), ("found_per_1000", 1), ("ppv", 3), ("npv", 4))
+    rows = _rows(result, "elsewhere", shown)
+    return Table(("prevalence there", "recalled per 1,000 exams", "cancers found per 1,000", "PPV", "NPV"), rows)
+
+
+def _refit_table(result: Mapping[str, Any]) -> Table:
+    rows = [(f"{n} labelled exams", show(part["specificity"]), show(part["sensitivity"])) for n, part in result["few_labels"].items()]
+    return Table(("cut chosen again on", "specificity achieved", "sensitivity achieved"), tuple(rows))
+
+
+def _bare_table(result: Mapping[str, Any]) -> Table:
+    shown = (("sensitivity", 2), ("specificity", 2), ("prevalence_found", 3))
+    head = ("prevalence there", "sensitivity, recall rate matched", "specificity, recall rate matched", "prevalence found without labels")
+    return Table(head, _rows(result, "no_labels", shown))

@@ -105,4 +105,5 @@ def _highest_breast(members: Sequence[Prediction], rule: str, breasts: Mapping[s
 
 
 def _name(level: str, p: Prediction) -> str:
-    return {"image": lambda: p.image_id, "breast": lambda: breast_name(p), "exam": lambda: exam_name(p), "patient": lambda: p.patient_id}[level]()
+    names = {"image": lambda p: p.image_id, "breast": breast_name, "exam": exam_name, "patient": lambda p: p.patient_id}
+    return names[level](p)

@@ -23,13 +23,14 @@ def alarms(seed: int, planted: bool, *, patients: int = PATIENTS, rounds: int = 
     raw, labels = (np.array([getattr(p, name) for p in validation]) for name in ("raw_score", "label"))
     fitted = fit_calibration(raw_log_odds(raw)[:, None], raw, labels, RAW)
     stretch = TOO_FAR if planted else 1.0
-    rows = [with_score(p, float(expit(stretch * logit(fitted.apply(np.zeros((1, 1)), np.array([p.raw_score]))[0])))) for p in held_out]
+    said = fitted.apply(np.zeros((len(held_out), 1)), np.array([p.raw_score for p in held_out]))
+    rows = [replace(p, image_score=float(score)) for p, score in zip(held_out, expit(stretch * np.log(said / (1 - said))), strict=True)]
     draws = Draws([p.patient_id for p in rows], rounds=rounds, seed=seed)
     return confidence(Evidence(held_out=rows, validation=validation, draws=draws)).alarms
 
 
 def drawn(rng: np.random.Generator, patients: int, split: str) -> list[Prediction]:
-    """Two views of both breasts of each patient; the views of a breast share half their noise; one breast of an ill patient is malignant."""
+    """Two views of both breasts of each patient, which share half their noise; one breast of an ill patient is malignant."""
     rows = []
     for number in range(patients):
         ill_side = rng.choice(["L", "R"]) if rng.random() < ILL else ""
@@ -37,23 +38,13 @@ def drawn(rng: np.random.Generator, patients: int, split: str) -> list[Predictio
             label, shared = int(side == ill_side), rng.normal()
             for view in ("CC", "MLO"):
                 seen = LIFT * label + SHARED * shared + np.sqrt(1 - SHARED**2) * rng.normal()
-                rows.append(
-                    Prediction(
-                        image_id=f"{split}{number}_{side}_{view}", patient_id=f"{split}{number}", exam_id=f"{split}{number}", source="drawn",
-                        laterality=side, view=view, split=split, label=label, has_lesion=label, image_score=float(expit(seen)), raw_score=float(expit(seen)),
-                    )
-                )  # fmt: skip
+                who, score = f"{split}{number}", float(expit(seen))
+                rows.append(Prediction(
+                    image_id=f"{who}_{side}_{view}", patient_id=who, exam_id=who, source="drawn", laterality=side, view=view, split=split,
+                    label=label, has_lesion=label, image_score=score, raw_score=score,
+                ))  # fmt: skip
     return rows
-
-
-def with_score(p: Prediction, score: float) -> Prediction:
-    """The same row with another image score."""
-    return replace(p, image_score=score)
 
 
 def expit(odds: float | np.ndarray) -> float | np.ndarray:
     return 1 / (1 + np.exp(-odds))
-
-
-def logit(share: float) -> float:
-    return float(np.log(share / (1 - share)))

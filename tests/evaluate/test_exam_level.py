@@ -7,7 +7,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from mammolibs.evaluate import Calibration, Chosen, Draws, ViewRule, choose_view_rule, fit_combiner
+from mammolibs.evaluate import Calibration, Chosen, Draws, Prediction, ViewRule, choose_view_rule, fit_combiner
 from mammolibs.evaluate.analysis import Evidence
 from mammolibs.evaluate.combiner import FEATURES, STRENGTH, breast_scores, breasts_of
 from mammolibs.evaluate.exam_level import exam_level
@@ -33,8 +33,6 @@ def ragged(rows, seed=0):
 
 def shared_noise(patients, seed, split):
     """Each patient has a level of her own that says nothing; what differs between her breasts does. Malignant in both views."""
-    from mammolibs.evaluate import Prediction
-
     rng, rows = np.random.default_rng(seed), []
     for number in range(patients):
         ill, level = rng.choice(["L", "R", ""], p=[0.2, 0.2, 0.6]), rng.normal(0, 1.5)
@@ -43,8 +41,9 @@ def shared_noise(patients, seed, split):
             for view in ("CC", "MLO"):
                 odds = level + 1.2 * label + rng.normal(0, 1.0) - 2
                 rows.append(Prediction(
-                    image_id=f"{split}{number}{side}{view}", patient_id=f"{split}{number}", exam_id=f"{split}{number}e", source="made", laterality=side,
-                    view=view, split=split, label=label, has_lesion=label, image_score=1 / (1 + np.exp(-odds)), raw_score=0.5,
+                    image_id=f"{split}{number}{side}{view}", patient_id=f"{split}{number}", exam_id=f"{split}{number}e", source="made",
+                    laterality=side, view=view, split=split, label=label, has_lesion=label, raw_score=0.5,
+                    image_score=1 / (1 + np.exp(-odds)),
                 ))  # fmt: skip
     return rows
 
@@ -130,7 +129,8 @@ def test_another_rule_is_taken_only_where_validation_says_so():
 
 def test_too_few_malignant_breasts_pass_the_rule(make_predictions):
     validation = make_predictions(12, split="validation")
-    for rows in (validation, [], [replace(p, label=-1, pathology="unknown") for p in validation], [replace(p, label=1, pathology="malignant") for p in validation]):
+    unknown, all_ill = ([replace(p, label=label) for p in validation] for label in (-1, 1))
+    for rows in (validation, [], unknown, all_ill):
         combiner = fit_combiner(rows, "mean")
         assert combiner.is_identity and "needed; the rule (mean view) passes" in combiner.reason
         held_out = make_predictions(10)
@@ -145,7 +145,8 @@ def test_too_few_malignant_breasts_pass_the_rule(make_predictions):
 def test_each_fold_goes_by_its_own(make_predictions):
     rows = make_predictions(60, folds=2, malignant_share=0.4)
     slope = Calibration(name="breast score", features=FEATURES, slopes=(1.0, *(0.0,) * 7), intercept=0.0, n=9, events=3)
-    chosen = {0: Chosen(view_rule=ViewRule(name="mean"), calibrations=(slope,)), 1: Chosen(calibrations=(replace(slope, slopes=(0.0, 0.0, 2.0, *(0.0,) * 5)),))}
+    other = replace(slope, slopes=(0.0, 0.0, 2.0, *(0.0,) * 5))
+    chosen = {0: Chosen(view_rule=ViewRule(name="mean"), calibrations=(slope,)), 1: Chosen(calibrations=(other,))}
     draws = Draws([p.patient_id for p in rows], rounds=100)
     figures = exam_level(Evidence(held_out=rows, validation=[], draws=draws, chosen=chosen)).result["auc"]
     cut = {p.image_id: p for p in rows}

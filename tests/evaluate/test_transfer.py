@@ -25,7 +25,8 @@ def chosen(cut, reason=""):
 
 def evidence(held_out, validation=(), cuts=None, prevalence=None):
     draws = Draws([p.patient_id for p in held_out], rounds=200)
-    return Evidence(held_out=held_out, validation=validation, draws=draws, chosen=cuts or {-1: chosen(0.3)}, split_hash="x", prevalence=prevalence)
+    facts = {"chosen": cuts or {-1: chosen(0.3)}, "split_hash": "x", "prevalence": prevalence}
+    return Evidence(held_out=held_out, validation=validation, draws=draws, **facts)
 
 
 def test_figures_elsewhere_are_bayes_rule(make_predictions):
@@ -99,7 +100,8 @@ def test_prevalence_is_the_likeliest_and_the_fixed_point_of_em():
     odds = norm.ppf(ranked.scores)
     ratios = np.exp(1.5 * odds - 1.5**2 / 2)
     [found] = prevalence_without_labels(ratios[None])
-    likeliest = minimize_scalar(lambda p: -np.sum(np.log(1 + p * (ratios - 1))), bounds=(1e-9, 1 - 1e-9), method="bounded", options={"xatol": 1e-9}).x
+    exactly = {"bounds": (1e-9, 1 - 1e-9), "method": "bounded", "options": {"xatol": 1e-9}}
+    likeliest = minimize_scalar(lambda p: -np.sum(np.log(1 + p * (ratios - 1))), **exactly).x
     assert found == pytest.approx(likeliest, abs=1e-6)
     assert np.mean(found * ratios / (1 - found + found * ratios)) == pytest.approx(found, abs=1e-6)
     assert found == pytest.approx(ranked.labels.mean(), abs=0.05)
