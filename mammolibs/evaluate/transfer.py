@@ -39,8 +39,8 @@ FEW_LABELS = (
 NO_LABELS = (
     "Without labels: the cut is put where it recalls the share of exams that it recalled on validation patients (for one cut the same as "
     "matching quantiles of the scores). That is right only where the prevalence is that of the validation patients; the table says what it "
-    f"gives elsewhere. Last column: the prevalence that {UNLABELLED:,} unlabelled exams seem to have by likelihood (EM, Saerens et al. 2002: "
-    "prior = mean posterior under it); how far the calibration is off is not in its interval, and where cancer is rare that decides. "
+    f"gives elsewhere. Last column: the prevalence that {UNLABELLED:,} unlabelled exams seem to have by likelihood (EM, Saerens et al. "
+    "2002: prior = mean posterior under it); how far the calibration is off is not in its interval, and where cancer is rare that decides. "
     "With it, a probability given at prevalence q becomes one at p by "
     "multiplying its odds by p / (1 - p) x (1 - q) / q."
 )
