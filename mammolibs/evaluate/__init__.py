@@ -8,7 +8,9 @@
 
 from mammolibs.evaluate.bootstrap import Draws, Statistic, difference, estimate, estimate_all, mean_over_folds
 from mammolibs.evaluate.calibration import Calibration, calibrate_regions, fit_calibration, fit_region_calibration, region_features
+from mammolibs.evaluate.calibration_choice import choose_calibration
 from mammolibs.evaluate.chosen import Chosen
+from mammolibs.evaluate.combiner import ViewRule, choose_view_rule, fit_combiner
 from mammolibs.evaluate.examples import Example, select_examples
 from mammolibs.evaluate.flow import held_out_rows
 from mammolibs.evaluate.matching import match_regions
@@ -23,8 +25,9 @@ from mammolibs.evaluate.thresholds import Threshold, choose_mask_threshold, choo
 
 __all__ = [
     "METRICS", "Calibration", "Chosen", "DiceSweep", "Draws", "Example", "LesionTruth", "PatchScore", "Prediction", "Region", "Statistic",
-    "Threshold", "auc_statistic", "calibrate_regions", "choose_mask_threshold", "choose_region_threshold", "choose_score_threshold",
-    "dice_iou", "difference", "estimate", "estimate_all", "fit_calibration", "fit_region_calibration", "held_out_rows", "match_regions",
-    "mean_over_folds", "mean_statistic", "measure", "measure_all", "paired_difference", "print_table", "read_predictions",
-    "region_features", "roc_curve", "select_examples", "sensitivity_statistic", "stage_report", "write_predictions", "write_report",
+    "Threshold", "ViewRule", "auc_statistic", "calibrate_regions", "choose_calibration", "choose_mask_threshold", "choose_region_threshold",
+    "choose_score_threshold", "choose_view_rule", "dice_iou", "difference", "estimate", "estimate_all", "fit_calibration", "fit_combiner",
+    "fit_region_calibration", "held_out_rows", "match_regions", "mean_over_folds", "mean_statistic", "measure", "measure_all",
+    "paired_difference", "print_table", "read_predictions", "region_features", "roc_curve", "select_examples", "sensitivity_statistic",
+    "stage_report", "write_predictions", "write_report",
 ]  # fmt: skip

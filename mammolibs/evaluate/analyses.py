@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mammolibs.evaluate.analysis import Evidence, Part
+from mammolibs.evaluate.calibration_choice import calibration_choice
+from mammolibs.evaluate.confidence import confidence
+from mammolibs.evaluate.exam_level import exam_level
+from mammolibs.evaluate.transfer import transfer
 
 Analysis = Callable[[Evidence], Part | None]
-ANALYSES: tuple[Analysis, ...] = ()
+ANALYSES: tuple[Analysis, ...] = (exam_level, calibration_choice, confidence, transfer)
 
 
 def analyse(evidence: Evidence) -> list[Part]:

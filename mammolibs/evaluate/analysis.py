@@ -17,7 +17,8 @@ class Evidence:
     """held_out: the test rows, each image once. validation: the rows that everything was chosen on, of all folds.
 
     draws: of the held-out patients, one for all figures. chosen: fold (-1 where there are none) -> what was chosen on its
-    validation patients. split_hash: of the split, for `result.block`.
+    validation patients. split_hash: of the split, for `result.block`. prevalence: share of malignant exams where the pipeline would
+    be used, in (0, 1), where somebody named one.
     """
 
     held_out: Sequence[Prediction]
@@ -25,6 +26,7 @@ class Evidence:
     draws: Draws
     chosen: Mapping[int, Chosen] = field(default_factory=dict)
     split_hash: str | None = None
+    prevalence: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

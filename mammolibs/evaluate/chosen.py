@@ -9,6 +9,7 @@ import numpy as np
 
 from mammolibs.evaluate.bootstrap import Draws, Statistic, estimate
 from mammolibs.evaluate.calibration import Calibration
+from mammolibs.evaluate.combiner import ViewRule
 from mammolibs.evaluate.detection import is_located
 from mammolibs.evaluate.sums import mean_statistic
 from mammolibs.evaluate.predictions import Prediction
@@ -18,14 +19,19 @@ from mammolibs.records import Estimate
 
 @dataclass(frozen=True, kw_only=True)
 class Chosen:
-    """The cuts and the calibrations of one run, or of one fold."""
+    """The cuts, the calibrations (regions, images, and the combiner of breasts) and the rule over views, of one run or of one fold."""
 
     thresholds: tuple[Threshold, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
+    view_rule: ViewRule = ViewRule()
 
     def cut(self, name: str) -> float | None:
         """The threshold of that name; None where none could be chosen."""
         return next((t.value for t in self.thresholds if t.name == name), None)
+
+    def calibration(self, name: str) -> Calibration | None:
+        """The calibration of that name; None where there is none."""
+        return next((c for c in self.calibrations if c.name == name), None)
 
 
 def at_thresholds(held_out: Sequence[Prediction], chosen: Mapping[int, Chosen], draws: Draws) -> dict[str, Estimate]:

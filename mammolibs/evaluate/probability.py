@@ -21,12 +21,16 @@ SMALL_STEP = 1e-3
 
 def probability_figures(ranked: Ranked) -> dict[str, Statistic]:
     """PROBABILITY_FIGURES by name; with a problem where scores leave [0, 1]."""
-    outside = int(np.sum((ranked.scores < 0) | (ranked.scores > 1)))
-    if not outside:
+    if not (reason := probability_problem(ranked)):
         return {name: build(ranked) for name, build in PROBABILITY_FIGURES.items()}
-    reason = f"{outside} of {ranked.n} scores lie outside [0, 1]: they are no probabilities"
     shares = Ranked(np.clip(ranked.scores, 0, 1), ranked.labels, ranked.patient_of, ranked.unit)
     return {name: replace(build(shares), problem=reason) for name, build in PROBABILITY_FIGURES.items()}
+
+
+def probability_problem(ranked: Ranked) -> str:
+    """Why the scores cannot be probabilities, in words for a report; empty where they can."""
+    outside = int(np.sum((ranked.scores < 0) | (ranked.scores > 1)))
+    return f"{outside} of {ranked.n} scores lie outside [0, 1]: they are no probabilities" if outside else ""
 
 
 def brier(ranked: Ranked) -> Statistic:
@@ -38,13 +42,13 @@ def brier(ranked: Ranked) -> Statistic:
 def reliability(scores: np.ndarray, labels: np.ndarray, *, bins: int = BINS) -> list[tuple[float, float, int]]:
     """Mean score, share positive and count in bins of equal count, from the lowest scores to the highest."""
     scores, labels = np.asarray(scores, float), np.asarray(labels)
-    return [(float(scores[p].mean()), float(labels[p].mean()), len(p)) for p in _bins(scores, bins)]
+    return [(float(scores[p].mean()), float(labels[p].mean()), len(p)) for p in equal_bins(scores, bins)]
 
 
 def expected_calibration_error(ranked: Ranked, *, bins: int = BINS) -> Statistic:
     """Mean gap between score and share positive over bins of equal count (Naeini et al. 2015); never below 0, so small sets look worse."""
     held = np.zeros((ranked.n, max(1, min(bins, max(1, ranked.n // 5)))))
-    for number, part in enumerate(_bins(ranked.scores, bins)):
+    for number, part in enumerate(equal_bins(ranked.scores, bins)):
         held[part, number] = 1.0
     gaps = held * (ranked.scores - ranked.labels)[:, None]
 
@@ -82,7 +86,8 @@ def probabilistic_f1(ranked: Ranked) -> Statistic:
     return replace(statistic, problem="" if ranked.events else ranked.problem)
 
 
-def _bins(scores: np.ndarray, bins: int) -> list[np.ndarray]:
+def equal_bins(scores: np.ndarray, bins: int = BINS) -> list[np.ndarray]:
+    """Places of the scores in bins of equal count, lowest first; at least five a bin."""
     order = np.argsort(scores, kind="stable")
     return [p for p in np.array_split(order, min(bins, max(1, len(order) // 5))) if len(p)]
 
@@ -90,8 +95,9 @@ def _bins(scores: np.ndarray, bins: int) -> list[np.ndarray]:
 def _logistic(ranked: Ranked, wanted: int, method: str) -> Statistic:
     """A logistic regression of the outcome in every round at once: with a slope, or (wanted 0) with the slope held at 1.
 
-    Newton's method from the solution for everybody, which no round is far from. There all rounds share their probabilities, so the first
-    step needs sums over patients alone.
+    Newton's method from the solution for everybody, which no round is far from. That one is searched for with care first:
+    Newton's steps from a slope of 1 run away where scores are much too sure. There all rounds share their probabilities,
+    so the first step needs sums over patients alone.
     """
     share = np.clip(ranked.scores, FLOOR, 1 - FLOOR)
     odds = np.log(share / (1 - share))
@@ -125,8 +131,10 @@ def _logistic(ranked: Ranked, wanted: int, method: str) -> Statistic:
     )  # fmt: skip
     if statistic.problem:
         return statistic
+    if wanted and _separated(ranked):
+        return replace(statistic, problem="the classes do not overlap: no slope fits")
     with np.errstate(all="ignore"):
-        start = solve(np.ones((1, len(ranked.patients)), np.float32), np.array([[0.0, 1.0]]))[0]
+        start = solve(np.ones((1, len(ranked.patients)), np.float32), _search(odds, ranked.labels, wanted)[None])[0]
     if not np.all(np.isfinite(start)):
         return replace(statistic, problem="the classes do not overlap: no slope fits")
     p = _expit(powers[:, :2] @ start)[:, None]
@@ -154,6 +162,26 @@ def _newton_step(gradient: np.ndarray, curvature: np.ndarray, wanted: int) -> np
     else:
         step = np.stack([g0 / h0, np.zeros(len(g0))], axis=1)
     return np.clip(step, -4, 4)
+
+
+def _separated(ranked: Ranked) -> bool:
+    positive, negative = ranked.scores[ranked.labels == 1], ranked.scores[ranked.labels == 0]
+    return positive.min() >= negative.max() or positive.max() <= negative.min()
+
+
+def _search(odds: np.ndarray, labels: np.ndarray, wanted: int) -> np.ndarray:
+    """Intercept and slope (1 where it is not wanted) near the best fit for everybody."""
+    from scipy.optimize import minimize
+    from scipy.special import expit
+
+    def loss(b: np.ndarray) -> tuple[float, np.ndarray]:
+        z = b[0] + b[1] * odds
+        error = expit(z) - labels
+        return float(np.mean(np.logaddexp(0, z) - labels * z)), np.array([error.mean(), error @ odds / len(odds)])
+
+    share = labels.mean()
+    start = [np.log(share / (1 - share)), 0.0] if wanted else [0.0, 1.0]
+    return minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(None, None), (None, None) if wanted else (1.0, 1.0)]).x
 
 
 PROBABILITY_FIGURES: dict[str, Callable[[Ranked], Statistic]] = {

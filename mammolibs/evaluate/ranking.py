@@ -98,6 +98,22 @@ def specificity_at(ranked: Ranked, sensitivity: float) -> Statistic:
     return _statistic(ranked, count, method, is_count=True)
 
 
+def at_recall_rate(ranked: Ranked, share: float, prevalence: float) -> dict[str, Statistic]:
+    """Sensitivity and specificity of the lowest cut that recalls at most `share` of all, where `prevalence` of them are positive."""
+
+    def cuts(true: np.ndarray, false: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found, raised = true / true[:, -1:].astype(np.float64), false / false[:, -1:].astype(np.float64)
+        recalled = prevalence * found + (1 - prevalence) * raised
+        cut, each = np.maximum((recalled <= share + SLACK).sum(axis=1) - 1, 0), np.arange(len(true))
+        undefined = np.where(np.isfinite(recalled[:, -1]), 0.0, np.nan)
+        return found[each, cut] + undefined, 1 - raised[each, cut] + undefined
+
+    where = f"at the cut that recalls {share * 100:.3g} % where {prevalence * 100:.3g} % are positive"
+    sensitivity = _statistic(ranked, lambda true, false: cuts(true, false)[0], f"sensitivity {where}", is_count=True)
+    specificity = _statistic(ranked, lambda true, false: cuts(true, false)[1], f"specificity {where}", is_count=True)
+    return {"sensitivity": sensitivity, "specificity": specificity}
+
+
 def roc_curve(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """False-positive rate, true-positive rate and cut (score > cut is called positive), from (0, 0) to (1, 1)."""
     scores, labels = np.asarray(scores, float), np.asarray(labels)

@@ -47,6 +47,7 @@ def write_report(
     chosen: Mapping[int, Chosen] | None = None,
     comparisons: Mapping[str, Figures] | None = None,
     command: str = "",
+    prevalence: float | None = None,
     title: str = "Mammography pipeline: evaluation",
     rounds: int = ROUNDS,
     seed: int = 0,
@@ -58,7 +59,8 @@ def write_report(
     among data["truth"], where any of it is. provenance: what made the figures (weights, contract,
     thresholds, versions); what is in its "touched" is told first of all. history: stage -> history.csv, or name of the run -> history.csv.
     chosen: fold (-1 where there are none) -> what was chosen on its validation patients.
-    comparisons: what was compared with -> figure -> paired difference (`paired_difference`).
+    comparisons: what was compared with -> figure -> paired difference (`paired_difference`). prevalence: share of malignant exams
+    at a site that the transfer card is to tell of, in (0, 1).
 
     Raises BadData where a patient is held out and not held out in one fold.
     """
@@ -76,7 +78,8 @@ def write_report(
     if chosen:
         result["at_the_chosen_thresholds"] = block(at_thresholds(held_out, chosen, draws), split_hash)
     validation = [p for p in predictions if p.split == "validation"]
-    found = analyse(Evidence(held_out=held_out, validation=validation, draws=draws, chosen=chosen or {}, split_hash=split_hash))
+    evidence = Evidence(held_out=held_out, validation=validation, draws=draws, chosen=chosen or {}, split_hash=split_hash, prevalence=prevalence)
+    found = analyse(evidence)
     result |= {part.name: dict(part.result) for part in found}
     result["alarms"] = [{"part": part.name, "alarm": alarm} for part in found for alarm in part.alarms]
     result["conclusions"] = conclusions(result)

@@ -10,10 +10,11 @@ import numpy as np
 
 from mammolibs.evaluate import figures as plots
 from mammolibs.evaluate.bootstrap import ROUNDS, Draws, Statistic, difference, estimate, estimate_all, mean_over_folds
-from mammolibs.evaluate.decisions import at_cut, confusion
+from mammolibs.evaluate.confidence import confidence_section, judge_confidence
+from mammolibs.evaluate.decisions import confusion, decide
 from mammolibs.evaluate.document import Cards, Item, Picture, Section, Table, Text, pictures_of, to_html, to_markdown
 from mammolibs.evaluate.paired import both_tests
-from mammolibs.evaluate.probability import probability_figures
+from mammolibs.evaluate.probability import probability_figures, probability_problem
 from mammolibs.evaluate.ranked import Ranked
 from mammolibs.evaluate.ranking import auc, average_precision, partial_auc, sensitivity_at, specificity_at
 from mammolibs.evaluate.result import DISCLAIMER, block, plural, show
@@ -78,10 +79,15 @@ def score_result(table: ScoreTable, draws: Draws, *, threshold: float | None, pr
     if cut is not None:
         share = rows.events / rows.n if prevalence is None else prevalence
         told_share = "" if prevalence is not None else ", the table's own prevalence"
-        blocks["decisions"] = estimate_all(at_cut(rows, cut, share, told + told_share), draws)
+        blocks["decisions"] = decide(rows, rows.scores >= cut, share, f"at the cut {cut:.4g} ({told}{told_share})", draws)
     if table.sources is not None and len(np.unique(table.sources)) > 1:
         blocks["sources"] = _by_source(table, draws)
+    alarms: tuple[str, ...] = ()
+    if not probability_problem(rows):
+        found = judge_confidence(rows, draws)
+        blocks["confidence"], alarms = dict(found.figures), found.alarms
     result: dict[str, Any] = {name: block(values, None) for name, values in blocks.items()}
+    result["alarms"] = [{"part": "confidence", "alarm": alarm} for alarm in alarms]
     if cut is not None:
         result["confusion"] = {"cut": cut, "from": told, **confusion(rows, cut)}
     if table.second is not None:
@@ -146,6 +152,8 @@ def _sections(result: Mapping[str, Any], table: ScoreTable, draws: Draws) -> lis
         sections.append(Section(f"By {name[:-1]}", (Text(rule, "note"), figure_table(result[name]))))
     if "decisions" in result:
         sections.append(Section("At one cut", _decisions(result)))
+    if "confidence" in result:
+        sections.append(confidence_section(result["confidence"], [found["alarm"] for found in result["alarms"]]))
     if "sources" in result:
         note = "Where the pooled AUC lies above the mean within sources, part of it is telling the sources apart."
         sections.append(Section("By source", (Text(note, "note"), figure_table(result["sources"]))))

@@ -187,6 +187,13 @@ def _case_row(p: Prediction) -> tuple[str, ...]:
     return p.image_id, f"{p.image_score:.3f}", p.pathology, str(len(p.regions)), f"{found} of {placed}{unknown}"
 
 
+def _calibrated_by(calibration: Mapping[str, Any]) -> str:
+    if calibration["knots"]:
+        return f"a rising line through {len(calibration['knots'])} knots"
+    slopes = zip(calibration["features"], calibration["slopes"], strict=True)
+    return ", ".join(f"{slope:.2f} x {name.replace('_', ' ')}" for name, slope in slopes) or "none"
+
+
 def closing_sections(result: Mapping[str, Any]) -> list[Section]:
     rows = tuple(
         (t["name"].replace("_", " "), "not chosen" if t["value"] is None else f"{t['value']:.4g}", t["rule"],
@@ -195,11 +202,7 @@ def closing_sections(result: Mapping[str, Any]) -> list[Section]:
     )  # fmt: skip
     head = ("threshold", "value", "rule", "reached on validation", "n (events)", "note")
     chosen: tuple[Item, ...] = (Table(head, rows),) if rows else (Text("None was chosen.", "note"),)
-    fits = tuple(
-        (c["name"], ", ".join(f"{slope:.2f} x {name.replace('_', ' ')}" for name, slope in zip(c["features"], c["slopes"])) or "none",
-         f"{c['n']} ({c['events']})", c["reason"])
-        for c in result["calibrations"]
-    )  # fmt: skip
+    fits = tuple((c["name"], _calibrated_by(c), f"{c['n']} ({c['events']})", c["reason"]) for c in result["calibrations"])
     scales: tuple[Item, ...] = (Table(("calibrated", "by", "n (events)", "note"), fits),) if fits else ()
     provenance = {name: value for name, value in result["provenance"].items() if name != "networks"}
     made_by = [Table((name, ""), tuple(flatten(values))) for name, values in (("runtime", result["runtime"]), ("provenance", provenance)) if values]

@@ -41,13 +41,18 @@ def choose_score_threshold(validation: Sequence[Prediction], *, specificity: flo
     s = scores_at("image", validation)
     facts = {"name": "image_score", "rule": f"{specificity * 100:g} % specificity on validation images"}
     facts |= {"n": len(s.labels), "events": int(s.labels.sum())}
-    negatives = np.sort(s.scores[s.labels == 0])
+    negatives = s.scores[s.labels == 0]
     if len(negatives) == 0:
         return Threshold(value=None, reason="no validation image that is known not to be malignant", **facts)
-    cut = float(negatives[int(np.ceil(specificity * len(negatives) - 1e-9)) - 1])
+    cut = specificity_cut(negatives, specificity)
     positives = s.scores[s.labels == 1]
     achieved = float(np.mean(positives > cut)) if len(positives) else None
     return Threshold(value=cut, achieved=achieved, **facts)
+
+
+def specificity_cut(negatives: np.ndarray, specificity: float) -> float:
+    """The lowest cut that at least this share of the negatives' scores, float (n,), n > 0, does not exceed."""
+    return float(np.sort(negatives)[int(np.ceil(specificity * len(negatives) - 1e-9)) - 1])
 
 
 def choose_region_threshold(validation: Sequence[Prediction], *, false_per_image: float = 1.0) -> Threshold:

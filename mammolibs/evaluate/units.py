@@ -1,8 +1,9 @@
-"""From images to breasts and patients: the highest image score speaks for the whole."""
+"""From images to breasts by a named rule over a breast's views; the highest breast speaks for its exam and its patient."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,20 @@ from mammolibs.evaluate.ranked import Ranked
 from mammolibs.records import UNKNOWN
 
 LEVELS = ("image", "breast", "exam", "patient")
+HIGHEST = "highest"
+
+
+def _noisy_or(scores: Sequence[float]) -> float:
+    """1 - the product of (1 - score): any view may show it, each by itself (Pearl 1988)."""
+    return 1 - math.prod(sorted(1 - min(max(score, 0.0), 1.0) for score in scores))
+
+
+# Rule -> the image scores of one breast, one or more in any order -> its score; the same to the bit in every order.
+RULES: dict[str, Callable[[Sequence[float]], float]] = {
+    HIGHEST: max,
+    "mean": lambda scores: math.fsum(scores) / len(scores),
+    "noisy-or": _noisy_or,
+}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,9 +47,10 @@ class Scores:
         return Ranked(self.scores, self.labels, self.patients, self.unit)
 
 
-def scores_at(level: str, predictions: Sequence[Prediction]) -> Scores:
-    """Scores per image, breast (of one exam), exam or patient: the maximum over images, then over breasts.
+def scores_at(level: str, predictions: Sequence[Prediction], rule: str = HIGHEST, breasts: Mapping[str, float] | None = None) -> Scores:
+    """Scores per image, breast (of one exam), exam or patient: the rule over the views of a breast, then the highest breast.
 
+    rule: one of RULES. breasts: `breast_name` -> score, in place of a rule. An image of unknown side stands for a breast of its own.
     A unit is positive where any of its images is malignant, negative where all are known
     not to be, and else left out: a benign view does not clear a patient with an unread one.
     """
@@ -49,7 +65,8 @@ def scores_at(level: str, predictions: Sequence[Prediction]) -> Scores:
     for name, members in groups.items():
         labels = {p.label for p in members}
         if 1 in labels or labels == {0}:
-            kept.append((name, max(p.image_score for p in members), int(1 in labels), members[0].patient_id))
+            score = members[0].image_score if level == "image" else _highest_breast(members, rule, breasts)
+            kept.append((name, score, int(1 in labels), members[0].patient_id))
         else:
             unknown += 1
     names, scores, labels, patients = zip(*kept, strict=True) if kept else ((), (), (), ())
@@ -63,7 +80,30 @@ def scores_at(level: str, predictions: Sequence[Prediction]) -> Scores:
     )
 
 
+def by_breast(predictions: Sequence[Prediction]) -> dict[str, list[Prediction]]:
+    """The images of each breast, by `breast_name`."""
+    breasts: dict[str, list[Prediction]] = {}
+    for p in predictions:
+        breasts.setdefault(breast_name(p), []).append(p)
+    return breasts
+
+
+def breast_name(p: Prediction) -> str:
+    """Patient, exam and side of an image; its own id in place of an unknown side."""
+    return f"{exam_name(p)} {p.image_id if p.laterality == UNKNOWN else p.laterality}"
+
+
+def exam_name(p: Prediction) -> str:
+    """Patient and exam of an image."""
+    return f"{p.patient_id} {p.exam_id}"
+
+
+def _highest_breast(members: Sequence[Prediction], rule: str, breasts: Mapping[str, float] | None) -> float:
+    if breasts is None:
+        return max(RULES[rule]([p.image_score for p in views]) for views in by_breast(members).values())
+    return max(breasts[breast_name(p)] for p in members)
+
+
 def _name(level: str, p: Prediction) -> str:
-    if level == "image":
-        return p.image_id
-    return {"breast": f"{p.patient_id} {p.exam_id} {p.laterality}", "exam": f"{p.patient_id} {p.exam_id}", "patient": p.patient_id}[level]
+    names = {"image": lambda p: p.image_id, "breast": breast_name, "exam": exam_name, "patient": lambda p: p.patient_id}
+    return names[level](p)

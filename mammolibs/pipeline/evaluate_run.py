@@ -52,6 +52,7 @@ def evaluate_run(options: PipelineEvalOptions) -> dict[str, Any]:
         examples=examples,
         chosen={judge.fold: operating.chosen},
         command=command_line(),
+        prevalence=options.prevalence,
     )
     write_stage_reports(run, runtime, result, examples)
     run.send()

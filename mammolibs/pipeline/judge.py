@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Iterator, Sequence
@@ -14,8 +14,8 @@ from mammolibs.catalog import read_catalog, split_hash
 from mammolibs.catalog.nameless import anonymous
 from mammolibs.errors import BadConfig, BadFile, MammolibsError
 from mammolibs.evaluate import (
-    Calibration, Chosen, DiceSweep, PatchScore, Prediction, Region, Threshold, calibrate_regions, choose_mask_threshold, choose_region_threshold,
-    choose_score_threshold, fit_calibration, fit_region_calibration, region_features,
+    Calibration, Chosen, DiceSweep, PatchScore, Prediction, Region, Threshold, ViewRule, calibrate_regions, choose_calibration, choose_mask_threshold,
+    choose_region_threshold, choose_score_threshold, choose_view_rule, fit_combiner, fit_region_calibration, region_features,
 )
 from mammolibs.imaging.pool import map_files
 from mammolibs.ingest import prepare_row
@@ -39,7 +39,8 @@ class Operating:
 
     region_calibration: from the U-Net's word to the share of such regions that are lesions.
     calibration: from the most suspicious region to the image score, fitted after the other.
-    models: stage -> sha256 of its weights.
+    models: stage -> sha256 of its weights. view_rule, combiner: from a breast's image scores to its own, by rule and by learned slopes;
+    a run that was evaluated before there were these has the defaults.
     """
 
     region_calibration: Calibration
@@ -48,11 +49,14 @@ class Operating:
     models: dict[str, str]
     contract_hash: str
     split_hash: str
+    view_rule: ViewRule = ViewRule()
+    combiner: Calibration = Calibration(name="breast score", reason="no combiner was fitted")
 
     @property
     def chosen(self) -> Chosen:
         """As the report takes it."""
-        return Chosen(thresholds=tuple(self.thresholds.values()), calibrations=(self.region_calibration, self.calibration))
+        fits = (self.region_calibration, self.calibration, self.combiner)
+        return Chosen(thresholds=tuple(self.thresholds.values()), calibrations=fits, view_rule=self.view_rule)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -74,6 +78,8 @@ class Operating:
             {
                 "region_calibration": self.region_calibration.to_dict(),
                 "calibration": self.calibration.to_dict(),
+                "view_rule": asdict(self.view_rule),
+                "combiner": self.combiner.to_dict(),
                 "thresholds": {name: t.to_dict() for name, t in self.thresholds.items()},
                 "models": self.models,
                 "contract_hash": self.contract_hash,
@@ -88,8 +94,10 @@ class Operating:
             raise BadConfig(f"{path.parent}: no operating points yet (trained, never evaluated); run: python eval/pipeline_eval.py --run {path.parent}")
         try:
             values = json.loads(path.read_text())
-            for name in ("region_calibration", "calibration"):
+            for name in {"region_calibration", "calibration", "combiner"} & values.keys():
                 values[name] = Calibration.from_dict(values[name])
+            if "view_rule" in values:
+                values["view_rule"] = ViewRule(**values["view_rule"])
             values["thresholds"] = {name: Threshold(**t) for name, t in values["thresholds"].items()}
             return cls(**values)
         except (ValueError, TypeError, KeyError) as error:
@@ -152,8 +160,9 @@ class Judge:
             rows.append(as_prediction(analysis, matched_regions(analysis), mask_threshold=None, fold=self.fold))
         region_calibration = fit_region_calibration(rows)
         rows = [replace(r, regions=calibrate_regions(r.regions, region_calibration)) for r in rows]
-        calibration = fit_calibration(
-            np.array([region_features(r.regions) for r in rows]), np.array([raw_score(r.regions) for r in rows]), np.array([r.label for r in rows])
+        calibration = choose_calibration(
+            np.array([region_features(r.regions) for r in rows]), np.array([raw_score(r.regions) for r in rows]), np.array([r.label for r in rows]),
+            np.array([r.patient_id for r in rows], str),
         )
         operating = Operating(
             region_calibration=region_calibration, calibration=calibration,
@@ -161,7 +170,11 @@ class Judge:
             models=self.models, contract_hash=self.run.contract.hash(), split_hash=split_hash(read_catalog(self.run.catalog)),
         )
         scored = [replace(r, image_score=operating.image_score(r.regions)) for r in rows]
-        operating = replace(operating, thresholds=operating.thresholds | {"image_score": choose_score_threshold(scored)})
+        view_rule = choose_view_rule(scored)
+        operating = replace(
+            operating, thresholds=operating.thresholds | {"image_score": choose_score_threshold(scored)},
+            view_rule=view_rule, combiner=fit_combiner(scored, view_rule.name),
+        )
         return operating, sorted(scored, key=lambda r: r.image_id)
 
     def predictions(self, split: str, operating: Operating) -> list[Prediction]:

@@ -135,6 +135,10 @@ class PipelineEvalOptions(HeldOutOptions):
     iter: int | None = option(None, "iteration of both stages (default the best of each)", parse=int, metavar="N")
     unet: int | None = option(None, "iteration of the U-Net (default --iter)", parse=int, metavar="N")
     resnet: int | None = option(None, "iteration of the ResNet (default --iter)", parse=int, metavar="N")
+    prevalence: float | None = option(None, "share of malignant exams at a site that the transfer card is to tell of too", parse=float)
+
+    def __post_init__(self):
+        check_prevalence(self.prevalence)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,6 +163,12 @@ def check_spacing(spacing_mm: float | None) -> None:
     if spacing_mm is not None and not SPACINGS_MM[0] <= spacing_mm <= SPACINGS_MM[1]:
         allowed = f"between {SPACINGS_MM[0]} and {SPACINGS_MM[1]} (50 micrometres are 0.05)"
         raise BadConfig(f"--spacing-mm {spacing_mm:g}: millimetres per pixel, {allowed}")
+
+
+def check_prevalence(prevalence: float | None) -> None:
+    """Raises BadConfig for what is no share of some and not all."""
+    if prevalence is not None and not 0 < prevalence < 1:
+        raise BadConfig(f"--prevalence {prevalence:g}: a share between 0 and 1, such as 0.006")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,8 +226,7 @@ class ScoresOptions:
     seed: int = option(0, "of the bootstrap")
 
     def __post_init__(self):
-        if self.prevalence is not None and not 0 < self.prevalence < 1:
-            raise BadConfig(f"--prevalence {self.prevalence:g}: a share between 0 and 1")
+        check_prevalence(self.prevalence)
         if self.threshold is not None and self.threshold != self.threshold:
             raise BadConfig("--threshold nan: give a number")
         if self.rounds < 100:

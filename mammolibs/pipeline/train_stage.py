@@ -31,6 +31,8 @@ REPEATS = {"unet": {"lesion": 3}, "resnet": {"malignant": 2}}
 VALIDATION_BATCH = 8
 # Iterations without a better validation figure after which a leg ends; the default leg is never cut short.
 PATIENCE = 20
+# Weights are not written again when they are evaluated, so a card says where to look.
+OPERATING_POINTS = "operating.json in the run's folder once it is evaluated: thresholds and calibrations from validation patients, for the sha256 it names"
 
 
 def train_stage(name: str, options: StageOptions) -> FitResult:
@@ -205,5 +207,6 @@ def make_card(run: Run, rows: Sequence[ImageRow], stage: Any, train: Stream, opt
         versions=versions(),
         data_licences=tuple(sorted({row.licence for row in rows if row.licence})),
         data_truth=tuple(sorted({row.truth for row in rows})),
+        operating_points=OPERATING_POINTS if stage.name in ("unet", "resnet") else "",
         **card_fields(own, audit, noted_heritage(notes)),
     )

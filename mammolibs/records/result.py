@@ -35,7 +35,8 @@ class RunCard:
     audit: the verdict on the split in short, as catalog's `Verdict.short`; "first_weights" in it:
     that of the split that its first weights were made on, where it is another. seen_patients: whom
     the weights were trained on or chosen by, first weights included, packed as in `catalog/seen.py`.
-    seen_unknown: files among the first weights that do not say whom they have seen.
+    seen_unknown: files among the first weights that do not say whom they have seen. operating_points: where the thresholds and
+    calibrations of these weights lie, which are chosen after the card was written; empty for stages that none are chosen for.
     """
 
     stage: str
@@ -57,6 +58,7 @@ class RunCard:
     audit: dict[str, Any] = field(default_factory=dict)
     seen_patients: str = ""
     seen_unknown: tuple[str, ...] = ()
+    operating_points: str = ""
     intended_use: str = "Research only. Not a medical device."
 
 

@@ -55,6 +55,9 @@ def test_cards_and_results_carry_the_verdict_and_whom_the_weights_have_seen(whol
         assert card.seen_patients == pack_patients({row.patient_id for row in rows if row.split != "test"})
         evaluation = json.loads((whole_run / stage / "evaluation.json").read_text())
         assert evaluation["provenance"]["audit"] == short and evaluation["provenance"]["touched"] == evaluation["not_held_out"] == []
+        operating = json.loads((whole_run / "operating.json").read_text())
+        assert operating["models"].get(stage, card.weights_sha256) == card.weights_sha256
+        assert card.operating_points.startswith("operating.json in the run's folder") == (stage in operating["models"])
     report = json.loads((whole_run / "report" / "report.json").read_text())
     assert report["provenance"]["audit"] == short and report["data"]["audit"] == "clean, by ids" and report["not_held_out"] == []
 
