@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mammolibs.evaluate.analysis import Evidence, Part
+from mammolibs.evaluate.rule_out import rule_out
+from mammolibs.evaluate.workflow import workflow
 
 Analysis = Callable[[Evidence], Part | None]
-ANALYSES: tuple[Analysis, ...] = ()
+ANALYSES: tuple[Analysis, ...] = (rule_out, workflow)
 
 
 def analyse(evidence: Evidence) -> list[Part]:
