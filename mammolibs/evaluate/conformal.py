@@ -26,9 +26,9 @@ RULE_OUT, RULE_IN = "rule out", "rule in"
 def safe_rank(count: int, level: float, delta: float = DELTA) -> int:
     """The largest k such that the k-th of `count` ordered scores leaves more than a share `level` beyond it with probability at
     most `delta`; 0 where even the first does. level, delta: in (0, 1)."""
-    from scipy.stats import binom
+    from scipy.special import bdtr
 
-    return int(np.sum(binom.cdf(np.arange(count), count, level) <= delta))
+    return int(np.sum(bdtr(np.arange(count), count, level) <= delta))
 
 
 def patients_needed(level: float, delta: float = DELTA) -> int:
@@ -137,9 +137,9 @@ def missing_cuts(cuts: Iterable[Cut]) -> str:
 
 def too_many_for_the_level(beyond: int, count: int, level: float) -> float:
     """Probability that as many of `count` patients lie beyond a cut that keeps its promise just so (exact, binomial)."""
-    from scipy.stats import binom
+    from scipy.special import bdtrc
 
-    return float(binom.sf(beyond - 1, count, level))
+    return float(bdtrc(beyond - 1, count, level))
 
 
 def too_many_for_chance(beyond: int, counts: Sequence[int], cuts: Sequence[Cut]) -> float:

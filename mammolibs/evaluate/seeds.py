@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from mammolibs.evaluate.result import block, is_figure
 from mammolibs.records import Estimate
 
 RUN = "training run"
+STAGES = ("pipeline", "unet", "resnet", "encoder", "autoencoder")
 
 
 def spread_over_seeds(
@@ -33,13 +34,22 @@ def spread_over_seeds(
     check_same_images(rows)
     stages = [name for name, values in reports[0].items() if name in STAGES and isinstance(values, Mapping)]
     values = {stage: _values([report.get(stage, {}) for report in reports]) for stage in stages}
-    result: dict[str, Any] = {"values": values, "mean": means(rows, split_hash, rounds)}
-    result["training_noise"] = {stage: block({n: noise(v) for n, v in found.items()}, split_hash) for stage, found in values.items()}
-    result["two_runs"] = {stage: block({n: difference_of_two(v) for n, v in found.items()}, split_hash) for stage, found in values.items()}
-    return result
+    statistics = means(rows)
+    limits = {name: 1.0 for name, statistic in statistics.items() if statistic.scale == "share"}
+    found = estimate_all(statistics, Draws([p.patient_id for p in rows[0]], rounds=rounds))
 
+    def blocks(figure: Callable[[Sequence[float | None], float], Estimate]) -> dict[str, Any]:
+        return {
+            stage: block({name: figure(of_seeds, limits.get(name, math.inf)) for name, of_seeds in of_stage.items()}, split_hash)
+            for stage, of_stage in values.items()
+        }
 
-STAGES = ("pipeline", "unet", "resnet", "encoder", "autoencoder")
+    return {
+        "values": values,
+        "mean": {stage: block({name: found[name] for name in builders}, split_hash) for stage, builders in METRICS.items()},
+        "training_noise": blocks(noise),
+        "two_runs": blocks(difference_of_two),
+    }
 
 
 def check_same_images(rows: Sequence[Sequence[Prediction]]) -> None:
@@ -55,13 +65,11 @@ def _values(blocks: Sequence[Mapping[str, Any]]) -> dict[str, list[float | None]
     return {name: [of_seed[name]["value"] if name in of_seed else None for of_seed in blocks] for name in names}
 
 
-def means(rows: Sequence[Sequence[Prediction]], split_hash: str | None, rounds: int) -> dict[str, Any]:
-    """Each figure's mean over seeds, all on the same draws of patients."""
-    draws = Draws([p.patient_id for p in rows[0]], rounds=rounds)
+def means(rows: Sequence[Sequence[Prediction]]) -> dict[str, Statistic]:
+    """Name of a figure -> its mean over seeds."""
     names = [name for builders in METRICS.values() for name in builders]
     of_seeds = [statistics_of(of_seed, names) for of_seed in rows]
-    found = estimate_all({name: mean_of([of_seed[name] for of_seed in of_seeds]) for name in names}, draws)
-    return {stage: block({name: found[name] for name in builders}, split_hash) for stage, builders in METRICS.items()}
+    return {name: mean_of([of_seed[name] for of_seed in of_seeds]) for name in names}
 
 
 def mean_of(parts: Sequence[Statistic]) -> Statistic:
@@ -71,8 +79,11 @@ def mean_of(parts: Sequence[Statistic]) -> Statistic:
     return replace(mean, **least)
 
 
-def noise(values: Sequence[float | None]) -> Estimate:
-    """Standard deviation over training runs, with its interval where the figure is normally distributed over seeds."""
+def noise(values: Sequence[float | None], most: float = math.inf) -> Estimate:
+    """Standard deviation over training runs, with its interval where the figure is normally distributed over seeds.
+
+    most: what two values of the figure differ by at most, so that no deviation is above half of it.
+    """
     from scipy.stats import chi2
 
     known, facts = _known(values, "standard deviation of the figure over seeds, chi-square interval")
@@ -80,17 +91,17 @@ def noise(values: Sequence[float | None]) -> Estimate:
         return Estimate(value=None, **facts)
     deviation, free = float(np.std(known, ddof=1)), len(known) - 1
     low, high = (deviation * math.sqrt(free / chi2.ppf(share, free)) for share in (0.975, 0.025))
-    return Estimate(value=deviation, low=low, high=high, **facts)
+    return Estimate(value=deviation, low=low, high=max(deviation, min(high, most / 2)), **facts)
 
 
-def difference_of_two(values: Sequence[float | None]) -> Estimate:
-    """How far two further runs differ at most in 95 of 100 cases (t distribution: the deviation itself is known from few runs)."""
+def difference_of_two(values: Sequence[float | None], most: float = math.inf) -> Estimate:
+    """How far two further runs differ at most in 95 of 100 cases (t distribution: the deviation itself is known from few runs), never above `most`."""
     from scipy.stats import t
 
     known, facts = _known(values, "t quantile x square root of 2 x the standard deviation over seeds")
     if len(known) < 2:
         return Estimate(value=None, **facts)
-    return Estimate(value=float(t.ppf(0.975, len(known) - 1) * math.sqrt(2) * np.std(known, ddof=1)), **facts)
+    return Estimate(value=min(most, float(t.ppf(0.975, len(known) - 1) * math.sqrt(2) * np.std(known, ddof=1))), **facts)
 
 
 def _known(values: Sequence[float | None], method: str) -> tuple[np.ndarray, dict[str, Any]]:

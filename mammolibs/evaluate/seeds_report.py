@@ -60,9 +60,13 @@ def in_words(result: Mapping[str, Any], stage: str, name: str) -> str:
     if not noise or noise["value"] is None:
         return ""
     low, high = _range(result["values"][stage][name])
+    apart = (
+        f"two single runs may differ by {two['value']:.2f} by the seed alone."
+        if two["value"] < 1
+        else "too few to say how far two single runs may differ by the seed alone."
+    )
     return (
-        f"{name_of(name)}: {low:.2f} to {high:.2f} over {noise['n']} seeds, standard deviation {show(noise, digits=3)}; mean {show(mean)}. "
-        f"Two single runs may differ by {two['value']:.2f} by the seed alone."
+        f"{name_of(name)}: {low:.2f} to {high:.2f} over {noise['n']} seeds, standard deviation {show(noise, digits=3)}; mean {show(mean)}; {apart}"
     )
 
 
