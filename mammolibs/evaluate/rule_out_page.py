@@ -19,7 +19,7 @@ FEW_CANCERS = 10
 THEOREM = (
     "A rule-out cut is the k-th lowest score of the validation patients with cancer, k so small that with the stated confidence at most the "
     "stated share of all cancers lies below it, whatever the distribution of the scores (Wilks 1941; conformal prediction by class, Vovk 2012); "
-    "the rule-in cut likewise, on patients without cancer. Each level is a promise by itself. It rests on validation patients and later ones "
+    "the rule-in cut likewise, on patients without cancer. Each level, and each fold, is a promise by itself. It rests on validation patients and later ones "
     "of a class being independent draws from one population. Here the image score was also calibrated, and the best iterations were "
     "chosen, on the same validation patients, which the theorem does not allow for: in a simulation the calibration alone broke such a promise in 6 to "
     "14 of 100 cases where 10 were allowed (scripts/bench.py promise), most where cancers are few. The held-out patients are the test of it. "
@@ -31,11 +31,16 @@ def rule_out_section(result: Mapping[str, Any], validation: Sequence[Prediction]
     """result: as `rule_out` gives it. table: the held-out patients with the cuts of result["level"]."""
     items: list[Item] = [Text(_lead(result))]
     if png := scores_figure(validation, table):
-        items.append(Picture("rule_out.png", png, f"Highest image score per patient; lines: the cuts for at most {_percent(result['level'])}, of each fold its own."))
+        lines = f"; lines: the cuts for at most {_percent(result['level'])}, of each fold its own" if _has_cuts(table) else ", no cuts"
+        items.append(Picture("rule_out.png", png, f"Highest image score per patient{lines}."))
     items += [_levels_table(result, bound) for bound in (RULE_OUT, RULE_IN)]
-    if result["slices"] and (np.isfinite(table.low).any() or np.isfinite(table.high).any()):
+    if result["slices"] and _has_cuts(table):
         items += [Text(f"The cuts for at most {_percent(result['level'])}, by slice:"), _slices_table(result)]
     return Section(TITLE, (*items, Text(THEOREM, "note")))
+
+
+def _has_cuts(table: Sorted) -> bool:
+    return bool(np.isfinite(table.low).any() or np.isfinite(table.high).any())
 
 
 def _lead(result: Mapping[str, Any]) -> str:
@@ -117,7 +122,8 @@ def scores_figure(validation: Sequence[Prediction], table: Sorted) -> bytes | No
     for cuts, style in ((table.low, "-"), (table.high, "--")):
         for cut in np.unique(cuts[np.isfinite(cuts)]):
             axes.axvline(np.clip(cut, 1e-3, 1 - 1e-3) if is_share else cut, color=GREY, linewidth=1.2, linestyle=style)
-    dress(axes, "Patients' scores and the cuts (solid: rule out below; dashed: rule in above)", "highest image score", "")
+    told = " and the cuts (solid: rule out below; dashed: rule in above)" if _has_cuts(table) else ""
+    dress(axes, f"Patients' scores{told}", "highest image score", "")
     if is_share:
         axes.set_xscale("logit")
         axes.set_xticks([0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999], labels=["0.001", "0.01", "0.1", "0.5", "0.9", "0.99", "0.999"])

@@ -20,6 +20,9 @@ def workflow_section(result: Mapping[str, Any]) -> Section:
     """result: as `workflow` gives it."""
     reader, alone, first = result["reader"], result["reader_alone"], next(iter(result["correlations"].values()))
     warning = "Simulated. No reader has read these images, and nothing here is a finding about readers."
+    if all(figures["sensitivity"]["value"] is None for figures in first.values()):
+        reasons = "; ".join(dict.fromkeys(figures["sensitivity"]["reason"] for figures in first.values()))
+        return Section(TITLE, (Text(warning, "warning"), Text(f"No way of working can be simulated: {reasons}.")))
     lead = (
         f"The reader recalls {100 * reader['sensitivity']:g} % of cancers and {100 * (1 - reader['specificity']):.3g} % of the others "
         f"(assumed: {reader['source']}), in a population of which {100 * reader['prevalence']:g} % have cancer. The machine uses the cuts for at most {100 * result['level']:g} % of "
