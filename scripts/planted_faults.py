@@ -12,10 +12,13 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from benches import fault_overconfident
+from benches import fault_overconfident, fault_promise
 
 # Fault -> (seed, planted) -> the alarms that a report raises.
-FAULTS: dict[str, Callable[[int, bool], Sequence[str]]] = {"overconfident": fault_overconfident.alarms}
+FAULTS: dict[str, Callable[[int, bool], Sequence[str]]] = {
+    "overconfident": fault_overconfident.alarms,
+    "broken promise": fault_promise.alarms,
+}
 
 
 def main(arguments: list[str]) -> int:

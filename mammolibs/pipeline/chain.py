@@ -1,11 +1,11 @@
-"""The whole pipeline, as train/train.sh runs it: data, stages, report; once, or once per fold."""
+"""The whole pipeline, as train/train.sh runs it: data, stages, report; once, once per fold, or once per seed."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Sequence
 
 from mammolibs.engine import claim
 from mammolibs.engine import progress as stage_progress
@@ -20,7 +20,8 @@ from mammolibs.pipeline.options import (
 )  # fmt: skip
 from mammolibs.pipeline.presets import STAGES
 from mammolibs.pipeline.run import Run, local_folder, read_settings
-from mammolibs.pipeline.summary import print_summary
+from mammolibs.pipeline.seed_report import write_seed_report
+from mammolibs.pipeline.summary import print_seeds, print_summary
 from mammolibs.pipeline.train_stage import train_stage
 from mammolibs.runtime import Runtime, get_runtime
 from mammolibs.storage import mirror_of
@@ -49,20 +50,28 @@ def run_chain(options: TrainOptions) -> None:
     runtime = get_runtime(precision=options.precision, seed=options.seed or 0, one_process=True)
     with claim(folder):
         sources = sources or [("phantom", str(make_default_phantoms(folder, options)))]
-        result = run_folds(folder, options, sources, runtime) if options.folds else run_once(folder, options, sources)
+        if options.seeds:
+            result = run_seeds(folder, options, sources, runtime)
+        else:
+            result = run_folds(folder, options, sources, runtime) if options.folds else run_once(folder, options, sources)
         if mirror := mirror_of(folder):
             mirror.send()
-    print_summary(result, folder, folder / "folds" / "0" if options.folds else folder, time.monotonic() - began)
+    if options.seeds:
+        print_seeds(result, folder, time.monotonic() - began)
+    else:
+        print_summary(result, folder, folder / "folds" / "0" if options.folds else folder, time.monotonic() - began)
 
 
 def remembered(folder: Path, options: TrainOptions) -> TrainOptions:
     """The options, with what the run in that folder remembers in the place of flags that were not given."""
-    single, fold = folder / "run.json", folder / "folds" / "0" / "run.json"
-    if not single.is_file() and not fold.is_file():
+    firsts = {"": folder / "run.json"} | {parts: folder / parts / "0" / "run.json" for parts in ("folds", "seeds")}
+    kind = next((kind for kind, path in firsts.items() if path.is_file()), None)
+    if kind is None:
         return options
-    kept = read_settings(single if single.is_file() else fold)
-    if single.is_file() and options.folds:
-        raise BadConfig(f"{folder}: holds a run without folds; take another --run")
+    kept = read_settings(firsts[kind])
+    for asked in ("folds", "seeds"):
+        if getattr(options, asked) and asked != kind:
+            raise BadConfig(f"{folder}: holds a run without {asked}; take another --run")
     own_phantoms = kept.sources in ((("phantom", str((folder / "phantoms").resolve())),), (("phantom", ""),))
     unplaced = [name for name, path in kept.sources if not path]
     if unplaced and not options.source and not own_phantoms:
@@ -75,6 +84,7 @@ def remembered(folder: Path, options: TrainOptions) -> TrainOptions:
         source=options.source or (() if own_phantoms else tuple(f"{name}={path}" for name, path in kept.sources)),
         source_options=options.source_options or kept.source_options,
         folds=options.folds or (kept.fold[1] if kept.fold else None),
+        seeds=max(options.seeds or 0, len(list(folder.glob("seeds/*/run.json")))) or None,
         no_pretraining=options.no_pretraining or not kept.pretraining,
     )
 
@@ -104,20 +114,43 @@ def make_default_phantoms(folder: Path, options: TrainOptions) -> Path:
 
 def run_once(folder: Path, options: TrainOptions, sources: list[tuple[str, str]]) -> dict[str, Any]:
     """One run on one split; returns report.json."""
-    is_new = not (folder / "run.json").is_file()
+    new = [] if (folder / "run.json").is_file() else [folder]
     run = open_run(folder, options, sources)
-    try:
-        make_data(run, options, sources)
-    except MammolibsError:
-        if is_new:
-            # A run that never had data must not hold the place against the corrected command.
-            (folder / "run.json").unlink(missing_ok=True)
-        raise
+    make_first_data(run, options, sources, new)
     train_stages(run, options)
     if is_judged(run):
         print(f"report: made before of these weights, skipped; to make it anew: python eval/pipeline_eval.py --run {folder}", flush=True)
         return read_report(run)
     return evaluate_run(PipelineEvalOptions(run=str(folder), precision=options.precision, workers=options.workers))
+
+
+def make_first_data(run: Run, options: TrainOptions, sources: list[tuple[str, str]], new: Sequence[Path]) -> None:
+    """Catalog and shards; where they cannot be made, the `new` runs on them are none."""
+    try:
+        make_data(run, options, sources)
+    except MammolibsError:
+        for folder in new:
+            # A run that never had data must not hold the place against the corrected command.
+            (folder / "run.json").unlink(missing_ok=True)
+        raise
+
+
+def run_seeds(folder: Path, options: TrainOptions, sources: list[tuple[str, str]], runtime: Runtime) -> dict[str, Any]:
+    """One run per seed under `<folder>/seeds/<k>`, all on the data and the split of `<folder>/data`; how far their figures lie apart in
+    `<folder>/report`. Returns its report.json."""
+    places = [folder / "seeds" / str(k) for k in range(options.seeds)]
+    new = [place for place in places if not (place / "run.json").is_file()]
+    runs = [open_run(place, replace(options, seed=(options.seed or 0) + k), sources, data="../../data") for k, place in enumerate(places)]
+    if not all(map(is_judged, runs)):
+        make_first_data(runs[0], options, sources, new)
+    for k, run in enumerate(runs):
+        if is_judged(run):
+            print(f"seed {k + 1} of {options.seeds}: finished before, skipped", flush=True)
+            continue
+        print(f"seed {k + 1} of {options.seeds}", flush=True)
+        train_stages(run, options)
+        evaluate_run(PipelineEvalOptions(run=str(run.folder), precision=options.precision, workers=options.workers))
+    return write_seed_report(folder, runs, runtime)
 
 
 def run_folds(folder: Path, options: TrainOptions, sources: list[tuple[str, str]], runtime: Runtime) -> dict[str, Any]:

@@ -26,10 +26,10 @@ SYNTHETIC_FRACTIONS = (0.47, 0.15, 0.38)
 EXAMS, ROWS = 60, 768
 
 
-def open_run(folder: Path, options: TrainOptions, sources: list[tuple[str, str]], *, fold: int | None = None) -> Run:
-    """The run in that folder, made with these sources or found as it is."""
+def open_run(folder: Path, options: TrainOptions, sources: list[tuple[str, str]], *, fold: int | None = None, data: str = "") -> Run:
+    """The run in that folder, made with these sources or found as it is. data: where its catalog and shards lie if not below it."""
     preset_name = options.preset or default_preset()
-    policy = read_policy(options.policy, options.accept, _policy_before_flags(folder, sources, fold))
+    policy = read_policy(options.policy, options.accept, _policy_before_flags(folder, sources, is_part=fold is not None or bool(data)))
     return Run.create(
         folder,
         RunSettings(
@@ -39,6 +39,7 @@ def open_run(folder: Path, options: TrainOptions, sources: list[tuple[str, str]]
             sources=tuple(sources),
             source_options=options.source_options,
             fold=None if fold is None else (fold, options.folds),
+            data=data,
             spacing_mm=options.spacing_mm,
             pretraining=not options.no_pretraining,
             policy=policy.to_dict(),
@@ -46,9 +47,9 @@ def open_run(folder: Path, options: TrainOptions, sources: list[tuple[str, str]]
     )
 
 
-def _policy_before_flags(folder: Path, sources: list[tuple[str, str]], fold: int | None) -> Policy:
-    """What the run remembers, or its first fold; of a new run, what its sources ask for."""
-    told = [folder / "run.json"] if fold is None else [folder / "run.json", folder.parent / "0" / "run.json"]
+def _policy_before_flags(folder: Path, sources: list[tuple[str, str]], *, is_part: bool) -> Policy:
+    """What the run remembers, or the first of the folds or seeds that it is one of; of a new run, what its sources ask for."""
+    told = [folder / "run.json", folder.parent / "0" / "run.json"] if is_part else [folder / "run.json"]
     kept = next((path for path in told if path.is_file()), None)
     return policy_of_sources(name for name, _ in sources) if kept is None else Policy().changed(read_settings(kept).policy)
 

@@ -36,10 +36,12 @@ def print_estimate(folder: Path, options: TrainOptions, sources: list[tuple[str,
     sizes = run.preset
     runtime = get_runtime(precision=options.precision, seed=0)
     images, phantom_seconds = count_images(options, sources)
-    folds = options.folds or 1
-    print(f"{folder}: {images} images" + (f", {folds} folds" if options.folds else ""))
-    total = phantom_seconds + images * folds * sum(SECONDS_PER_IMAGE.values())
-    disk = images * folds * sizes.canvas[0] * sizes.canvas[1] * 1.2
+    # Seeds share their samples, folds do not.
+    runs, sets = options.folds or options.seeds or 1, options.folds or 1
+    parts = "fold" if options.folds else "seed" if options.seeds else ""
+    print(f"{folder}: {images} images" + (f", {runs} {parts}s" if parts else ""))
+    total = phantom_seconds + images * (sets * SECONDS_PER_IMAGE["prepare"] + runs * SECONDS_PER_IMAGE["judge"])
+    disk = images * sets * sizes.canvas[0] * sizes.canvas[1] * 1.2
     for name in progress(TRAINED, "timing steps", unit="stage"):
         if options.no_pretraining and name in ("encoder", "autoencoder"):
             continue
@@ -47,9 +49,9 @@ def print_estimate(folder: Path, options: TrainOptions, sources: list[tuple[str,
         per_step, parameters = time_step(name, run, stage.batch, runtime)
         steps = options.it * (options.steps_per_it or stage.steps_per_it or max(1, round(0.6 * images / stage.batch)))
         minutes = steps * per_step * OVERHEAD / 60
-        print(f"  {name:12} {steps:6} steps of {stage.batch} at {per_step:6.2f} s: {minutes:7.1f} minutes per fold")
-        total += folds * steps * per_step * OVERHEAD
-        disk += folds * parameters * 4 * (2 * KEPT_WEIGHTS + 3 * STATES)
+        print(f"  {name:12} {steps:6} steps of {stage.batch} at {per_step:6.2f} s: {minutes:7.1f} minutes" + (f" per {parts}" if parts else ""))
+        total += runs * steps * per_step * OVERHEAD
+        disk += runs * parameters * 4 * (2 * KEPT_WEIGHTS + 3 * STATES)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(f"  time    about {total / 60:.0f} minutes on this machine as busy as it is now")
     print(f"  disk    about {disk / 1e9:.1f} GB in {folder}, beside the source data")

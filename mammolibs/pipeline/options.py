@@ -184,6 +184,7 @@ class TrainOptions(RunOptions):
         (), "of a source, see docs/data.md; may be given several times", flag="option", repeat=True, parse=str, metavar="NAME.OPTION=VALUE"
     )
     folds: int | None = option(None, "cross-validate by patient in that many folds", parse=int)
+    seeds: int | None = option(None, "train that many times on the same data and split, from --seed upwards, and report how far the figures move", parse=int)
     exams: int | None = option(None, "synthetic exams to make where no --source is given (default 60)", parse=int)
     rows: int | None = option(None, "rows of a synthetic image (default 768)", parse=int)
     steps_per_it: int | None = option(None, "steps in one iteration of every stage (default from the preset)", parse=int)
@@ -205,6 +206,10 @@ class TrainOptions(RunOptions):
                 raise BadConfig(f"--{name.replace('_', '-')} {value}: must be greater than 0")
         if self.folds is not None and self.folds < 3:
             raise BadConfig(f"--folds {self.folds}: at least 3 (one to test on, one to choose by, one to train on)")
+        if self.seeds is not None and self.seeds < 2:
+            raise BadConfig(f"--seeds {self.seeds}: at least 2, 3 to say how far figures move; one run needs no flag")
+        if self.seeds and self.folds:
+            raise BadConfig("--seeds and --folds: one of them; for both, run --folds once per --seed, each in its own --run")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ class RunSettings:
     contract: how images become samples. sources: (name, path) of each data set; source_options: NAME.OPTION=VALUE each. fold: which
     fold of how many this is, or None. pretraining: whether train.sh trains encoder and autoencoder.
     policy: which images are refused, as `Policy.to_dict`.
-    data: folder or address with catalog and shards where they are not the run's own.
+    data: folder or address with catalog and shards where they are not the run's own; a relative one starts at the run's folder.
     """
 
     preset: str
@@ -109,7 +110,8 @@ class Run:
     @property
     def data(self) -> Path | str:
         """Where catalog and shards lie: a folder, or the address of one in a bucket."""
-        return below(self.settings.data or self.folder / "data")
+        place = self.settings.data
+        return place if is_address(place) else Path(os.path.normpath(self.folder / (place or "data")))
 
     @property
     def catalog(self) -> Path | str:
@@ -173,8 +175,9 @@ def settings_of_shards(folder: Path, data: str | None, preset_name: str | None, 
     """Settings of a new run on shards that were made by hand. Raises BadConfig where there are none, or no preset fits them."""
     place = settled(data) if data else folder / "data"
     shards = open_store(below(place, "shards", "train"))
-    if (folder / "folds" / "0" / "run.json").is_file():
-        raise BadConfig(f"{folder}: was cross-validated, one run per fold; name one of them: --run {folder / 'folds' / '0'}")
+    for parts, words in (("folds", "was cross-validated, one run per fold"), ("seeds", "was trained with several seeds, one run each")):
+        if (folder / parts / "0" / "run.json").is_file():
+            raise BadConfig(f"{folder}: {words}; name one of them: --run {folder / parts / '0'}")
     if not is_finished(shards):
         others = sorted(path.name for path in folder.parent.glob("*") if (path / "run.json").is_file() or (path / "folds").is_dir())
         beside = f" (runs in {folder.parent}: {', '.join(others)})" if others and not folder.exists() else ""

@@ -35,3 +35,16 @@ def figure_text(figure: dict[str, Any] | None) -> str:
         return f"none ({figure.get('reason', 'no reason given')})"
     interval = f" [{figure['low']:.3f}, {figure['high']:.3f}]" if figure.get("low") is not None else ""
     return f"{figure['value']:.3f}{interval}  (n {figure['n']} {plural(figure['unit'])}, {figure['events']} events)"
+
+
+def print_seeds(result: dict[str, Any], folder: Path, seconds: float) -> None:
+    """The main figures of all seeds, how far they lie apart, and where everything lies."""
+    print(f"\nHeld-out patients, {len(result['runs'])} seeds ({seconds / 60:.1f} minutes in all)")
+    for stage, name, words in SHOWN:
+        values = [value for value in result["values"].get(stage, {}).get(name, ()) if value is not None]
+        deviation = result["training_noise"].get(stage, {}).get(name, {}).get("value")
+        spread = "" if deviation is None else f"  (standard deviation {deviation:.3f})"
+        print(f"  {words:46} {' '.join(f'{value:.3f}' for value in values) or 'not computed'}{spread}")
+    print(f"Report: {folder / 'report' / 'report.html'}")
+    print(f"Try:    python scripts/predict.py IMAGE --run {folder / 'seeds' / '0'}")
+    print("Research only. Not a medical device.", flush=True)
