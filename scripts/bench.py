@@ -8,7 +8,7 @@ import importlib
 import sys
 from pathlib import Path
 
-NOT_RUN_HERE = "baseline"
+NOT_RUN_HERE = ("baseline", "fault")
 
 
 def main(arguments: list[str]) -> int:

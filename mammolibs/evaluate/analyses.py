@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mammolibs.evaluate.analysis import Evidence, Part
+from mammolibs.evaluate.shortcuts import shortcuts
 
 Analysis = Callable[[Evidence], Part | None]
-ANALYSES: tuple[Analysis, ...] = ()
+ANALYSES: tuple[Analysis, ...] = (shortcuts,)
 
 
 def analyse(evidence: Evidence) -> list[Part]:
