@@ -4,52 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from mammolibs.evaluate.analysis import Evidence, Part
 from mammolibs.evaluate.bootstrap import Draws, Statistic, difference, estimate_all, mean_over_folds, point, problem_of
-from mammolibs.evaluate.document import Item, Section, Table, Text
 from mammolibs.evaluate.metrics import statistics_of
 from mammolibs.evaluate.predictions import Prediction
 from mammolibs.evaluate.ranking import auc_statistic
-from mammolibs.evaluate.result import block, show
+from mammolibs.evaluate.result import block
+from mammolibs.evaluate.shortcuts_page import LEVEL, PROBES, SHARE, alarms, section
 from mammolibs.records import Estimate
-
-# Alarm: above chance at this level over all probes together (Holm 1979), and this share of what the pipeline reaches above chance.
-LEVEL = 0.01
-SHARE = 0.5
-TITLE = "Shortcuts: what can be had without tissue"
-_SOURCE = "source "
-
-
-@dataclass(frozen=True)
-class Probe:
-    """sees: in words. look_at: what to look at where it does well. blind: sees nothing of the inside of the breast, nor whose it is."""
-
-    sees: str
-    look_at: str
-    blind: bool = True
-
-
-PROBES = {
-    "metadata": Probe(
-        "how the image was made: source, maker, view, side, bits, spacing, size",
-        "from which sources, makers and formats the malignant images come, and from which the others",
-    ),
-    "source": Probe("the data set's name alone", "whether malignant images and others were gathered at different places"),
-    "surroundings": Probe("all that lies outside the breast", "markers, labels, borders, collimation and the level of the air"),
-    "outline": Probe("the breast's form and place", "compression, crop and positioning of malignant images and of others"),
-    "person": Probe("age and density", "whether patients of both classes were chosen by age", blind=False),
-    "blurred": Probe("the breast in 8 x 5 cells, too coarse for a lesion", "the brightness and the density of whole breasts in each class", blind=False),
-}  # fmt: skip
-
 
 def source_probe(source: str) -> str:
     """The name of the probe that tells this source from the others by the blurred image."""
-    return f"{_SOURCE}{source}"
+    return f"source {source}"
 
 
 def shortcuts(evidence: Evidence) -> Part | None:
@@ -58,7 +29,7 @@ def shortcuts(evidence: Evidence) -> Part | None:
     A probe is a ridge-logistic regression on training patients, its strength fixed beforehand. Its AUC and the pipeline's are
     counted on the same held-out images, inside each fold where there are several.
     """
-    asked = [name for name in PROBES if any(_score(p, name) is not None or name in _names(p) for p in evidence.held_out)]
+    asked = [name for name in PROBES if any(name in _names(p) for p in evidence.held_out)]
     if not asked:
         return None
     audits = {name: Audit(evidence.held_out, name) for name in asked}
@@ -68,8 +39,7 @@ def shortcuts(evidence: Evidence) -> Part | None:
     result: dict[str, Any] = {"probes": block(figures, evidence.split_hash), "tests": tests, "rule": _rule()}
     if sources:
         result["sources"] = block(sources, evidence.split_hash)
-    sections = (Section(TITLE, (*_told(result, audits, evidence.held_out), *_sources_told(result))),)
-    return Part(name="shortcuts", result=result, sections=sections, alarms=_alarms(result))
+    return Part(name="shortcuts", result=result, sections=(section(result, asked, evidence.held_out),), alarms=alarms(result))
 
 
 class Audit:
@@ -168,95 +138,6 @@ def _p_above_chance(auc: Statistic, draws: Draws) -> float:
 
 def _rule() -> dict[str, Any]:
     return {"level": LEVEL, "share_of_the_pipelines_auc_above_chance": SHARE, "correction": "Holm", "blind_probes": [n for n, p in PROBES.items() if p.blind]}
-
-
-def _alarming(result: dict[str, Any]) -> list[str]:
-    """The blind probes that are surely above chance and reach the stated share of the pipeline, or beat one that is no better than chance."""
-    figures, found = result["probes"], []
-    for name, test in result["tests"].items():
-        share = figures[f"{name}_share"]["value"]
-        if test["surely_above_chance"] and (share is None or share >= SHARE):
-            found.append(name)
-    return found
-
-
-def _alarms(result: dict[str, Any]) -> tuple[str, ...]:
-    names = _alarming(result)
-    if not names:
-        return ()
-    figures = result["probes"]
-    told = "; ".join(f"{PROBES[name].sees}: AUC {show(figures[f'{name}_auc'])}" for name in names)
-    best = max(names, key=lambda name: figures[f"{name}_auc"]["value"])
-    look = "; ".join(dict.fromkeys(PROBES[name].look_at for name in names))
-    return (
-        f"The class can be known without looking into the breast ({told}). {_of_the_pipeline(figures, best)} "
-        f"{_following(figures[f'{best}_followed'])} Look at: {look}. Until that is settled the AUC says little about tissue.",
-    )
-
-
-def _of_the_pipeline(figures: dict[str, Any], name: str) -> str:
-    """How much of the pipeline's AUC above chance the probe reaches."""
-    whole, own = (figures[f"{name}_{kind}"]["value"] for kind in ("pipeline_auc", "auc"))
-    if whole is None or own is None:
-        return ""
-    if whole <= 0.5:
-        return f"The pipeline itself reaches an AUC of {whole:.2f}, no better than chance."
-    share = figures[f"{name}_share"]["value"]
-    return (
-        f"Of the {whole - 0.5:.2f} that the pipeline's AUC of {whole:.2f} has above chance, {max(own - 0.5, 0):.2f} "
-        f"({min(max(100 * share, 0), 100):.0f} %) can be had from {PROBES[name].sees}."
-    )
-
-
-def _following(followed: dict[str, Any]) -> str:
-    if followed["low"] is None:
-        return ""
-    if followed["low"] > 0.5:
-        return f"The pipeline goes along with it: among images that are not malignant its score follows this cue (AUC {show(followed)})."
-    return f"It is not shown that the pipeline uses it: among images that are not malignant its score does not surely follow this cue (AUC {show(followed)})."
-
-
-def _told(result: dict[str, Any], audits: dict[str, Audit], held_out: Sequence[Prediction]) -> list[Item]:
-    figures, rows = result["probes"], []
-    for name in audits:
-        test = result["tests"].get(name)
-        p = "not tested" if test is None else f"{test['p_holm']:.2g}"
-        told = (show(figures[f"{name}_{kind}"]) for kind in ("auc", "pipeline_minus", "share", "followed"))
-        count = f"{figures[f'{name}_auc']['n']} ({figures[f'{name}_auc']['events']})"
-        rows.append((f"{name.capitalize()}: {PROBES[name].sees}", count, *told, p))
-    head = ("a probe that sees only", "images (malignant)", "AUC", "pipeline minus probe", "share of the pipeline's AUC above chance", "pipeline follows it", "p, Holm")
-    blind = [name for name in audits if PROBES[name].blind and figures[f"{name}_auc"]["value"] is not None]
-    best = max(blind, key=lambda name: figures[f"{name}_auc"]["value"], default=None)
-    lead = _of_the_pipeline(figures, best) if best else "No probe that is blind to tissue could be judged."
-    return [Text(lead), Table(head, tuple(rows)), Text(_trained(held_out), "note"), Text(NOTE, "note")]
-
-
-NOTE = (
-    "Pipeline follows it: among images that are not malignant, how often one of the probe's upper half gets a higher score than one of its lower half; "
-    f"0.5 where the pipeline does not use the cue. An alarm is raised where metadata, source, surroundings or outline lie above chance (p under {LEVEL:g} "
-    f"after Holm's correction) and reach {100 * SHARE:.0f} % of what the pipeline has above chance. Age and density predict cancer in honest data, and a blurred breast is "
-    "still tissue: both are told and never alarm. Data gathered by class (cancers from a clinic, others from screening) alarm by right, whatever the "
-    "network looks at: then the AUC within sources is the one to believe."
-)
-
-
-def _trained(held_out: Sequence[Prediction]) -> str:
-    told = sorted({(p.fold, s.trained_on, s.trained_events) for p in held_out for s in p.probes if s.name in PROBES})
-    parts = [f"{on} training images, {events} of them malignant" + (f" (fold {fold})" if fold >= 0 else "") for fold, on, events in told]
-    return f"Probes: logistic regression with a ridge fixed beforehand, on a draw of {'; '.join(parts)}."
-
-
-def _sources_told(result: dict[str, Any]) -> list[Item]:
-    if "sources" not in result:
-        return []
-    figures = result["sources"]
-    names = sorted(name.removesuffix("_by_pipeline_auc") for name in figures if name.endswith("_by_pipeline_auc"))
-    rows = tuple((name, *(show(figures[f"{name}_by_{kind}_auc"]) for kind in ("blurred", "pipeline"))) for name in names)
-    head = ("source, told from the others", "by the blurred image, AUC", "by the pipeline's score of images that are not malignant, AUC")
-    told = ", ".join(f"{words} {show(figures[name])}" for words, name in (
-        ("pooled", "image_auc"), ("mean within sources", "image_auc_within_source"), ("difference", "pooled_minus_within_source"))
-    )  # fmt: skip
-    return [Table(head, rows), Text(f"Image AUC: {told}. What pooling adds may be the recognition of a source.")]
 
 
 def _names(p: Prediction) -> set[str]:

@@ -53,7 +53,7 @@ def test_only_what_is_blind_surely_above_chance_and_a_large_share_alarms(make_pr
     weak = audited(with_probes(rows, **BLIND | {"outline": 0.9}))
     assert weak.result["tests"]["outline"]["surely_above_chance"] and weak.result["probes"]["outline_share"]["value"] < 0.5 and weak.alarms == ()
     (told,) = audited(with_probes(rows, **BLIND | {"surroundings": 2.0})).alarms
-    assert "all that lies outside the breast: AUC 0.9" in told and "Look at: markers" in told and "metadata" not in told and "not shown that the pipeline uses it" in told
+    assert "what lies outside the breast: AUC 0.9" in told and "Look at markers" in told and "metadata" not in told and "not shown that the pipeline uses it" in told
     chance = [replace(p, image_score=0.2 + 1e-4 * (k % 7)) for k, p in enumerate(rows)]
     assert audited(with_probes(chance, **BLIND | {"surroundings": 2.0})).alarms
 
@@ -127,7 +127,7 @@ def test_rare_categories_share_a_column_and_new_ones_fall_into_it():
 
 def test_a_planted_marker_and_a_planted_maker_are_named_and_clean_images_raise_nothing():
     (marker,) = fault_shortcut.marker_alarms(1, True, patients=36, rounds=200)
-    assert "outside the breast: AUC" in marker and "markers, labels" in marker
+    assert "what lies outside the breast: AUC" in marker and "markers, labels" in marker
     (maker,) = fault_shortcut.maker_alarms(0, True, patients=36, rounds=200)
     assert "how the image was made" in maker
     assert fault_shortcut.marker_alarms(1, False, patients=36, rounds=200) == ()
