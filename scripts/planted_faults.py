@@ -12,12 +12,15 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from benches import fault_overconfident, fault_promise
+from benches import fault_leak, fault_overconfident, fault_promise, fault_shortcut
 
 # Fault -> (seed, planted) -> the alarms that a report raises.
 FAULTS: dict[str, Callable[[int, bool], Sequence[str]]] = {
     "overconfident": fault_overconfident.alarms,
     "broken promise": fault_promise.alarms,
+    "marker": fault_shortcut.marker_alarms,
+    "one maker": fault_shortcut.maker_alarms,
+    "leaking split": fault_leak.alarms,
 }
 
 

@@ -86,6 +86,23 @@ class PatchScore:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProbeScore:
+    """What a probe that sees too little of an image to know a lesion makes of it.
+
+    score: higher is more suspicious, on the scale of its own fold; None where it could not be trained, as its training
+    images held one class only. trained_on: training images that it learned from; trained_events: the malignant ones of them.
+    """
+
+    name: str
+    score: float | None
+    trained_on: int = 0
+    trained_events: int = 0
+
+    def __post_init__(self):
+        _require(self.score is None or math.isfinite(self.score), f"probe {self.name}", f"score {self.score} is not finite")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Prediction:
     """What the pipeline says of one image, beside what is true of it.
 
@@ -94,7 +111,7 @@ class Prediction:
     iou: overlap with the lesion mask on the canvas at the threshold that was chosen on
     validation patients, None where the image has no lesion mask. height, width: of the
     original, in pixels. fold: -1 where there are none. maker, technology ("film" or "digital"),
-    density, age_years, implant: what slices are cut by, empty or None where nobody says.
+    density, age_years, implant: what slices are cut by, empty or None where nobody says. probes: of held-out images, for `shortcuts`.
     """
 
     image_id: str
@@ -123,6 +140,7 @@ class Prediction:
     density: str = ""
     age_years: int | None = None
     implant: bool | None = None
+    probes: tuple[ProbeScore, ...] = ()
 
     def __post_init__(self):
         who = f"prediction of image {self.image_id}"
@@ -150,7 +168,8 @@ def schema() -> Any:
     lesion = {"lesion_id": text, "kind": text, "pathology": text, "centre_x": real, "centre_y": real, "radius_px": real}
     lesion |= {"box": reals, "outline": pa.list_(reals)}
     patch = {"label": whole, "score": real, "origin": text}
-    nested = {"regions": region, "lesions": lesion, "patches": patch}
+    probe = {"name": text, "score": real, "trained_on": whole, "trained_events": whole}
+    nested = {"regions": region, "lesions": lesion, "patches": patch, "probes": probe}
     plain = dict.fromkeys(("image_score", "raw_score", "dice", "iou", "spacing_mm"), real)
     plain |= dict.fromkeys(("fold", "label", "has_lesion", "height", "width", "age_years"), whole) | {"implant": pa.bool_()}
 
@@ -198,6 +217,7 @@ def _row_to_prediction(row: dict[str, Any]) -> Prediction:
     row["regions"] = tuple(Region(**{**r, "box": tuple(r["box"])}) for r in row["regions"])
     row["lesions"] = tuple(_row_to_lesion(r) for r in row["lesions"])
     row["patches"] = tuple(PatchScore(**r) for r in row["patches"])
+    row["probes"] = tuple(ProbeScore(**r) for r in row.get("probes") or ())
     return Prediction(**row)
 
 

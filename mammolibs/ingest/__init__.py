@@ -1,5 +1,6 @@
 """Where catalog, imaging, prepare and shards meet: rows of the catalog become shards of images and of patches, and derived copies."""
 
+from mammolibs.ingest.cues import Cues, cues_of, prepare_row_with_cues, read_cues
 from mammolibs.ingest.derive import DeriveReport, Recipe, derive_images, parse_rotations
 from mammolibs.ingest.gate import admit, examine
 from mammolibs.ingest.images import ingest_images
@@ -8,6 +9,7 @@ from mammolibs.ingest.reading import prepare_row, read_lesions, read_mask, read_
 from mammolibs.ingest.report import IngestReport
 
 __all__ = [
-    "DeriveReport", "IngestReport", "PatchRequest", "Recipe", "admit", "derive_images", "examine", "ingest_images", "ingest_patches",
-    "normal_requests", "parse_rotations", "prepare_row", "read_lesions", "read_mask", "read_row", "truth_requests",
+    "Cues", "DeriveReport", "IngestReport", "PatchRequest", "Recipe", "admit", "cues_of", "derive_images", "examine", "ingest_images",
+    "ingest_patches", "normal_requests", "parse_rotations", "prepare_row", "prepare_row_with_cues", "read_cues", "read_lesions", "read_mask",
+    "read_row", "truth_requests",
 ]

@@ -9,7 +9,7 @@ import numpy as np
 from mammolibs.errors import BadFile
 from mammolibs.imaging import read_mammogram, read_stored
 from mammolibs.ingest.gate import admit
-from mammolibs.prepare import Contract, Prepared, Raster, prepare_both, rasterize
+from mammolibs.prepare import Contract, Located, Prepared, Raster, prepare_both, rasterize
 from mammolibs.records import UNKNOWN, ImageRow, Mammogram, Policy
 from mammolibs.storage import disk_stamp, is_local, local_file
 
@@ -81,7 +81,17 @@ def read_lesions(row: ImageRow, shape: tuple[int, int]) -> Raster:
 
 def prepare_row(row: ImageRow, contract: Contract, policy: Policy = Policy()) -> Prepared:
     """The row's image with its labels, for both stages, judged as for training. Raises what reading it raises, and Refused."""
+    return prepare_admitted(row, *read_admitted(row, contract, policy), contract)
+
+
+def read_admitted(row: ImageRow, contract: Contract, policy: Policy = Policy()) -> tuple[Mammogram, Located]:
+    """The row's image with its breast found, judged as for training. Raises what reading it raises, and Refused."""
     mammogram = read_row(row)
     _, located = admit(mammogram, contract, policy, "train")
+    return mammogram, located
+
+
+def prepare_admitted(row: ImageRow, mammogram: Mammogram, located: Located, contract: Contract) -> Prepared:
+    """The image with its labels, for both stages. Raises as `read_lesions`."""
     raster = read_lesions(row, mammogram.pixels.shape)
     return prepare_both(mammogram, contract, located=located, mask=raster.mask, lesions=raster.lesions, row=row)

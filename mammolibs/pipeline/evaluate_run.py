@@ -18,6 +18,7 @@ from mammolibs.pipeline.judge import OPERATING_NAME, Judge, Operating
 from mammolibs.pipeline.looks import looks_at, note_look
 from mammolibs.pipeline.options import PipelineEvalOptions
 from mammolibs.pipeline.presets import STAGES
+from mammolibs.pipeline.probes import probed
 from mammolibs.pipeline.provenance import provenance
 from mammolibs.pipeline.run import Run
 from mammolibs.pipeline.splits import check_held_out
@@ -69,7 +70,7 @@ def judge_run(
     check_held_out(run, judge.iterations | pretrained, force_touched=options.force_touched)
     note_look(run)
     operating, validation = judge.choose_operating_points()
-    predictions = [*validation, *judge.predictions("test", operating)]
+    predictions = [*validation, *probed(judge, judge.predictions("test", operating))]
     operating.save(run.folder / OPERATING_NAME)
     write_predictions(run.report / "predictions.parquet", predictions)
     return judge, operating, predictions

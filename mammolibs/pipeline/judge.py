@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Iterator, Sequence
+from typing import Any, Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from mammolibs.evaluate import (
     choose_region_threshold, choose_score_threshold, choose_view_rule, fit_combiner, fit_region_calibration, region_features,
 )
 from mammolibs.imaging.pool import map_files
-from mammolibs.ingest import prepare_row
+from mammolibs.ingest import Cues, prepare_row, prepare_row_with_cues
 from mammolibs.models import from_run
 from mammolibs.models.runs import weights_hash
 from mammolibs.pipeline.outcomes import PATCH_LABELS, as_prediction, lesion_truths, matched_regions, raw_score, region_label
@@ -106,7 +106,7 @@ class Operating:
 
 @dataclass
 class Judge:
-    """The trained networks of a run and the images that could not be read, with reasons."""
+    """The trained networks of a run, the images that could not be read, with reasons, and the cues of those that were predicted, by id."""
 
     run: Run
     finder: Finder
@@ -115,6 +115,7 @@ class Judge:
     fold: int = -1
     iterations: dict[str, int | None] = field(default_factory=dict)
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    cues: dict[str, Cues] = field(default_factory=dict)
 
     @classmethod
     def open(cls, run: Run, runtime: Runtime, *, unet: int | None = None, resnet: int | None = None, workers: int = 1, second_stage: bool = True) -> Judge:
@@ -135,9 +136,9 @@ class Judge:
     def rows(self, split: str) -> list[ImageRow]:
         return [row for row in read_catalog(self.run.catalog) if row.split == split]
 
-    def analyses(self, rows: Sequence[ImageRow], name: str) -> Iterator[tuple[Prepared, Analysis]]:
+    def analyses(self, rows: Sequence[ImageRow], name: str, prepare: Callable[..., Any] = prepare_row) -> Iterator[tuple[Prepared, Analysis]]:
         """Both stages on each image; one that cannot be read is noted in `skipped`."""
-        results = map_files(partial(prepare_row, contract=self.run.contract, policy=self.run.policy), rows, workers=self.workers, describe=_path)
+        results = map_files(partial(prepare, contract=self.run.contract, policy=self.run.policy), rows, workers=self.workers, describe=_path)
         waiting: list[Prepared] = []
         for row, result in progress(results, name, unit="image", total=len(rows)):
             if isinstance(result, MammolibsError):
@@ -180,7 +181,8 @@ class Judge:
     def predictions(self, split: str, operating: Operating) -> list[Prediction]:
         """One row per image of the split, sorted by image."""
         rows = []
-        for prepared, analysis in self.analyses(self.rows(split), f"{split} patients"):
+        for prepared, analysis in self.analyses(self.rows(split), f"{split} patients", prepare_row_with_cues):
+            self.cues[analysis.sample.image_id] = prepared.cues
             regions = operating.calibrated(matched_regions(analysis))
             rows.append(
                 as_prediction(

@@ -13,10 +13,14 @@ from mammolibs.records import Mammogram, Sample
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Prepared:
-    """An image as the two stages need it: on the canvas for the first, at full resolution for the second."""
+    """An image as the two stages need it: on the canvas for the first, at full resolution for the second.
+
+    cues: what it shows besides tissue (`ingest.Cues`), where somebody asked for it.
+    """
 
     sample: Sample
     full: FullResolution
+    cues: Any = None
 
 
 def prepare_both(mammogram: Mammogram, contract: Contract, *, located: Located | None = None, **known: Any) -> Prepared:
