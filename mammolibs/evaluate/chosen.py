@@ -34,8 +34,8 @@ def at_thresholds(held_out: Sequence[Prediction], chosen: Mapping[int, Chosen], 
     chosen: fold (-1 where there are none) -> what was chosen on its validation patients.
     """
     return {
-        "sensitivity": estimate(_called(held_out, chosen, label=1), draws),
-        "specificity": estimate(_called(held_out, chosen, label=0), draws),
+        "sensitivity": estimate(called(held_out, chosen, label=1), draws),
+        "specificity": estimate(called(held_out, chosen, label=0), draws),
         "lesion_sensitivity": estimate(_lesions_found(held_out, chosen), draws),
         "false_positives_per_image": estimate(_false_positives(held_out, chosen), draws),
     }
@@ -45,8 +45,8 @@ def _cut(p: Prediction, chosen: Mapping[int, Chosen], name: str) -> float | None
     return chosen[p.fold].cut(name) if p.fold in chosen else None
 
 
-def _called(held_out: Sequence[Prediction], chosen: Mapping[int, Chosen], *, label: int) -> Statistic:
-    """Share of malignant images above the cut, or of the others at or below it."""
+def called(held_out: Sequence[Prediction], chosen: Mapping[int, Chosen], *, label: int) -> Statistic:
+    """Share of malignant images (label 1) above the image-score cut, or of the others (label 0) at or below it."""
     rows = [(p, cut) for p in held_out if p.label == label and (cut := _cut(p, chosen, "image_score")) is not None]
     right = [(p.image_score > cut) == bool(label) for p, cut in rows]
     kind = "malignant images above" if label else "images that are not malignant at or below"

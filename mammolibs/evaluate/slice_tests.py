@@ -1,0 +1,170 @@
+"""Is a part of the units worse than the rest, and do the labels of a data set look swapped? Tests over whole patients, corrected for their number."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mammolibs.evaluate.bootstrap import Draws, Statistic, estimate_all, logit, point, problem_of
+from mammolibs.evaluate.ranked import Ranked
+from mammolibs.evaluate.ranking import auc
+from mammolibs.records import Estimate
+
+# The spread of draws is known to 3 % after so many; a family of some fifty slices is drawn for twice.
+ROUNDS = 500
+# One report in a hundred may flag a slice where none is worse: an alarm that is often false is not read.
+FAMILY_ERROR = 0.01
+# Of each kind that a figure rests on, in the slice and in the rest.
+LEAST_PATIENTS = 10
+SOURCE = "data set"
+FIGURES = {
+    "auc": "AUC",
+    "sensitivity": "sensitivity at the chosen cut",
+    "specificity": "specificity at the chosen cut",
+    "lesion_sensitivity_at_1_fp": "lesion sensitivity at 1 false positive per image",
+}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Slice:
+    """The units of which a fact says `name`, and the rest of which it says something else.
+
+    members: bool (units,), which are in it. inside, rest: names of FIGURES -> the figure in the slice, and in the rest.
+    """
+
+    fact: str
+    name: str
+    members: np.ndarray
+    inside: Mapping[str, Statistic]
+    rest: Mapping[str, Statistic]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Test:
+    """p: one-sided, that the slice lies no lower; corrected: for all tests made with it (Holm 1979). Both None where `reason` says why."""
+
+    p: float | None
+    corrected: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Verdict:
+    """What was found of a slice. swapped: its labels look like those of the other class."""
+
+    slice: Slice
+    figures: Mapping[str, Estimate]
+    tests: Mapping[str, Test]
+    swapped: bool = False
+
+    @property
+    def low(self) -> dict[str, Test]:
+        """The figures that lie below the rest."""
+        return {name: test for name, test in self.tests.items() if test.corrected is not None and test.corrected < FAMILY_ERROR}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Slices:
+    """All slices that were judged together, over the same draws. tested: how many tests the correction is for."""
+
+    verdicts: Sequence[Verdict]
+    draws: Draws
+    tested: int
+
+
+def slices_by(fact: str, names: np.ndarray, scores: np.ndarray, labels: np.ndarray, patients: np.ndarray, unit: str) -> list[Slice]:
+    """A slice for each name with its AUC alone.
+
+    names: str (n,), what the fact says of each unit; empty where it says nothing. scores: float (n,), higher means more suspicious.
+    labels: int (n,), 1 or 0. patients: str (n,).
+    """
+
+    def figures(held: np.ndarray) -> dict[str, Statistic]:
+        return {"auc": auc(Ranked(scores[held], labels[held], patients[held], unit), method=f"{unit} AUC")}
+
+    known = names != ""
+    return [
+        Slice(fact=fact, name=str(name), members=names == name, inside=figures(names == name), rest=figures(known & (names != name)))
+        for name in np.unique(names[known])
+    ]
+
+
+def judge_slices(slices: Sequence[Slice], draws: Draws) -> Slices:
+    """Every figure of every slice against the rest, and the AUC of every data set against the mirror image of the others'.
+
+    The gap on the logit scale over its spread in the same draws for both, against Student's t; Holm's correction over all that were tested.
+    """
+    few = Draws(draws.patients, rounds=min(ROUNDS, draws.rounds), seed=draws.seed)
+    tests = [{name: _below(inside, one.rest[name], few) for name, inside in one.inside.items()} for one in slices]
+    of_all = [test.p for of_slice in tests for test in of_slice.values()]
+    corrected = iter(holm(of_all))
+    tests = [{name: Test(p=test.p, corrected=next(corrected), reason=test.reason) for name, test in of.items()} for of in tests]
+    half = [_below_half(one, few) if one.fact == SOURCE else None for one in slices]
+    verdicts = [
+        Verdict(slice=one, figures=estimate_all(one.inside, few), tests=of_slice, swapped=_is_swapped(one, of_slice, below_half))
+        for one, of_slice, below_half in zip(slices, tests, holm(half), strict=True)
+    ]
+    return Slices(verdicts=verdicts, draws=few, tested=sum(p is not None for p in of_all))
+
+
+def holm(values: Sequence[float | None]) -> list[float | None]:
+    """p-values corrected so that the chance of any false one is no larger than each says (Holm 1979); None stays None and does not count."""
+    known = sorted((p, place) for place, p in enumerate(values) if p is not None)
+    corrected: list[float | None] = [None] * len(values)
+    highest = 0.0
+    for rank, (p, place) in enumerate(known):
+        highest = max(highest, min(1.0, (len(known) - rank) * p))
+        corrected[place] = highest
+    return corrected
+
+
+def _too_little(statistic: Statistic, where: str) -> str:
+    if problem := problem_of(statistic):
+        return f"{where}: {problem}"
+    few = statistic.independent < LEAST_PATIENTS
+    return f"{where}: {statistic.independent} patients of the rarer kind, {LEAST_PATIENTS} needed for a test" if few else ""
+
+
+def _below(inside: Statistic, rest: Statistic, draws: Draws) -> Test:
+    if reason := _too_little(inside, "in the slice") or _too_little(rest, "in the rest"):
+        return Test(p=None, reason=reason)
+    gap = logit(point(inside), inside.steps) - logit(point(rest), rest.steps)
+    gaps = logit(draws.values(inside)[0], inside.steps) - logit(draws.values(rest)[0], rest.steps)
+    p = _p_value(gap, gaps, (inside, rest))
+    return Test(p=p, reason="" if p is not None else "undefined in most rounds")
+
+
+def _below_half(one: Slice, draws: Draws) -> float | None:
+    statistic = one.inside["auc"]
+    if _too_little(statistic, ""):
+        return None
+    return _p_value(logit(point(statistic), statistic.steps), logit(draws.values(statistic)[0], statistic.steps), (statistic,))
+
+
+def _p_value(value: float, rounds: np.ndarray, statistics: Sequence[Statistic]) -> float | None:
+    """One-sided, that what is counted is no lower than 0. A spread is never taken for less than half a binomial one: draws of few patients may all agree."""
+    from scipy.special import stdtr
+
+    rounds = rounds[np.isfinite(rounds)]
+    if len(rounds) < 2 or not math.isfinite(value):
+        return None
+    shares = [(point(s), s.independent) for s in statistics]
+    least = 0.5 * math.sqrt(sum(1 / (share * n + 0.5) + 1 / ((1 - share) * n + 0.5) for share, n in shares))
+    spread = max(float(np.std(rounds, ddof=1)), least)
+    return float(stdtr(min(n for _, n in shares) - 1, value / spread))
+
+
+def _is_swapped(one: Slice, tests: Mapping[str, Test], below_half: float | None) -> bool:
+    """True where the AUC lies below 0.5, or below the rest's and nearer to its mirror image than to chance."""
+    if one.fact != SOURCE:
+        return False
+    if below_half is not None and below_half < FAMILY_ERROR:
+        return True
+    corrected = tests["auc"].corrected
+    if corrected is None or corrected >= FAMILY_ERROR:
+        return False
+    here, there = (float(logit(point(s["auc"]), s["auc"].steps)) for s in (one.inside, one.rest))
+    return here < -there / 2 < 0
