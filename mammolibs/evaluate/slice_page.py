@@ -11,6 +11,7 @@ from mammolibs.evaluate.result import show
 from mammolibs.evaluate.slice_tests import FIGURES
 
 Rows = Mapping[str, Mapping[str, Any]]
+HEADS = {"auc": "AUC", "sensitivity": "sensitivity", "specificity": "specificity", "lesion_sensitivity_at_1_fp": "lesions found"}
 ROW_INCHES = 0.21
 CAPTION = "AUC of each slice with its 95 % interval; line and band: all images. Orange: below the rest after correction, or swapped labels."
 
@@ -34,9 +35,10 @@ def _of(note: str | None) -> str:
 
 def _how(result: Mapping[str, Any]) -> str:
     return (
+        "Sensitivity and specificity are those at the cut chosen on validation patients, lesions found those at one false positive per image. "
         f"Each figure of a slice is tested against the same on the rest over the same draws of patients ({result['tests']} tests, one-sided, Holm's correction): one report in "
         f"{round(1 / result['family_error'])} flags a slice where none is worse. A slice of a lesion's kind or size holds the malignant images with such a lesion and all images that "
-        "are not malignant. A slice that is not flagged may still be worse: look at its interval."
+        "are not malignant. A slice without a reading is not shown to be worse and may still be so: look at its interval."
     )
 
 
@@ -44,12 +46,7 @@ def _table(rows: Rows, whole: Mapping[str, Any]) -> Table:
     names = [name for name in FIGURES if name in whole and any(name in values for values in rows.values())]
     lines = [(slice_name, *_cells(values, names), _reading(values)) for slice_name, values in rows.items()]
     lines.append(("all images", *_cells(whole, names), ""))
-    return Table(("slice", "images (malignant)", *(_head(name) for name in names), "reading"), tuple(lines))
-
-
-def _head(name: str) -> str:
-    words = FIGURES[name]
-    return words[:1].upper() + words[1:]
+    return Table(("slice", "images (malignant)", *(HEADS[name] for name in names), "reading"), tuple(lines))
 
 
 def _cells(values: Mapping[str, Any], names: Sequence[str]) -> list[str]:
@@ -65,8 +62,7 @@ def _reading(values: Mapping[str, Any]) -> str:
     untested = {name: test["reason"] for name, test in tests.items() if test["p"] is None}
     if len(untested) == len(tests):
         return f"too small to test: {untested['auc']}"
-    told = ", ".join(f"{FIGURES[name]} ({reason})" for name, reason in untested.items())
-    return f"not shown to be worse; not tested: {told}" if told else "not shown to be worse"
+    return f"not tested: {', '.join(f'{HEADS[name]} ({reason})' for name, reason in untested.items())}" if untested else ""
 
 
 def forest_figure(by: Mapping[str, Rows], whole: Mapping[str, Any]) -> bytes | None:

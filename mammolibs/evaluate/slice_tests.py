@@ -131,30 +131,33 @@ def _too_little(statistic: Statistic, where: str) -> str:
 def _below(inside: Statistic, rest: Statistic, draws: Draws) -> Test:
     if reason := _too_little(inside, "in the slice") or _too_little(rest, "in the rest"):
         return Test(p=None, reason=reason)
-    gap = logit(point(inside), inside.steps) - logit(point(rest), rest.steps)
-    gaps = logit(draws.values(inside)[0], inside.steps) - logit(draws.values(rest)[0], rest.steps)
-    p = _p_value(gap, gaps, (inside, rest))
+    p = _p_value((inside, rest), draws)
     return Test(p=p, reason="" if p is not None else "undefined in most rounds")
 
 
 def _below_half(one: Slice, draws: Draws) -> float | None:
-    statistic = one.inside["auc"]
-    if _too_little(statistic, ""):
-        return None
-    return _p_value(logit(point(statistic), statistic.steps), logit(draws.values(statistic)[0], statistic.steps), (statistic,))
+    return None if _too_little(one.inside["auc"], "") else _p_value((one.inside["auc"],), draws)
 
 
-def _p_value(value: float, rounds: np.ndarray, statistics: Sequence[Statistic]) -> float | None:
-    """One-sided, that what is counted is no lower than 0. A spread is never taken for less than half a binomial one: draws of few patients may all agree."""
+def _p_value(statistics: Sequence[Statistic], draws: Draws) -> float | None:
+    """One-sided, that the first, on the logit scale, is no lower than the second (or than 0.5); None where most rounds leave it undefined.
+
+    A spread is never taken for less than half a binomial one, as draws of few patients may all agree. Degrees of freedom: Satterthwaite 1946.
+    """
     from scipy.special import stdtr
 
-    rounds = rounds[np.isfinite(rounds)]
-    if len(rounds) < 2 or not math.isfinite(value):
+    signs = np.array([1.0, -1.0])[: len(statistics)]
+    shares, sizes = np.array([point(s) for s in statistics]), np.array([s.independent for s in statistics])
+    value = float(signs @ [logit(share, s.steps) for share, s in zip(shares, statistics, strict=True)])
+    rounds = np.stack([logit(draws.values(s)[0], s.steps) for s in statistics])
+    rounds = rounds[:, np.isfinite(rounds).all(axis=0)]
+    if rounds.shape[1] < draws.rounds / 2 or not math.isfinite(value):
         return None
-    shares = [(point(s), s.independent) for s in statistics]
-    least = 0.5 * math.sqrt(sum(1 / (share * n + 0.5) + 1 / ((1 - share) * n + 0.5) for share, n in shares))
-    spread = max(float(np.std(rounds, ddof=1)), least)
-    return float(stdtr(min(n for _, n in shares) - 1, value / spread))
+    least = 0.25 * (1 / (shares * sizes + 0.5) + 1 / ((1 - shares) * sizes + 0.5))
+    variances = np.maximum(np.var(rounds, axis=1, ddof=1), least)
+    spread = math.sqrt(max(float(np.var(signs @ rounds, ddof=1)), float(least.sum())))
+    freedom = float(variances.sum() ** 2 / np.sum(variances**2 / (sizes - 1)))
+    return float(stdtr(freedom, value / spread))
 
 
 def _is_swapped(one: Slice, tests: Mapping[str, Test], below_half: float | None) -> bool:

@@ -9,12 +9,10 @@ import numpy as np
 
 from mammolibs.evaluate.analysis import Evidence, Part
 from mammolibs.evaluate.bootstrap import Statistic, estimate_all
-from mammolibs.evaluate.chosen import called
-from mammolibs.evaluate.detection import collect, lesion_sensitivity_statistic
-from mammolibs.evaluate.metrics import statistics_of
 from mammolibs.evaluate.predictions import Prediction
 from mammolibs.evaluate.result import block
 from mammolibs.evaluate.slice_alarms import alarms_of
+from mammolibs.evaluate.slice_columns import Columns
 from mammolibs.evaluate.slice_facts import IMAGE_FACTS, LESION_FACTS, of_malignant, said
 from mammolibs.evaluate.slice_page import slice_section
 from mammolibs.evaluate.slice_tests import FAMILY_ERROR, SOURCE, Slice, Slices, judge_slices
@@ -29,63 +27,49 @@ def slices(evidence: Evidence) -> Part | None:
     rows = evidence.held_out
     if not rows:
         return None
-    cut = [one for name in IMAGE_FACTS for one in _by_image(name, evidence)] + [one for name in LESION_FACTS for one in _by_lesion(name, evidence)]
-    found = judge_slices(cut, evidence.draws)
+    columns = Columns(rows, evidence.chosen)
+    found = judge_slices(cut_by_all_facts(columns), evidence.draws)
     alarms = alarms_of(found)
-    whole = block(estimate_all(_figures(rows, evidence), found.draws), evidence.split_hash)
+    whole = block(estimate_all(columns.figures(np.ones(len(rows), bool)), found.draws), evidence.split_hash)
     result = _as_json(found, whole, evidence.split_hash) | {"not_said": _not_said(rows)}
     return Part(name="slices", result=result, sections=(slice_section(result, alarms),), alarms=alarms)
 
 
-def _figures(rows: Sequence[Prediction], evidence: Evidence) -> dict[str, Statistic]:
-    """Those at the chosen cut only where one was chosen."""
-    figures = {"auc": statistics_of(rows, ["image_auc"])["image_auc"]}
-    if evidence.chosen:
-        figures |= {name: called(rows, evidence.chosen, label=label) for name, label in (("sensitivity", 1), ("specificity", 0))}
-    return figures | {"lesion_sensitivity_at_1_fp": lesion_sensitivity_statistic(collect(rows), false_per_image=1.0)}
+def cut_by_all_facts(columns: Columns) -> list[Slice]:
+    """The slices of every fact that tells two apart, and of every data set."""
+    return [one for name in IMAGE_FACTS for one in _by_image(name, columns)] + [one for name in LESION_FACTS for one in _by_lesion(name, columns)]
 
 
-def _by_image(name: str, evidence: Evidence) -> list[Slice]:
-    rows = evidence.held_out
-    told = np.array([IMAGE_FACTS[name](p) for p in rows], str)
+def _by_image(name: str, columns: Columns) -> list[Slice]:
+    told = np.array([IMAGE_FACTS[name](p) for p in columns.rows], str)
     values = said(told)
+    known = ~np.isin(told, ("", UNKNOWN))
     if len(values) < 2 and name != SOURCE:
         return []
-    known = ~np.isin(told, ("", UNKNOWN))
-
-    def figures(mask: np.ndarray) -> dict[str, Statistic]:
-        return _figures([rows[place] for place in np.flatnonzero(mask)], evidence)
-
     return [
-        Slice(fact=name, name=value, members=told == value, inside=figures(told == value), rest=figures(known & (told != value)))
+        Slice(fact=name, name=value, members=told == value, inside=columns.figures(told == value), rest=columns.figures(known & (told != value)))
         for value in values
     ]  # fmt: skip
 
 
-def _by_lesion(name: str, evidence: Evidence) -> list[Slice]:
+def _by_lesion(name: str, columns: Columns) -> list[Slice]:
     """Malignant images with such a lesion against all that are not malignant; such lesions against the false positives of all images."""
-    rows, fact = evidence.held_out, LESION_FACTS[name]
-    told = [of_malignant(fact, p) for p in rows]
-    of_lesion = {id(one): fact(p, one) for p in rows for one in p.lesions}
-    values = said(of_lesion.values())
-    negatives = [p for p in rows if p.label == 0]
+    fact = LESION_FACTS[name]
+    told = [of_malignant(fact, p) for p in columns.rows]
+    of_lesions = np.array([fact(p, one) for p, one in columns.lesions], str)
+    values = said(fact(p, one) for p in columns.rows for one in p.lesions)
 
-    def figures(value: str, has: bool) -> dict[str, Statistic]:
-        positives = [p for p, kinds in zip(rows, told, strict=True) if kinds and (value in kinds) == has]
-        wanted = {key for key, kind in of_lesion.items() if kind and (kind == value) == has}
-        found = collect(rows, wanted=lambda lesion: id(lesion) in wanted)
-        of_images = _figures([*positives, *negatives], evidence)
-        of_images.pop("specificity", None)
-        return of_images | {"lesion_sensitivity_at_1_fp": lesion_sensitivity_statistic(found, false_per_image=1.0)}
+    def figures(positives: np.ndarray, lesions: np.ndarray) -> dict[str, Statistic]:
+        found = columns.figures(positives | (columns.labels == 0), lesions=lesions, lesion_images=np.ones(len(columns.rows), bool))
+        return {name: statistic for name, statistic in found.items() if name != "specificity"}
 
-    if len(values) < 2:
-        return []
-    return [
-        Slice(
-            fact=name, name=value, members=np.array([value in kinds for kinds in told], bool), inside=figures(value, True), rest=figures(value, False)
-        )
-        for value in values
-    ]  # fmt: skip
+    slices_of_fact = []
+    for value in values if len(values) > 1 else ():
+        has, lacks = (np.array([bool(kinds) and (value in kinds) == there for kinds in told], bool) for there in (True, False))
+        inside = figures(has, of_lesions == value)
+        rest = figures(lacks, (of_lesions != value) & (of_lesions != ""))
+        slices_of_fact.append(Slice(fact=name, name=value, members=has, inside=inside, rest=rest))
+    return slices_of_fact
 
 
 def _not_said(rows: Sequence[Prediction]) -> dict[str, str]:

@@ -8,8 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from mammolibs.evaluate import Chosen, Draws, LesionTruth, Prediction, Region, Threshold
-from mammolibs.evaluate.analysis import Evidence
-from mammolibs.evaluate.slices import slices
+from mammolibs.evaluate.slice_alarms import alarms_of
+from mammolibs.evaluate.slice_columns import Columns
+from mammolibs.evaluate.slice_tests import judge_slices
+from mammolibs.evaluate.slices import cut_by_all_facts
 
 PATIENTS = 300
 ILL, BENIGN = 0.25, 0.15
@@ -70,19 +72,18 @@ def _swapped(row: Prediction) -> Prediction:
     return replace(row, label=1 - row.label, pathology="benign" if row.label else "malignant")
 
 
-def alarms_of(rows: Sequence[Prediction], rounds: int = 500) -> tuple[str, ...]:
-    """What the analysis of slices raises."""
-    draws = Draws([p.patient_id for p in rows], rounds=rounds)
-    return slices(Evidence(held_out=rows, validation=(), draws=draws, chosen=CHOSEN, split_hash="planted")).alarms
+def alarms(rows: Sequence[Prediction], rounds: int = 500) -> tuple[str, ...]:
+    """What the analysis of slices raises, without its page."""
+    return alarms_of(judge_slices(cut_by_all_facts(Columns(rows, CHOSEN)), Draws([p.patient_id for p in rows], rounds=rounds)))
 
 
 def bad_slice_alarms(seed: int, planted: bool) -> tuple[str, ...]:
     """Found only where the maker is named as what it is; a clean run may raise nothing."""
-    found = alarms_of(make_predictions(PATIENTS, seed, bad_maker=BAD_MAKER if planted else ""))
+    found = alarms(make_predictions(PATIENTS, seed, bad_maker=BAD_MAKER if planted else ""))
     return tuple(alarm for alarm in found if not planted or f"maker is {BAD_MAKER}" in alarm)
 
 
 def swapped_alarms(seed: int, planted: bool) -> tuple[str, ...]:
     """Found only where the site's labels are called swapped; a clean run may raise nothing."""
-    found = alarms_of(make_predictions(PATIENTS, 1000 + seed, swapped_site=SWAPPED_SITE if planted else ""))
+    found = alarms(make_predictions(PATIENTS, 1000 + seed, swapped_site=SWAPPED_SITE if planted else ""))
     return tuple(alarm for alarm in found if not planted or f"labels of data set {SWAPPED_SITE} look swapped" in alarm)

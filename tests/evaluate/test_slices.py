@@ -7,14 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
-from mammolibs.evaluate import Draws, LesionTruth, write_report
+from mammolibs.evaluate import Draws, LesionTruth, mean_statistic
 from mammolibs.evaluate.analysis import Evidence
 from mammolibs.evaluate.score_report import score_result
 from mammolibs.evaluate.score_table import ScoreColumns, read_scores
 from mammolibs.evaluate.slice_facts import IMAGE_FACTS, LESION_FACTS, of_malignant
-from mammolibs.evaluate.slice_tests import holm, judge_slices, slices_by
+from mammolibs.evaluate.slice_tests import Slice, holm, judge_slices, slices_by
 from mammolibs.evaluate.slices import slices
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
@@ -76,15 +77,29 @@ def test_bands_and_the_lesions_that_make_an_image_malignant(rows):
     assert of_malignant(LESION_FACTS["lesion kind"], replace(both, label=0)) == set()
 
 
+def test_no_rows_are_no_part():
+    assert part_of([]) is None
+
+
 def test_holm_as_worked_by_hand():
     assert holm([0.01, 0.04, None, 0.03, 0.005]) == pytest.approx([0.03, 0.06, None, 0.06, 0.02])
     assert holm([]) == [] and holm([0.6, 0.9]) == [1.0, 1.0]
 
 
+def test_the_p_value_is_that_of_two_proportions():
+    patients = np.array([f"p{i:04d}" for i in range(1000)])
+    right = np.concatenate([np.arange(500) < 250, np.arange(500) < 310]).astype(float)
+    here = np.arange(1000) < 500
+    inside, rest = ({"sensitivity": mean_statistic(right[held], patients[held], "image", method="share")} for held in (here, ~here))
+    [verdict] = judge_slices([Slice(fact="maker", name="x", members=here, inside=inside, rest=rest)], Draws(patients)).verdicts
+    error = np.sqrt(sum(1 / (500 * share * (1 - share)) for share in (0.5, 0.62)))
+    assert norm.isf(verdict.tests["sensitivity"].p) == pytest.approx(np.log(0.62 / 0.38) / error, rel=0.1)
+
+
 def test_a_bad_slice_is_named_once_and_clean_rows_raise_nothing(planted):
-    assert planted.alarms_of(planted.make_predictions(200, 1), ROUNDS) == ()
+    assert planted.alarms(planted.make_predictions(200, 1), ROUNDS) == ()
     bad = [replace(p, technology="film" if p.maker == planted.BAD_MAKER else "digital") for p in planted.make_predictions(200, 1, bad_maker=planted.BAD_MAKER)]
-    [alarm] = planted.alarms_of(bad, ROUNDS)
+    [alarm] = planted.alarms(bad, ROUNDS)
     assert "AUC 0." in alarm and "swapped" not in alarm
     # Two names of the same images are one finding.
     assert planted.BAD_MAKER in alarm and "Nearly the same units" in alarm and "technology" in alarm and "film" in alarm
@@ -93,7 +108,7 @@ def test_a_bad_slice_is_named_once_and_clean_rows_raise_nothing(planted):
 def test_swapped_labels_are_called_so_and_a_table_of_scores_gets_the_same_words(planted, tmp_path):
     site = planted.SWAPPED_SITE
     mixed = planted.make_predictions(150, 2, swapped_site=site)
-    alarms = planted.alarms_of(mixed, ROUNDS)
+    alarms = planted.alarms(mixed, ROUNDS)
     assert [alarm for alarm in alarms if f"labels of data set {site} look swapped" in alarm] == list(alarms[:1])
     with open(tmp_path / "t.csv", "w", newline="") as file:
         writer = csv.writer(file)
@@ -118,16 +133,14 @@ def test_chance_in_one_source_is_a_bad_slice_and_no_swap():
 @pytest.mark.parametrize(
     "poor",
     [
-        lambda rows: [],
         lambda rows: rows[:12],
         lambda rows: [p for p in rows if p.label == 0],
         lambda rows: [replace(p, image_score=0.5, regions=()) for p in rows],
         lambda rows: [replace(p, label=-1, pathology="unknown", has_lesion=-1, lesions=(), regions=()) for p in rows],
     ],
-    ids=["none", "three patients", "one class", "equal scores", "unknown"],
+    ids=["three patients", "one class", "equal scores", "unknown"],
 )
-def test_poor_rows_get_a_report_without_alarms(rows, poor, tmp_path):
-    result = write_report(tmp_path, predictions=poor(rows[:160]), stages={}, data={}, runtime={}, split_hash="x", rounds=30)
-    assert not [found for found in result["alarms"] if found["part"] == "slices"]
-    for values in (found for fact in result.get("slices", {}).get("by", {}).values() for found in fact.values()):
-        assert all(test["p"] is not None or test["reason"] for test in values["tests"].values())
+def test_poor_rows_raise_nothing_and_say_why(planted, rows, poor):
+    part = part_of(poor(rows[:160]), planted.CHOSEN)
+    assert part.alarms == () and part.sections[0].items
+    assert all(test["p"] is not None or test["reason"] for fact in part.result["by"].values() for found in fact.values() for test in found["tests"].values())
