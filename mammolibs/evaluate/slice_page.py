@@ -18,7 +18,7 @@ CAPTION = "AUC of each slice with its 95 % interval; line and band: all images. 
 
 def slice_section(result: Mapping[str, Any], alarms: Sequence[str]) -> Section:
     """result: what stands in report.json."""
-    by: Mapping[str, Rows] = result.get("by", {})
+    by: Mapping[str, Rows] = {fact: rows for fact, rows in result.get("by", {}).items() if len(rows) > 1}
     picture = forest_figure(by, result["whole"]["auc"])
     items: list[Item] = [Text(alarm, "warning") for alarm in alarms]
     items += [Picture("slices.png", picture, CAPTION)] if picture else []

@@ -125,7 +125,7 @@ def _too_little(statistic: Statistic, where: str) -> str:
     if problem := problem_of(statistic):
         return f"{where}: {problem}"
     few = statistic.independent < LEAST_PATIENTS
-    return f"{where}: {statistic.independent} patients of the rarer kind, {LEAST_PATIENTS} needed for a test" if few else ""
+    return f"{where}: {statistic.independent} of the rarer kind's {LEAST_PATIENTS} patients that a test needs" if few else ""
 
 
 def _below(inside: Statistic, rest: Statistic, draws: Draws) -> Test:

@@ -81,7 +81,7 @@ def _not_said(rows: Sequence[Prediction]) -> dict[str, str]:
         unit, known = "lesions" if name in LESION_FACTS else "images", said(values)
         if not known:
             notes[name] = "nobody says it"
-        elif len(known) == 1 and name != SOURCE:
+        elif len(known) == 1:
             notes[name] = f"{known[0]} for all {unit} of which it is said"
         if known and (missing := sum(value in ("", UNKNOWN) for value in values)):
             notes[name] = f"{notes[name]}; " if name in notes else ""
