@@ -12,7 +12,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from benches import fault_leak, fault_overconfident, fault_promise, fault_shortcut
+from benches import fault_leak, fault_overconfident, fault_promise, fault_shortcut, fault_slices
 
 # Fault -> (seed, planted) -> the alarms that a report raises.
 FAULTS: dict[str, Callable[[int, bool], Sequence[str]]] = {
@@ -21,6 +21,8 @@ FAULTS: dict[str, Callable[[int, bool], Sequence[str]]] = {
     "marker": fault_shortcut.marker_alarms,
     "one maker": fault_shortcut.maker_alarms,
     "leaking split": fault_leak.alarms,
+    "bad slice": fault_slices.bad_slice_alarms,
+    "swapped labels": fault_slices.swapped_alarms,
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,7 @@ class Source:
     listed: a row without a file for every image that the label tables name, in each part of the
     official split that it stands in; None where tables do not tell. private_ids: its ids are those of
     patients of the user's own, and no catalog keeps them: `build_catalog` puts pseudonyms in their place.
+    technology: "film" or "digital" where all images of the data set are so; else its rows or the files say it, or nobody.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Source:
     listed: Callable[[Path], list[ImageRow]] | None = None
     tables: tuple[str, ...] = ()
     private_ids: bool = False
+    technology: str = ""
 
     def __call__(self, root: str | Path, options: Mapping[str, str] | None = None) -> SourceResult:
         """The rows of a folder. Raises BadConfig for an option, BadFile for a folder or table that cannot be used."""
@@ -88,6 +90,8 @@ class Source:
                 raise BadConfig(f"{self.name}.{key}={value}: not allowed; choose one of {', '.join(self.options[key])}")
             chosen[key] = value
         result = self.read(Path(root), chosen)
+        if self.technology:
+            result.rows = [replace(row, technology=self.technology) for row in result.rows]
         if self.accepts:
             result.notes.append(f"its images are taken in spite of {', '.join(self.accepts)}, by the nature of this set")
         return result

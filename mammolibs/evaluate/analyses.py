@@ -10,11 +10,12 @@ from mammolibs.evaluate.confidence import confidence
 from mammolibs.evaluate.exam_level import exam_level
 from mammolibs.evaluate.rule_out import rule_out
 from mammolibs.evaluate.shortcuts import shortcuts
+from mammolibs.evaluate.slices import slices
 from mammolibs.evaluate.transfer import transfer
 from mammolibs.evaluate.workflow import workflow
 
 Analysis = Callable[[Evidence], Part | None]
-ANALYSES: tuple[Analysis, ...] = (exam_level, shortcuts, calibration_choice, confidence, transfer, rule_out, workflow)
+ANALYSES: tuple[Analysis, ...] = (exam_level, slices, shortcuts, calibration_choice, confidence, transfer, rule_out, workflow)
 
 
 def analyse(evidence: Evidence) -> list[Part]:

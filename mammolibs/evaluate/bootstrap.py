@@ -171,6 +171,11 @@ def difference(a: Statistic, b: Statistic, draws: Draws | None = None) -> Estima
     return Estimate(value=value, low=max(-most, value - half), high=min(most, value + half), method=method, reason=reason, **facts)
 
 
+def logit(share: np.ndarray | float, steps: int) -> np.ndarray:
+    """Log odds of shares that go from 0 to 1 in so many steps; half a step on both sides gives 0 and 1 a logit."""
+    return np.log((np.asarray(share) * steps + 0.5) / ((1 - np.asarray(share)) * steps + 0.5))
+
+
 def logit_interval(value: float, rounds: np.ndarray, statistic: Statistic) -> tuple[float | None, float | None, str]:
     """Low, high and a reason where they are missing: value +- t x the rounds' standard deviation, on the logit scale.
 
@@ -187,14 +192,11 @@ def logit_interval(value: float, rounds: np.ndarray, statistic: Statistic) -> tu
     if np.ptp(rounds) < 1e-9:
         return *_exact(value, count), ""
 
-    def logit(share: np.ndarray | float) -> np.ndarray:
-        return np.log((np.asarray(share) * steps + 0.5) / ((1 - np.asarray(share)) * steps + 0.5))
-
-    spread = float(np.std(logit(rounds), ddof=1))
+    spread = float(np.std(logit(rounds, steps), ddof=1))
     if statistic.is_count:
         spread = max(spread, 0.5 * math.sqrt(1 / (value * count + 0.5) + 1 / ((1 - value) * count + 0.5)))
     half = _quantile(count) * spread
-    low, high = (_unlogit(float(logit(value)) + sign * half, steps) for sign in (-1, 1))
+    low, high = (_unlogit(float(logit(value, steps)) + sign * half, steps) for sign in (-1, 1))
     return min(low, value), max(high, value), ""
 
 

@@ -47,32 +47,33 @@ def at_thresholds(held_out: Sequence[Prediction], chosen: Mapping[int, Chosen], 
     }
 
 
-def _cut(p: Prediction, chosen: Mapping[int, Chosen], name: str) -> float | None:
+def cut_of(p: Prediction, chosen: Mapping[int, Chosen], name: str) -> float | None:
+    """The threshold of that name in the image's fold; None where none was chosen."""
     return chosen[p.fold].cut(name) if p.fold in chosen else None
 
 
 def _called(held_out: Sequence[Prediction], chosen: Mapping[int, Chosen], *, label: int) -> Statistic:
     """Share of malignant images above the cut, or of the others at or below it."""
-    rows = [(p, cut) for p in held_out if p.label == label and (cut := _cut(p, chosen, "image_score")) is not None]
+    rows = [(p, cut) for p in held_out if p.label == label and (cut := cut_of(p, chosen, "image_score")) is not None]
     right = [(p.image_score > cut) == bool(label) for p, cut in rows]
     kind = "malignant images above" if label else "images that are not malignant at or below"
-    return _share(right, [p.patient_id for p, _ in rows], "image", f"{kind} the image-score cut chosen on validation patients")
+    return share_of(right, [p.patient_id for p, _ in rows], "image", f"{kind} the image-score cut chosen on validation patients")
 
 
 def _lesions_found(held_out: Sequence[Prediction], chosen: Mapping[int, Chosen]) -> Statistic:
     found, patients = [], []
     for p in held_out:
-        cut = _cut(p, chosen, "region_probability")
+        cut = cut_of(p, chosen, "region_probability")
         if cut is None or not is_located(p):
             continue
         hit = {region.hit for region in p.regions if region.probability > cut}
         found += [index in hit for index in range(len(p.lesions))]
         patients += [p.patient_id] * len(p.lesions)
-    return _share(found, patients, "lesion", "lesions hit by a region above the cut chosen on validation patients")
+    return share_of(found, patients, "lesion", "lesions hit by a region above the cut chosen on validation patients")
 
 
 def _false_positives(held_out: Sequence[Prediction], chosen: Mapping[int, Chosen]) -> Statistic:
-    rows = [(p, cut) for p in held_out if is_located(p) and (cut := _cut(p, chosen, "region_probability")) is not None]
+    rows = [(p, cut) for p in held_out if is_located(p) and (cut := cut_of(p, chosen, "region_probability")) is not None]
     counts = [sum(r.hit < 0 and r.probability > cut for r in p.regions) for p, cut in rows]
     statistic = mean_statistic(
         np.array(counts, float), np.array([p.patient_id for p, _ in rows], str), "image", events=int(sum(counts)),
@@ -82,6 +83,7 @@ def _false_positives(held_out: Sequence[Prediction], chosen: Mapping[int, Chosen
     return statistic if rows else replace(statistic, problem="no such cut was chosen, or no image has lesions known by place")
 
 
-def _share(values: Sequence[bool], patients: Sequence[str], unit: str, method: str) -> Statistic:
+def share_of(values: Sequence[bool], patients: Sequence[str], unit: str, method: str) -> Statistic:
+    """The share of true values over patients; with a problem where there are none."""
     statistic = mean_statistic(np.array(values, float), np.array(patients, str), unit, events=int(sum(values)), method=method)
     return replace(statistic, is_count=True) if len(values) else replace(statistic, problem=f"no {unit} to count, or no such cut was chosen")

@@ -20,6 +20,8 @@ from mammolibs.evaluate.ranking import auc, average_precision, partial_auc, sens
 from mammolibs.evaluate.result import DISCLAIMER, block, plural, show
 from mammolibs.evaluate.score_table import ScoreTable
 from mammolibs.evaluate.sections import figure_table, name_of, tests_table
+from mammolibs.evaluate.slice_alarms import alarms_of
+from mammolibs.evaluate.slice_tests import SOURCE, judge_slices, slices_by
 from mammolibs.records import Estimate
 from mammolibs.storage import write_atomic, write_json
 
@@ -87,7 +89,8 @@ def score_result(table: ScoreTable, draws: Draws, *, threshold: float | None, pr
         found = judge_confidence(rows, draws)
         blocks["confidence"], alarms = dict(found.figures), found.alarms
     result: dict[str, Any] = {name: block(values, None) for name, values in blocks.items()}
-    result["alarms"] = [{"part": "confidence", "alarm": alarm} for alarm in alarms]
+    found = [("confidence", alarm) for alarm in alarms] + [("sources", alarm) for alarm in _source_alarms(table, draws)]
+    result["alarms"] = [{"part": part, "alarm": alarm} for part, alarm in found]
     if cut is not None:
         result["confusion"] = {"cut": cut, "from": told, **confusion(rows, cut)}
     if table.second is not None:
@@ -119,6 +122,13 @@ def _by_source(table: ScoreTable, draws: Draws) -> dict[str, Estimate]:
     return estimate_all(parts, draws) | {"auc_within_source": estimate(mean_over_folds(list(parts.values()), "sources"), draws)}
 
 
+def _source_alarms(table: ScoreTable, draws: Draws) -> tuple[str, ...]:
+    """As in the report of a run: a source that lies below the others, or whose labels look swapped."""
+    if table.sources is None:
+        return ()
+    return alarms_of(judge_slices(slices_by(SOURCE, table.sources, table.scores, table.labels, table.patients, table.unit), draws))
+
+
 def _comparison(table: ScoreTable, draws: Draws) -> dict[str, Any]:
     first, second = table.ranked(), table.ranked(scores=table.second)
     figures = {"auc_of_the_second": estimate(auc(second), draws), "auc_difference": difference(auc(first), auc(second), draws)}
@@ -142,8 +152,9 @@ def _sections(result: Mapping[str, Any], table: ScoreTable, draws: Draws) -> lis
         caption = "Score against the share that is positive, bins of equal count; bars: Wilson 95 %."
         pictures.append(("calibration.png", plots.calibration_figure(rows), caption))
     shown = tuple(Picture(name, png, caption) for name, png, caption in pictures if png)
+    alarms = [Text(found["alarm"], "warning") for found in result["alarms"]]
     sections = [
-        Section("Headline", (Text(DISCLAIMER, "warning"), Text(text + "."), Cards(tuple(_card(*card) for card in cards)))),
+        Section("Headline", (*alarms, Text(DISCLAIMER, "warning"), Text(text + "."), Cards(tuple(_card(*card) for card in cards)))),
         Section(f"By {unit}", (figure_table(result["scores"]), *shown)),
     ]
     for name in wider:
@@ -193,4 +204,5 @@ def summary(result: Mapping[str, Any]) -> str:
         if name in result:
             unit = data["unit"] if name == "scores" else name[:-1]
             lines.append(f"  {unit} AUC: {show(result[name]['auc'], digits=3)}")
+    lines += [f"  ALARM: {found['alarm']}" for found in result["alarms"]]
     return "\n".join(lines)

@@ -26,6 +26,9 @@ FOR_PROCESSING_CLASSES = (
     "1.2.840.10008.5.1.4.1.1.1.2.1",
     "1.2.840.10008.5.1.4.1.1.1.3.1",
 )
+# Digital mammography, and the volumes of breast tomosynthesis, which no film gives.
+DIGITAL_CLASSES = ("1.2.840.10008.5.1.4.1.1.1.2", "1.2.840.10008.5.1.4.1.1.1.2.1", "1.2.840.10008.5.1.4.1.1.13.1.3")
+DETECTORS = {"FILM": "film", "DIRECT": "digital", "SCINTILLATOR": "digital", "STORAGE": "digital"}
 FOR_PRESENTATION_CLASSES = ("1.2.840.10008.5.1.4.1.1.1.1", "1.2.840.10008.5.1.4.1.1.1.2", "1.2.840.10008.5.1.4.1.1.1.3")
 
 
@@ -79,6 +82,7 @@ def facts_of(path: str, dataset: Dataset | Elements, syntax: str) -> ImageFacts:
         series_description=text_of(dataset, "SeriesDescription"),
         instance_number=next((int(n) for n in numbers_of(dataset, "InstanceNumber")), None),
         slice_mm=slice_mm(dataset),
+        technology=technology(dataset),
     )
 
 
@@ -152,6 +156,19 @@ def magnification(dataset: Dataset | Elements) -> float | None:
     """Estimated Radiographic Magnification Factor: detector plane over breast; None where it is absent or impossible."""
     factor = numbers_of(dataset, "EstimatedRadiographicMagnificationFactor")
     return factor[0] if factor and 1.0 <= factor[0] <= MAX_MAGNIFICATION else None
+
+
+def technology(dataset: Dataset | Elements) -> str:
+    """"film" or "digital"; empty where the file does not say.
+
+    Detector Type comes first (PS3.3 C.8.11.4: FILM is film that was scanned). Conversion Type DF and a scanner's spacing are of
+    digitised film (C.8.6.1, C.8.6.2); then an object class of digital mammography speaks for itself.
+    """
+    if said := DETECTORS.get(text_of(dataset, "DetectorType").upper()):
+        return said
+    if text_of(dataset, "ConversionType").upper() == "DF" or numbers_of(dataset, "NominalScannedPixelSpacing"):
+        return "film"
+    return "digital" if text_of(dataset, "SOPClassUID") in DIGITAL_CLASSES else ""
 
 
 def slice_mm(dataset: Dataset | Elements) -> float | None:

@@ -29,7 +29,7 @@ KEYWORDS = (
     *("PatientID", "IssuerOfPatientID", "PatientAge", "BodyPartExamined", "ProtocolName", "EstimatedRadiographicMagnificationFactor"),
     *("ImagerPixelSpacing", "AcquisitionDeviceProcessingDescription", "NominalScannedPixelSpacing", "ViewPosition"),
     *("StudyInstanceUID", "SeriesInstanceUID", "InstanceNumber", "PatientOrientation", "ImagePositionPatient"),
-    *("ImageOrientationPatient", "Laterality", "ImageLaterality", "FrameAnatomySequence", "FrameLaterality", "SamplesPerPixel"),
+    *("ImageOrientationPatient", "DetectorType", "ConversionType", "Laterality", "ImageLaterality", "FrameAnatomySequence", "FrameLaterality", "SamplesPerPixel"),
     *("PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns", "PixelSpacing", "BitsAllocated", "BitsStored"),
     *("PixelRepresentation", "BurnedInAnnotation", "BreastImplantPresent", "LossyImageCompression", "PixelMeasuresSequence"),
     *("ViewCodeSequence", "ViewModifierCodeSequence", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),

@@ -98,4 +98,5 @@ def as_prediction(
         image_score=raw_score(regions) if image_score is None else image_score, regions=regions, lesions=lesion_truths(sample), dice=dice, iou=iou,
         spacing_mm=sample.extra["spacing_mm"], height=sample.placement.original[0], width=sample.placement.original[1],
         patches=patches, maker=sample.extra["maker"], density=sample.extra.get("density", ""), age_years=sample.extra.get("age_years"),
+        technology=sample.extra["technology"], implant=sample.extra["implant"],
     )

@@ -122,6 +122,8 @@ def _extra(mammogram: Mammogram, lesions: Sequence[LesionShape], row: ImageRow |
         "levels": [located.low, located.high],
         "display_chain": list(mammogram.display_chain),
         "lesions": [describe(lesion, placement) for lesion in lesions],
+        "technology": (row.technology if row else "") or mammogram.facts.technology,
+        "implant": True if "implant displaced" in mammogram.facts.view_modifiers else mammogram.facts.implant,
     }
     if row:
         extra |= {"density": row.density, "birads": row.birads, "truth": row.truth, "age_years": row.age_years, "licence": row.licence}

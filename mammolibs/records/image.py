@@ -18,6 +18,7 @@ TRUTHS = ("biopsy", "birads", "read", "synthetic", "assumed", UNKNOWN)
 LESION_KINDS = ("mass", "calcification", "asymmetry", "distortion", "other")
 OUTLINE_SHAPES = ("mask", "polygon", "box", "circle", "none")
 SPLITS = ("train", "validation", "test")
+TECHNOLOGIES = ("", "film", "digital")
 CHEST_WALLS = ("", "left", "right")
 
 
@@ -66,7 +67,8 @@ class ImageRow:
     `exam_id` carry the source's name as a prefix, so that joined catalogs cannot mix people.
 
     `parent_id` names the image that a derived copy was made from. `split` is empty until
-    the split is made. `spacing_mm` is millimetres per pixel, None where nobody says.
+    the split is made. `spacing_mm` is millimetres per pixel, None where nobody says. `technology`:
+    film that was digitised, or digital from the detector on; empty where the source does not say.
 
     `chest_wall` is the edge, left or right, that the chest wall lies at in the image that
     the lesions are drawn on: a file whose pixels show it at the other edge is turned by 180
@@ -96,6 +98,7 @@ class ImageRow:
     bits: int | None = None
     age_years: int | None = None
     licence: str = ""
+    technology: str = ""
 
     def __post_init__(self):
         _one_of("laterality", self.laterality, LATERALITIES)
@@ -103,6 +106,7 @@ class ImageRow:
         _one_of("pathology", self.pathology, PATHOLOGIES)
         _one_of("truth", self.truth, TRUTHS)
         _one_of("chest wall", self.chest_wall, CHEST_WALLS)
+        _one_of("technology", self.technology, TECHNOLOGIES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +116,7 @@ class ImageFacts:
     spacing_mm lies in the detector's plane; divided by `magnification` (about 1 in contact
     views, up to 2 in magnified ones) it lies in the breast. slice_mm: where a slice of a
     volume lies along its own normal, in the patient's coordinates. view_modifiers: of spot, magnification,
-    implant displaced. orientation: the directions of rows and of columns in the patient.
+    implant displaced. orientation: the directions of rows and of columns in the patient. technology: one of TECHNOLOGIES.
     """
 
     source_file: str
@@ -148,6 +152,7 @@ class ImageFacts:
     body_part: str = ""
     lossy: bool | None = None
     slice_mm: float | None = None
+    technology: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -51,7 +51,7 @@ def test_views_are_numbers_in_one_table_and_words_in_the_other(tmp_path, code, w
     write_bcdr(tmp_path / "digital", "d02", [(name, word)])
     for part in ("film", "digital"):
         row = only(tmp_path / part)
-        assert (row.laterality, row.view) == said
+        assert (row.laterality, row.view) == said and row.technology == part
     assert [part for part in ("film", "digital") if any("view is none of" in note for note in read(tmp_path / part).notes)] == (
         ["film", "digital"] if said[0] == "unknown" else []
     )

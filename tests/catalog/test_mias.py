@@ -23,6 +23,7 @@ def rows_of(tmp_path, lines, films):
 
 def test_y_points_up_and_the_circle_comes_down(tmp_path):
     [row] = rows_of(tmp_path, ["mdb001 G CIRC B 535 425 197"], ("mdb001",)).values()
+    assert row.technology == "film"
     [lesion] = row.lesions
     assert lesion.outline.shape == "circle" and lesion.outline.points == ((535.0, 598.0),) and lesion.outline.radius_px == 197
     assert (row.spacing_mm, row.bits, row.view, row.truth, row.density) == (0.2, 8, "MLO", "read", "fatty-glandular")

@@ -19,7 +19,7 @@ LESIONS = (
 )
 FULL = ImageRow(
     image_id="s-1", source="s", patient_id="s/1", exam_id="s/1a", path="/data/ö, \"x\".dcm", frame=3, laterality="L", view="MLO",
-    pathology="malignant", truth="biopsy", birads="4a", density="C", lesions=LESIONS, split="test", official_split="train",
+    pathology="malignant", truth="biopsy", birads="4a", density="C", technology="film", lesions=LESIONS, split="test", official_split="train",
     parent_id="s-0", chest_wall="left", maker="ACME\nInc", spacing_mm=0.0701234567890123, bits=14, age_years=61, licence="CC BY",
 )  # fmt: skip
 

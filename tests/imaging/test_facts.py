@@ -161,6 +161,19 @@ def test_the_object_class_tells_the_intent_where_no_element_does(tmp_path, sop_c
     assert facts(tmp_path, SOPClassUID=sop_class, PresentationIntentType=None).presentation_intent == intent
 
 
+@pytest.mark.parametrize("elements,technology", [
+    ({"DetectorType": "FILM"}, "film"),
+    ({"DetectorType": "STORAGE", "SOPClassUID": "1.2.840.10008.5.1.4.1.1.1"}, "digital"),
+    ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7", "ConversionType": "DF"}, "film"),
+    ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7", "NominalScannedPixelSpacing": [0.05, 0.05]}, "film"),
+    ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7", "ConversionType": "WSD"}, ""),
+    ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.1.2"}, "digital"),
+    ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.1.2", "DetectorType": "FILM"}, "film"),
+])  # fmt: skip
+def test_film_or_digital_is_what_the_header_says(tmp_path, elements, technology):
+    assert facts(tmp_path, **elements).technology == technology
+
+
 def test_facts_never_touch_the_pixels(tmp_path):
     path = tmp_path / "a.dcm"
     path.write_bytes(dicom_bytes(PIXELS, bits=12)[:-100])

@@ -53,6 +53,7 @@ def test_each_stage_starts_from_the_one_before(whole_run):
 
 def test_report_figures_stand_on_held_out_patients_alone(whole_run):
     table = read_predictions(whole_run / "report" / "predictions.parquet")
+    assert {p.technology for p in table} == {"digital"} and {p.implant for p in table} <= {True, False}
     split = json.loads((whole_run / "data" / "split.json").read_text())["patients"]
     assert {row.split for row in table} == {"validation", "test"} and all(split[row.patient_id] == row.split for row in table)
     rows = held_out_rows(table)

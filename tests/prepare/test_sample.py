@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -134,6 +135,15 @@ def test_extra_says_where_the_lesions_are_in_json(breast, mammogram_of):
     assert known["centre_original"] == [100.0, 180.0]
     assert unknown["box"] is None and unknown["lesion_id"] == "b"
     assert sample.extra["spacing_mm"] == 0.1 and sample.extra["density"] == "c"
+    assert (sample.extra["technology"], sample.extra["implant"]) == ("", None)
+
+
+def test_the_catalog_says_film_or_digital_before_the_header_and_a_displaced_implant_is_one(breast, mammogram_of):
+    mammogram = mammogram_of(breast[0])
+    said = replace(mammogram, facts=replace(mammogram.facts, technology="digital", implant=False))
+    assert [prepare_image(said, CONTRACT, row=row).extra["technology"] for row in (None, row_of(), row_of(technology="film"))] == ["digital", "digital", "film"]
+    displaced = replace(mammogram, facts=replace(mammogram.facts, view_modifiers=("implant displaced",)))
+    assert [prepare_image(m, CONTRACT).extra["implant"] for m in (mammogram, said, displaced)] == [None, False, True]
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,7 @@ def _row(listed: Listed, path: Path, facts: ImageFacts) -> ImageRow:
         bits=facts.bits_stored,
         age_years=whole(_said(record["age"]), "age"),
         licence=LICENCE,
+        technology="digital" if digital else "film",
     )
 
 

@@ -244,4 +244,4 @@ def _row(group: list[Abnormality], path: Path, finder: _Finder, headers: Headers
     )
 
 
-SOURCE = Source("cbis_ddsm", "CBIS-DDSM, digitised film", read, listed=listed)
+SOURCE = Source("cbis_ddsm", "CBIS-DDSM, digitised film", read, listed=listed, technology="film")

@@ -194,4 +194,4 @@ class _Reader:
         )
 
 
-SOURCE = Source("cdd_cesm", "CDD-CESM, low-energy and subtracted images", read, {"images": IMAGE_OPTIONS})
+SOURCE = Source("cdd_cesm", "CDD-CESM, low-energy and subtracted images", read, {"images": IMAGE_OPTIONS}, technology="digital")

@@ -110,4 +110,4 @@ def _lesions(name: str, record: Mapping[str, str], pathology: str) -> tuple[Lesi
     return tuple(Lesion(lesion_id=f"cmmd-{name}-{kind}", kind=kind, pathology=shared) for kind in kinds)
 
 
-SOURCE = Source("cmmd", "CMMD, digital mammography", read, {"other_breast": OTHER_BREAST_OPTIONS})
+SOURCE = Source("cmmd", "CMMD, digital mammography", read, {"other_breast": OTHER_BREAST_OPTIONS}, technology="digital")

@@ -190,4 +190,4 @@ def _is_full_size(facts: ImageFacts) -> bool:
     return bool(facts.sop_instance_uid) or (facts.rows, facts.columns) in SIZES
 
 
-SOURCE = Source("inbreast", "INbreast, full-field digital images", read, {"malignant_from": MALIGNANT_FROM})
+SOURCE = Source("inbreast", "INbreast, full-field digital images", read, {"malignant_from": MALIGNANT_FROM}, technology="digital")

@@ -143,4 +143,4 @@ def _row(listed: Listed, facts: ImageFacts, densities: Mapping[str, str], labels
     )
 
 
-SOURCE = Source("kau_bcmd", "KAU-BCMD, digital, sorted by BI-RADS", read, {"labels": LABEL_OPTIONS})
+SOURCE = Source("kau_bcmd", "KAU-BCMD, digital, sorted by BI-RADS", read, {"labels": LABEL_OPTIONS}, technology="digital")

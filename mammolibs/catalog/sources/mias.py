@@ -112,4 +112,4 @@ def _row(film: Film, path: Path, facts: ImageFacts) -> ImageRow:
     )
 
 
-SOURCE = Source("mias", "MIAS, digitised film", read)
+SOURCE = Source("mias", "MIAS, digitised film", read, technology="film")

@@ -170,4 +170,4 @@ class _Reader:
         )
 
 
-SOURCE = Source("mini_ddsm", "Mini-DDSM, digitised film at half size", read, {"other_breast": OTHER_BREAST_OPTIONS})
+SOURCE = Source("mini_ddsm", "Mini-DDSM, digitised film at half size", read, {"other_breast": OTHER_BREAST_OPTIONS}, technology="film")
