@@ -6,7 +6,8 @@
     write_report(folder, predictions=rows, ...)
 """
 
-from mammolibs.evaluate.bootstrap import Draws, Statistic, difference, estimate, estimate_all, mean_over_folds
+from mammolibs.evaluate.analysis import Beside
+from mammolibs.evaluate.bootstrap import Draws, Statistic, difference, estimate, estimate_all, mean_over_folds, unpaired_difference
 from mammolibs.evaluate.calibration import Calibration, calibrate_regions, fit_calibration, fit_region_calibration, region_features
 from mammolibs.evaluate.chosen import Chosen
 from mammolibs.evaluate.examples import Example, select_examples
@@ -22,9 +23,10 @@ from mammolibs.evaluate.sums import mean_statistic
 from mammolibs.evaluate.thresholds import Threshold, choose_mask_threshold, choose_region_threshold, choose_score_threshold
 
 __all__ = [
-    "METRICS", "Calibration", "Chosen", "DiceSweep", "Draws", "Example", "LesionTruth", "PatchScore", "Prediction", "Region", "Statistic",
+    "METRICS", "Beside", "Calibration", "Chosen", "DiceSweep", "Draws", "Example", "LesionTruth", "PatchScore", "Prediction", "Region", "Statistic",
     "Threshold", "auc_statistic", "calibrate_regions", "choose_mask_threshold", "choose_region_threshold", "choose_score_threshold",
     "dice_iou", "difference", "estimate", "estimate_all", "fit_calibration", "fit_region_calibration", "held_out_rows", "match_regions",
     "mean_over_folds", "mean_statistic", "measure", "measure_all", "paired_difference", "print_table", "read_predictions",
-    "region_features", "roc_curve", "select_examples", "sensitivity_statistic", "stage_report", "write_predictions", "write_report",
+    "region_features", "roc_curve", "select_examples", "sensitivity_statistic", "stage_report", "unpaired_difference",
+    "write_predictions", "write_report",
 ]  # fmt: skip

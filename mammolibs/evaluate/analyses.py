@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mammolibs.evaluate.analysis import Evidence, Part
+from mammolibs.evaluate.external import beside_adapted, beside_internal
 
 Analysis = Callable[[Evidence], Part | None]
-ANALYSES: tuple[Analysis, ...] = ()
+ANALYSES: tuple[Analysis, ...] = (beside_internal, beside_adapted)
 
 
 def analyse(evidence: Evidence) -> list[Part]:

@@ -10,7 +10,7 @@ from typing import Any
 from mammolibs.evaluate import figures as plots
 from mammolibs.evaluate import sections as parts
 from mammolibs.evaluate.analyses import analyse
-from mammolibs.evaluate.analysis import Evidence, Part
+from mammolibs.evaluate.analysis import Beside, Evidence, Part
 from mammolibs.evaluate.bootstrap import ROUNDS, Draws, estimate_all
 from mammolibs.evaluate.chosen import Chosen, at_thresholds
 from mammolibs.evaluate.conclusions import not_held_out
@@ -41,6 +41,8 @@ def write_report(
     examples: Sequence[Example] = (),
     chosen: Mapping[int, Chosen] | None = None,
     comparisons: Mapping[str, Figures] | None = None,
+    internal: Beside | None = None,
+    adapted: Beside | None = None,
     command: str = "",
     title: str = "Mammography pipeline: evaluation",
     rounds: int = ROUNDS,
@@ -54,6 +56,7 @@ def write_report(
     thresholds, versions); what is in its "touched" is told first of all. history: stage -> history.csv, or name of the run -> history.csv.
     chosen: fold (-1 where there are none) -> what was chosen on its validation patients.
     comparisons: what was compared with -> figure -> paired difference (`paired_difference`).
+    internal, adapted: as `Evidence` has them, where the test rows come from elsewhere.
 
     Raises BadData where a patient is held out and not held out in one fold.
     """
@@ -70,7 +73,10 @@ def write_report(
     if chosen:
         result["at_the_chosen_thresholds"] = block(at_thresholds(held_out, chosen, draws), split_hash)
     validation = [p for p in predictions if p.split == "validation"]
-    found = analyse(Evidence(held_out=held_out, validation=validation, draws=draws, chosen=chosen or {}, split_hash=split_hash))
+    evidence = Evidence(
+        held_out=held_out, validation=validation, draws=draws, chosen=chosen or {}, split_hash=split_hash, internal=internal, adapted=adapted
+    )
+    found = analyse(evidence)
     result |= {part.name: dict(part.result) for part in found}
     result["alarms"] = [{"part": part.name, "alarm": alarm} for part in found for alarm in part.alarms]
     sections = build_sections(result, held_out, draws, history or {}, examples, found)

@@ -98,7 +98,10 @@ class Operating:
 
 @dataclass
 class Judge:
-    """The trained networks of a run and the images that could not be read, with reasons."""
+    """The trained networks of a run and the images that could not be read, with reasons.
+
+    given: the rows that it judges in the place of the catalog's, where they come from elsewhere.
+    """
 
     run: Run
     finder: Finder
@@ -107,6 +110,7 @@ class Judge:
     fold: int = -1
     iterations: dict[str, int | None] = field(default_factory=dict)
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    given: tuple[ImageRow, ...] | None = None
 
     @classmethod
     def open(cls, run: Run, runtime: Runtime, *, unet: int | None = None, resnet: int | None = None, workers: int = 1, second_stage: bool = True) -> Judge:
@@ -125,18 +129,24 @@ class Judge:
         return cls(run, finder, hashes, workers, fold, chosen)
 
     def rows(self, split: str) -> list[ImageRow]:
-        return [row for row in read_catalog(self.run.catalog) if row.split == split]
+        rows = read_catalog(self.run.catalog) if self.given is None else self.given
+        return [row for row in rows if row.split == split]
 
-    def analyses(self, rows: Sequence[ImageRow], name: str) -> Iterator[tuple[Prepared, Analysis]]:
-        """Both stages on each image; one that cannot be read is noted in `skipped`."""
+    def prepared(self, rows: Sequence[ImageRow], name: str) -> Iterator[Prepared]:
+        """Each image as the networks need it; one that cannot be read is noted in `skipped`."""
         results = map_files(partial(prepare_row, contract=self.run.contract, policy=self.run.policy), rows, workers=self.workers, describe=_path)
-        waiting: list[Prepared] = []
         for row, result in progress(results, name, unit="image", total=len(rows)):
             if isinstance(result, MammolibsError):
                 told = result.problem if isinstance(result, BadFile) else str(result)
                 self.skipped.append((row.image_id, anonymous(told, (row.path,))))
                 continue
-            waiting.append(result)
+            yield result
+
+    def analyses(self, rows: Sequence[ImageRow], name: str) -> Iterator[tuple[Prepared, Analysis]]:
+        """Both stages on each image that can be read."""
+        waiting: list[Prepared] = []
+        for prepared in self.prepared(rows, name):
+            waiting.append(prepared)
             if len(waiting) == self.finder.batch:
                 yield from zip(waiting, self.finder.analyse(waiting))
                 waiting = []
