@@ -81,6 +81,13 @@ def write_report(
     result["alarms"] = [{"part": part.name, "alarm": alarm} for part in found for alarm in part.alarms]
     sections = build_sections(result, held_out, draws, history or {}, examples, found)
     lead = f"Intervals: 95 %, {rounds} bootstrap rounds over whole patients, seed {seed}. Split {split_hash or 'not ours'}."
+    _write_pages(folder, title, lead, sections)
+    write_json(folder / "report.json", result)
+    return result
+
+
+def _write_pages(folder: Path, title: str, lead: str, sections: Sequence[parts.Section]) -> None:
+    """report.md, report.html and figures/*.png; pictures of an earlier report go."""
     pictures = {picture.name: picture.png for picture in pictures_of(sections)}
     for name, png in pictures.items():
         write_atomic(folder / "figures" / name, png)
@@ -88,8 +95,6 @@ def write_report(
         left_over.unlink()  # of an earlier report: a reader of the folder would take it for one of these
     write_atomic(folder / "report.md", to_markdown(title, lead, sections).encode())
     write_atomic(folder / "report.html", to_html(title, lead, sections).encode())
-    write_json(folder / "report.json", result)
-    return result
 
 
 def build_result(
