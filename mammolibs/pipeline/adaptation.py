@@ -48,8 +48,9 @@ class Adaptation:
         return finder.adapted(self.curve, self.statistics)
 
     def operating(self, operating: Operating) -> Operating:
-        """The same operating points, but for the cut of the image score where that was fitted."""
-        return operating if self.cut is None else replace(operating, thresholds=operating.thresholds | {"image_score": self.cut})
+        """The same operating points, but for the cut of the image score where that was fitted, and a note that says so."""
+        cut = {} if self.cut is None else {"image_score": self.cut}
+        return replace(operating, thresholds=operating.thresholds | cut, adapted=self.note)
 
     @property
     def note(self) -> str:

@@ -1,4 +1,4 @@
-"""The whole pipeline, as train/train.sh runs it: data, stages, report; once, or once per fold."""
+"""The whole pipeline, as train/train.sh runs it: data, stages, report; once, once per fold, or once without each source."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from mammolibs.pipeline.data import EXAMS, ROWS, make_data, make_fold_data, name
 from mammolibs.pipeline.estimate import print_estimate
 from mammolibs.pipeline.evaluate_run import evaluate_run
 from mammolibs.pipeline.fold_report import is_judged, read_report, write_fold_report
+from mammolibs.pipeline.left_out import WITHOUT, print_joint_summary, run_without_each
 from mammolibs.pipeline.options import (
     AutoencoderOptions, EncoderOptions, PipelineEvalOptions, ResNetOptions, StageOptions, TrainOptions, UNetOptions,
 )  # fmt: skip
@@ -49,20 +50,28 @@ def run_chain(options: TrainOptions) -> None:
     runtime = get_runtime(precision=options.precision, seed=options.seed or 0, one_process=True)
     with claim(folder):
         sources = sources or [("phantom", str(make_default_phantoms(folder, options)))]
-        result = run_folds(folder, options, sources, runtime) if options.folds else run_once(folder, options, sources)
+        if options.leave_one_source_out:
+            result = run_without_each(folder, options, sources, runtime, train_stages)
+        else:
+            result = run_folds(folder, options, sources, runtime) if options.folds else run_once(folder, options, sources)
         if mirror := mirror_of(folder):
             mirror.send()
+    if options.leave_one_source_out:
+        print_joint_summary(result, folder, time.monotonic() - began)
+        return
     print_summary(result, folder, folder / "folds" / "0" if options.folds else folder, time.monotonic() - began)
 
 
 def remembered(folder: Path, options: TrainOptions) -> TrainOptions:
     """The options, with what the run in that folder remembers in the place of flags that were not given."""
-    single, fold = folder / "run.json", folder / "folds" / "0" / "run.json"
-    if not single.is_file() and not fold.is_file():
+    places = (folder / "run.json", folder / "folds" / "0" / "run.json", *sorted((folder / WITHOUT).glob("*/run.json")))
+    kept = next((read_settings(path) for path in places if path.is_file()), None)
+    if kept is None:
         return options
-    kept = read_settings(single if single.is_file() else fold)
-    if single.is_file() and options.folds:
+    if options.folds and not kept.fold:
         raise BadConfig(f"{folder}: holds a run without folds; take another --run")
+    if options.leave_one_source_out and not kept.left_out:
+        raise BadConfig(f"{folder}: holds a run that leaves no source out; take another --run")
     own_phantoms = kept.sources in ((("phantom", str((folder / "phantoms").resolve())),), (("phantom", ""),))
     unplaced = [name for name, path in kept.sources if not path]
     if unplaced and not options.source and not own_phantoms:
@@ -75,6 +84,7 @@ def remembered(folder: Path, options: TrainOptions) -> TrainOptions:
         source=options.source or (() if own_phantoms else tuple(f"{name}={path}" for name, path in kept.sources)),
         source_options=options.source_options or kept.source_options,
         folds=options.folds or (kept.fold[1] if kept.fold else None),
+        leave_one_source_out=bool(kept.left_out),
         no_pretraining=options.no_pretraining or not kept.pretraining,
     )
 
@@ -124,7 +134,7 @@ def run_folds(folder: Path, options: TrainOptions, sources: list[tuple[str, str]
     """One run per fold under `<folder>/folds/<k>`, one report over all patients in `<folder>/report`; returns report.json."""
     runs = []
     for fold in range(options.folds):
-        run = open_run(folder / "folds" / str(fold), options, sources, fold=fold)
+        run = open_run(folder / "folds" / str(fold), options, sources, fold=fold, first=folder / "folds" / "0")
         runs.append(run)
         if is_judged(run):
             print(f"fold {fold + 1} of {options.folds}: finished before, skipped", flush=True)

@@ -13,7 +13,7 @@ from torch import nn
 
 from mammolibs.catalog import build_catalog
 from mammolibs.catalog.make import group_options
-from mammolibs.pipeline.data import EXAMS, ROWS, check_lesions, named_options
+from mammolibs.pipeline.data import EXAMS, ROWS, check_lesions, check_sources, named_options
 from mammolibs.pipeline.options import TrainOptions
 from mammolibs.pipeline.presets import default_preset
 from mammolibs.pipeline.progress import progress
@@ -36,8 +36,9 @@ def print_estimate(folder: Path, options: TrainOptions, sources: list[tuple[str,
     sizes = run.preset
     runtime = get_runtime(precision=options.precision, seed=0)
     images, phantom_seconds = count_images(options, sources)
-    folds = options.folds or 1
-    print(f"{folder}: {images} images" + (f", {folds} folds" if options.folds else ""))
+    folds = options.folds or (len({name for name, _ in sources}) if options.leave_one_source_out else 1)
+    kind = "folds" if options.folds else "runs, each without one source" if options.leave_one_source_out else ""
+    print(f"{folder}: {images} images" + (f", {folds} {kind}" if kind else ""))
     total = phantom_seconds + images * folds * sum(SECONDS_PER_IMAGE.values())
     disk = images * folds * sizes.canvas[0] * sizes.canvas[1] * 1.2
     for name in progress(TRAINED, "timing steps", unit="stage"):
@@ -47,7 +48,7 @@ def print_estimate(folder: Path, options: TrainOptions, sources: list[tuple[str,
         per_step, parameters = time_step(name, run, stage.batch, runtime)
         steps = options.it * (options.steps_per_it or stage.steps_per_it or max(1, round(0.6 * images / stage.batch)))
         minutes = steps * per_step * OVERHEAD / 60
-        print(f"  {name:12} {steps:6} steps of {stage.batch} at {per_step:6.2f} s: {minutes:7.1f} minutes per fold")
+        print(f"  {name:12} {steps:6} steps of {stage.batch} at {per_step:6.2f} s: {minutes:7.1f} minutes per run")
         total += folds * steps * per_step * OVERHEAD
         disk += folds * parameters * 4 * (2 * KEPT_WEIGHTS + 3 * STATES)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
@@ -62,6 +63,8 @@ def count_images(options: TrainOptions, sources: list[tuple[str, str]]) -> tuple
         if sources:
             rows = build_catalog(sources, unpack_folder=folder, options=group_options(named_options(options))).rows
             check_lesions(rows)
+            if options.leave_one_source_out:
+                check_sources(rows)
             return len(rows), 0.0
         from mammolibs.phantom import make_phantoms
 

@@ -105,7 +105,7 @@ def judge_elsewhere(run: Run, runtime: Runtime, elsewhere: Elsewhere, options: E
     check_adaptations(judge, operating, options.adapt)
     verdict = audit_elsewhere(run, elsewhere, options.workers)
     found = offences(run, verdict, elsewhere.rows, judge.iterations)
-    refuse_touched(run, elsewhere, found, forced=options.force_touched)
+    refuse_touched(elsewhere, found, forced=options.force_touched)
     hashed = split_hash(elsewhere.rows)
     note_look(run, hashed)
     theirs = {row.patient_id for row in elsewhere.rows}
@@ -150,10 +150,11 @@ def audit_elsewhere(run: Run, elsewhere: Elsewhere, workers: int) -> Verdict:
     return audit(elsewhere.rows, pool=seen, thumbnails=Thumbnails(elsewhere.out / "data" / ".thumbnails", workers), ignore=ignore)
 
 
-def refuse_touched(run: Run, elsewhere: Elsewhere, found: Sequence[str], *, forced: bool) -> None:
+def refuse_touched(elsewhere: Elsewhere, found: Sequence[str], *, forced: bool) -> None:
     told = f"{elsewhere.name}: not from elsewhere, as training has seen some of it: {'; '.join(found)}"
     if found and not forced:
-        raise BadData(f"{told}; leave those patients out of the source, or judge a run that was trained without them; --force-touched goes on and says so")
+        remedy = "leave those patients out of the source, or judge a run that was trained without them"
+        raise BadData(f"{told}; {remedy}; --force-touched of eval/external_eval.py goes on, and the report says so")
     if found:
         print(f"Evaluated by force: {told}", flush=True)
 

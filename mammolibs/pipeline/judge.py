@@ -39,7 +39,7 @@ class Operating:
 
     region_calibration: from the U-Net's word to the share of such regions that are lesions.
     calibration: from the most suspicious region to the image score, fitted after the other.
-    models: stage -> sha256 of its weights.
+    models: stage -> sha256 of its weights. adapted: to which site, where that was asked for; it is never stored with them.
     """
 
     region_calibration: Calibration
@@ -48,6 +48,7 @@ class Operating:
     models: dict[str, str]
     contract_hash: str
     split_hash: str
+    adapted: str = ""
 
     @property
     def chosen(self) -> Chosen:
@@ -56,9 +57,10 @@ class Operating:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of findings should know of them; empty where calibrations and thresholds rest on enough."""
+        """What a reader of findings should know of them; empty where calibrations and thresholds rest on enough and stand as they were chosen."""
+        adapted = (self.adapted,) if self.adapted else ()
         weak = tuple(f"{c.name} says little: {c.reason}" for c in (self.region_calibration, self.calibration) if c.reason)
-        return weak + tuple(f"no cut for {t.name.replace('_', ' ')}: {t.reason}" for t in self.thresholds.values() if t.value is None)
+        return adapted + weak + tuple(f"no cut for {t.name.replace('_', ' ')}: {t.reason}" for t in self.thresholds.values() if t.value is None)
 
     def calibrated(self, regions: Sequence[Region]) -> tuple[Region, ...]:
         """The regions with probabilities that can be compared between runs and folds."""
