@@ -36,9 +36,12 @@ class LeftOut:
 
 
 def write_left_out(
-    folder: str | Path, runs: Mapping[str, LeftOut], *, provenance: Mapping[str, Any], command: str, rounds: int = ROUNDS, seed: int = 0
+    folder: str | Path, runs: Mapping[str, LeftOut], *, data: Mapping[str, Any], provenance: Mapping[str, Any], command: str, rounds: int = ROUNDS, seed: int = 0
 ) -> dict[str, Any]:
-    """report.json, .md and .html in `folder`; returns what stands in report.json. runs: source left out -> its run."""
+    """report.json, .md and .html in `folder`; returns what stands in report.json.
+
+    runs: source left out -> its run. data: facts as `write_report` takes them. provenance: source left out -> what its figures stand on.
+    """
     folder = Path(folder)
     draws = Draws([p.patient_id for run in runs.values() for part in (run.internal, run.external) for p in part.rows], rounds=rounds, seed=seed)
     inside, outside = ([main_statistics(part.rows, part.chosen) for part in parts] for parts in zip(*((r.internal, r.external) for r in runs.values())))
@@ -47,7 +50,7 @@ def write_left_out(
     figures = list(inside[0])
     means = {name: mean_drop([(a[name], b[name]) for a, b in zip(inside, outside, strict=True)], draws) for name in figures}
     result["mean_drop"] = block(means, _joint_hash(runs))
-    result |= {"provenance": dict(provenance), "command": command, "disclaimer": DISCLAIMER}
+    result |= {"data": dict(data), "provenance": dict(provenance), "command": command, "disclaimer": DISCLAIMER}
     lead = f"Intervals: 95 %, {rounds} bootstrap rounds over whole patients, seed {seed}."
     sections = _sections(result, figures)
     write_atomic(folder / "report.md", to_markdown(TITLE, lead, sections).encode())
@@ -110,8 +113,14 @@ def _table(result: Mapping[str, Any], figure: str) -> Table:
         for name, run in result["sources"].items()
     ]  # fmt: skip
     mean = result["mean_drop"][figure]
-    rows.append(("mean", "", "", "", show(mean), drop_reading(mean)))
+    rows.append((f"mean over {_counted(result, figure)}", "", "", "", show(mean), drop_reading(mean)))
     return Table(("trained on", "tested on", "internal: held out at home", "external", "drop [95 % interval]", "reading"), tuple(rows))
+
+
+def _counted(result: Mapping[str, Any], figure: str) -> str:
+    """How many sources have the figure on both sides."""
+    count = sum(run["drop"][figure]["value"] is not None for run in result["sources"].values())
+    return "1 source" if count == 1 else f"{count} sources"
 
 
 def left_out_conclusions(result: Mapping[str, Any]) -> list[str]:
@@ -120,11 +129,13 @@ def left_out_conclusions(result: Mapping[str, Any]) -> list[str]:
     if mean["value"] is None or mean["low"] is None:
         first = f"The mean drop of the image AUC is not known: {mean['reason']}."
     else:
-        shown = {"worse elsewhere": "more than chance", "better elsewhere": "a gain"}.get(drop_reading(mean), "not shown to be one: the interval holds 0")
-        first = f"Judged on a source that training had nothing of, the image AUC falls by {show(mean)} on average of {len(runs)} sources; that is {shown}."
+        shown = {"worse elsewhere": "which is more than chance", "better elsewhere": "a gain"}.get(drop_reading(mean), "whose interval holds 0: no drop is shown")
+        first = f"Judged on a source that training had nothing of, the image AUC falls by {show(mean)} on average over {_counted(result, 'image_auc')}, {shown}."
     worse = [name for name, run in runs.items() if drop_reading(run["drop"]["image_auc"]) == "worse elsewhere"]
     told = f"On {', '.join(worse)} the drop alone is more than chance." if worse else "On no single source is a drop more than chance."
-    return [first, told, "Sources are few and not drawn at random: another site may lose more than any of these."]
+    synthetic = "synthetic" in result["data"].get("truth", ())
+    false = ["All or part of the data is synthetic: nothing here says how the pipeline does on patients."] if synthetic else []
+    return [first, told, *false, "Sources are few and not drawn at random: another site may lose more than any of these."]
 
 
 def _again(result: Mapping[str, Any]) -> tuple[Item, ...]:

@@ -74,10 +74,11 @@ def is_judged_elsewhere(run: Run, elsewhere: Elsewhere) -> bool:
 
 def write_joint_report(folder: Path, runs: Sequence[Run]) -> dict[str, Any]:
     """The report over all runs, from their tables of predictions; returns report.json. Raises BadFile where one of them is damaged."""
-    told, found = {}, {}
+    told, found, truths = {}, {}, set()
     for run in runs:
         name, out = run.settings.left_out, run.folder / "external" / run.settings.left_out
-        told[name] = read_report_at(out, run)["provenance"]
+        report = read_report_at(out, run)
+        told[name], truths = report["provenance"], truths | set(report["data"]["truth"])
         chosen = {-1: Operating.load(run.folder / OPERATING_NAME).chosen}
         hashes = told[name]["internal_split_hash"], told[name]["split_hash"]
         places = run.report / "predictions.parquet", out / "predictions.parquet"
@@ -85,7 +86,7 @@ def write_joint_report(folder: Path, runs: Sequence[Run]) -> dict[str, Any]:
             Beside(rows=held_out_rows(read_predictions(place)), chosen=chosen, split_hash=hashed) for place, hashed in zip(places, hashes, strict=True)
         )
         found[name] = LeftOut(trained_on=tuple(told[name]["sources"]), internal=inside, external=outside)
-    return write_left_out(folder / "report", found, provenance=told, command=command_line())
+    return write_left_out(folder / "report", found, data={"truth": sorted(truths)}, provenance=told, command=command_line())
 
 
 def print_joint_summary(result: dict[str, Any], folder: Path, seconds: float) -> None:

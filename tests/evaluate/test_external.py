@@ -113,13 +113,14 @@ def test_the_mean_drop_counts_a_patient_of_two_runs_once(make_predictions, tmp_p
     runs = {
         "a": LeftOut(trained_on=("b",), internal=sides["b"], external=sides["a"]), "b": LeftOut(trained_on=("a",), internal=sides["a"], external=sides["b"])
     }  # fmt: skip
-    result = write_left_out(tmp_path, runs, provenance={}, command="", rounds=200)
+    result = write_left_out(tmp_path, runs, data={}, provenance={}, command="", rounds=200)
     first, second = (result["sources"][name]["drop"]["image_auc"]["value"] for name in "ab")
     assert second > 0.1 and first == pytest.approx(-second)
     mean = result["mean_drop"]["image_auc"]
     assert mean["value"] == pytest.approx(0, abs=1e-9) and mean["high"] - mean["low"] < 1e-6
     known = Beside(rows=[replace(p, label=-1, pathology="unknown") for p in b], chosen=CHOSEN, split_hash="b")
-    result = write_left_out(tmp_path, runs | {"b": replace(runs["b"], external=known)}, provenance={}, command="", rounds=200)
+    result = write_left_out(tmp_path, runs | {"b": replace(runs["b"], external=known)}, data={"truth": ["synthetic"]}, provenance={}, command="", rounds=200)
     assert result["mean_drop"]["image_auc"]["value"] == pytest.approx(first)
     assert "1 of 2 sources without it left out" in result["mean_drop"]["image_auc"]["method"]
+    assert "mean over 1 source" in (tmp_path / "report.md").read_text() and "is synthetic" in (tmp_path / "report.md").read_text()
     assert "trained on" in (tmp_path / "report.md").read_text() and "<table>" in (tmp_path / "report.html").read_text()

@@ -8,24 +8,25 @@ import elsewhere
 import numpy as np
 import pytest
 
+from mammolibs.catalog import read_catalog
 from mammolibs.errors import BadConfig, BadData, BadFile
 from mammolibs.evaluate import measure, read_predictions
 from mammolibs.phantom import make_phantoms
 from mammolibs.pipeline.adaptation import Adaptation, adapt_to_site, patient_halves
-from mammolibs.pipeline.evaluate_run import evaluate_run
-from mammolibs.pipeline.external import evaluate_external
+from mammolibs.pipeline.external import Elsewhere, audit_elsewhere, evaluate_external, with_adaptation
 from mammolibs.pipeline.find import open_finder, predict_files
 from mammolibs.pipeline.judge import Judge, Operating
-from mammolibs.pipeline.options import ExternalEvalOptions, PipelineEvalOptions, PredictOptions
+from mammolibs.pipeline.looks import looks_at, note_look
+from mammolibs.pipeline.options import ExternalEvalOptions, PredictOptions
 from mammolibs.pipeline.run import Run
-from mammolibs.catalog import read_catalog
+from mammolibs.pipeline.splits import offences
 from mammolibs.runtime import get_runtime
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
-    make_phantoms(folder, exams=9, rows=512, seed=7, traps=False, progress=False, workers=1)
+    make_phantoms(folder, exams=6, rows=512, seed=7, traps=False, progress=False, workers=1)
     return elsewhere.rename(folder)
 
 
@@ -34,11 +35,27 @@ def judged(whole_run, site, tmp_path_factory):
     """A run of its own that has looked at the other site, adapted to it; its folder and its report.json."""
     run = tmp_path_factory.mktemp("external") / "run"
     shutil.copytree(whole_run, run, ignore=shutil.ignore_patterns("phantoms", "patches", "state"))
-    return run, evaluate_external(options(run, site, adapt=("intensity", "recall")))
+    with pytest.MonkeyPatch.context() as patch:
+        # Pixels of the run's sixty images are compared in a test of its own.
+        patch.setattr("mammolibs.pipeline.external.MOST_COMPARED", 0)
+        return run, evaluate_external(options(run, site, adapt=("intensity", "recall")))
+
+
+@pytest.fixture(autouse=True)
+def ids_alone(monkeypatch):
+    monkeypatch.setattr("mammolibs.pipeline.external.MOST_COMPARED", 0)
 
 
 def options(run, site, **more):
     return ExternalEvalOptions(run=str(run), source=(f"phantom={site}",), workers=0, **more)
+
+
+@pytest.fixture(scope="module")
+def judge(judged):
+    run = Run.open(judged[0])
+    rows = read_catalog(run.folder / "external" / "phantom" / "data" / "catalog.parquet")
+    judge = Judge.open(run, get_runtime(precision="float32", announce=False, one_process=True), workers=0)
+    return replace(judge, given=tuple(rows)), Operating.load(run.folder / "operating.json")
 
 
 def test_nothing_of_the_run_changes_and_every_image_is_held_out(whole_run, judged, site):
@@ -50,7 +67,8 @@ def test_nothing_of_the_run_changes_and_every_image_is_held_out(whole_run, judge
     assert {p.image_id for p in rows if p.split == "test"} == {f"phantom-{row['image_id']}" for row in elsewhere.read(site / "truth.csv")}
     own = [p for p in read_predictions(run / "report" / "predictions.parquet") if p.split == "validation"]
     assert [p for p in rows if p.split == "validation"] == own
-    assert result["provenance"]["touched"] == [] and result["provenance"]["audit"]["looked_at"] == ["ids", "pixels"]
+    assert result["provenance"]["touched"] == [] and result["provenance"]["audit"]["looked_at"] == ["ids"]
+    assert "more than 0; to compare them" in result["data"]["not_audited"]["near-duplicate pixels"]
     kept = json.loads((run / "report" / "report.json").read_text())
     assert result["provenance"]["weights_sha256"] == kept["provenance"]["weights_sha256"] and result["thresholds"] == kept["thresholds"]
     assert result["provenance"]["internal_split_hash"] == kept["provenance"]["split_hash"] != result["provenance"]["split_hash"]
@@ -68,29 +86,41 @@ def test_the_figures_at_home_are_those_of_the_runs_own_report(judged):
     assert "These patients come from elsewhere" in told and "no data from elsewhere was looked at" not in told
 
 
-def test_looks_at_it_are_counted_apart_and_an_adaptation_goes_with_its_flag(judged, site):
-    run, first = judged
+def test_looks_at_it_are_counted_apart_and_an_adaptation_goes_with_its_flag(judged, judge, tmp_path):
+    run, result = judged
     own = json.loads((run / "report" / "report.json").read_text())["data"]["looks_at_this_test_set"]
-    out = run / "external" / "phantom"
-    assert first["data"]["looks_at_this_test_set"] == 1 and (out / "adaptation.json").is_file() and "adaptation" in first
-    kept = {name: (out / name).read_bytes() for name in ("adaptation.json", "adapted.parquet")}
-    second = evaluate_external(options(run, site))
-    assert second["data"]["looks_at_this_test_set"] == 2 and "adaptation" not in second and not (out / "adaptation.json").exists()
-    assert second["pipeline"] == first["pipeline"] and own == 1
-    for name, data in kept.items():
-        (out / name).write_bytes(data)
+    assert result["data"]["looks_at_this_test_set"] == 1 == own
+    note_look(Run.open(run), result["data"]["split_hash"])
+    assert looks_at(Run.open(run), result["data"]["split_hash"]) == 2 and looks_at(Run.open(run)) == 1
+    assert (run / "external" / "phantom" / "adaptation.json").is_file() and "adaptation" in result
+    for name in ("adaptation.json", "adapted.parquet"):
+        shutil.copy(run / "external" / "phantom" / name, tmp_path / name)
+    assert with_adaptation(*judge, [], tmp_path, ()) is None and not list(tmp_path.iterdir())
 
 
-def test_what_training_has_seen_is_refused_by_name_and_by_pixels(judged, whole_run, tmp_path):
+def test_patients_whom_training_has_seen_are_refused_unless_forced_and_then_told(judged, whole_run, tmp_path, monkeypatch):
     run, _ = judged
-    with pytest.raises(BadData, match=r"not from elsewhere.* patients \(patient overlap\)"):
-        evaluate_external(options(run, whole_run / "phantoms", out=str(tmp_path / "a")))
-    twins = shutil.copytree(whole_run / "phantoms", tmp_path / "twins")
-    with pytest.raises(BadData, match=r"not from elsewhere.*: \d+ pairs \(near-duplicate pixels\); leave those patients out"):
-        evaluate_external(options(run, elsewhere.rename(twins), out=str(tmp_path / "b")))
-    result = evaluate_external(options(run, whole_run / "phantoms", out=str(tmp_path / "c"), limit=8, force_touched=True))
-    assert result["not_held_out"][0].startswith("NOT HELD OUT, evaluated by force")
-    assert result["pipeline"]["image_auc"]["n"] < 16 and (tmp_path / "c" / "report.md").read_text().index("NOT HELD OUT") < 400
+    known = whole_run / "phantoms"
+    with pytest.raises(BadData, match=r"not from elsewhere.* patients? \(patient overlap\).*leave those patients out of the source"):
+        evaluate_external(options(run, known, out=str(tmp_path), limit=8))
+    reports = []
+    monkeypatch.setattr("mammolibs.pipeline.external.write_report", lambda folder, **told: reports.append(told) or {**judged[1], "not_held_out": []})
+    evaluate_external(options(run, known, out=str(tmp_path), limit=8, force_touched=True))
+    [told] = reports
+    assert "(patient overlap)" in told["provenance"]["touched"][0]
+    test, validation = ({p.patient_id for p in told["predictions"] if p.split == split} for split in ("test", "validation"))
+    assert test and validation and not test & validation
+
+
+def test_twins_of_training_images_are_found_whatever_they_are_called(judged, whole_run, tmp_path, monkeypatch):
+    monkeypatch.setattr("mammolibs.pipeline.external.MOST_COMPARED", 1000)
+    run, rows = Run.open(judged[0]), read_catalog(whole_run / "data" / "catalog.parquet")
+    seen = [row for row in rows if row.split == "train"][:6]
+    monkeypatch.setattr("mammolibs.pipeline.external.read_catalog", lambda place: seen)
+    twins = [replace(row, image_id=f"x-{row.image_id}", patient_id=f"x/{row.patient_id}", exam_id=f"x/{row.exam_id}", split="test") for row in seen[:2]]
+    copies = [replace(row, path=str(shutil.copy(row.path, tmp_path))) for row in twins]
+    found = offences(run, audit_elsewhere(run, Elsewhere(rows=copies, out=tmp_path), 0), copies, {"unet": None})
+    assert found == ("2 pairs (near-duplicate pixels)",)
 
 
 def test_a_run_that_was_judged_with_other_weights_is_told(judged, site, tmp_path):
@@ -104,14 +134,6 @@ def test_a_run_that_was_judged_with_other_weights_is_told(judged, site, tmp_path
         evaluate_external(options(judged[0], site, adapt=("norm",), out=str(tmp_path / "out")))
 
 
-@pytest.fixture(scope="module")
-def judge(judged):
-    run = Run.open(judged[0])
-    rows = read_catalog(run.folder / "external" / "phantom" / "data" / "catalog.parquet")
-    judge = Judge.open(run, get_runtime(precision="float32", announce=False, one_process=True), workers=0)
-    return replace(judge, given=tuple(rows)), Operating.load(run.folder / "operating.json")
-
-
 def test_an_adaptation_sees_no_label_and_no_patient_that_it_is_judged_on(judge, judged):
     judge, operating = judge
     validation = [p for p in read_predictions(judged[0] / "report" / "predictions.parquet") if p.split == "validation"]
@@ -122,9 +144,9 @@ def test_an_adaptation_sees_no_label_and_no_patient_that_it_is_judged_on(judge, 
     assert all(kept[p.image_id].image_score == p.image_score for p in beside.rows) and len(kept) == len(beside.rows)
     first, second = patient_halves(judge.given)
     assert not {row.patient_id for row in first} & {row.patient_id for row in second} and len(first) + len(second) == len(judge.given)
-    # Other images in one half move the curve of the other half alone.
-    darker = tuple(row for row in judge.given if row in first[:4] or row in second)
-    _, moved = adapt_to_site(replace(judge, given=darker), operating, ("intensity",), validation)
+    # Fewer images in one half move the curve of the other half alone.
+    fewer = tuple(row for row in judge.given if row in second or not row.image_id.endswith("CC"))
+    _, moved = adapt_to_site(replace(judge, given=fewer), operating, ("intensity",), validation)
     of_first = {row.image_id for row in first}
     same = {p.image_id: np.isclose(p.raw_score, kept[p.image_id].raw_score, atol=1e-12) for p in moved.rows}
     assert all(same[name] for name in same if name in of_first) and not all(same[name] for name in same if name not in of_first)
