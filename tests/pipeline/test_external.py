@@ -36,8 +36,9 @@ def judged(whole_run, site, tmp_path_factory):
     run = tmp_path_factory.mktemp("external") / "run"
     shutil.copytree(whole_run, run, ignore=shutil.ignore_patterns("phantoms", "patches", "state"))
     with pytest.MonkeyPatch.context() as patch:
-        # Pixels of the run's sixty images are compared in a test of its own.
+        # Pixels of the run's sixty images are compared in a test of its own, and example pictures are drawn in those of evaluate.
         patch.setattr("mammolibs.pipeline.external.MOST_COMPARED", 0)
+        patch.setattr("mammolibs.pipeline.external.report_examples", lambda judges, predictions: [])
         return run, evaluate_external(options(run, site, adapt=("intensity", "recall")))
 
 
