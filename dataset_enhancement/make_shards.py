@@ -18,6 +18,7 @@ from mammolibs.pipeline.policy import accept_option, policy_option
 from mammolibs.pipeline.presets import PRESETS, contract_of, default_preset
 from mammolibs.pipeline.shards import make_shards
 from mammolibs.prepare import parse_canvas
+from mammolibs.shards import CODECS
 from mammolibs.storage import below
 
 
@@ -32,12 +33,13 @@ class Options:
     policy: str | None = policy_option()
     accept: tuple = accept_option()
     lanes: int = option(8, "lanes that the shards are dealt to; the number of hosts that train must divide it")
+    codec: str = option("blosc2", "how images are stored: blosc2 reads fastest, jxl takes a quarter less than png", choices=tuple(CODECS))
 
 
 def main(options: Options) -> None:
     contract = contract_of(options.preset or default_preset(), options.canvas)
     out = options.out or str(below(options.catalog, "shards"))
-    how = {"policy_file": options.policy, "accept": options.accept, "workers": options.workers, "lanes": options.lanes, "scheduler": options.scheduler}
+    how = {name: getattr(options, name) for name in ("accept", "workers", "lanes", "codec", "scheduler")} | {"policy_file": options.policy}
     print(f"{out}: {make_shards(options.catalog, out, contract, **how)}")
 
 

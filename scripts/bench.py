@@ -14,6 +14,9 @@ NOT_RUN_HERE = "baseline"
 def main(arguments: list[str]) -> int:
     folder = Path(__file__).parent / "benches"
     known = sorted(path.stem for path in folder.glob("*.py") if not path.stem.startswith(NOT_RUN_HERE))
+    if arguments[:1] in (["-h"], ["--help"]):
+        print(f"{__doc__}\nThere are {', '.join(known)}.")
+        return 0
     if not arguments or arguments[0] not in known:
         print(f"{' '.join(arguments[:1]) or 'nothing'}: no such bench; there are {', '.join(known)}", file=sys.stderr)
         return 2

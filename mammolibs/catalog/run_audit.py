@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from mammolibs.catalog.audit import audit, check_splits
 from mammolibs.catalog.audit_inputs import CATALOG, Columns, catalog_file, official_rows, pool_rows, source_rows, table_rows
-from mammolibs.catalog.files import SPLIT_NAME, read_key_mark, write_split, write_verdict
+from mammolibs.catalog.files import SPLIT_NAME, read_key_mark, read_verdict, write_split, write_verdict
 from mammolibs.catalog.pseudonyms import KEY_NAME
 from mammolibs.catalog.table import read_catalog
 from mammolibs.catalog.thumbnails import Thumbnails
-from mammolibs.catalog.verdict import KINDS, Verdict
+from mammolibs.catalog.verdict import KINDS, PIXELS, Verdict
 from mammolibs.errors import BadConfig, BadFile
 from mammolibs.records import ImageRow
 from mammolibs.storage import below, locate, write_json
@@ -109,6 +109,9 @@ def _keep(options: Any, rows: Sequence[ImageRow], verdict: Verdict) -> None:
     if not is_there and table != CATALOG:
         return
     try:
+        if is_there and _looked_further(read_verdict(beside), verdict):
+            print(f"not kept: {beside} has a verdict on this split by pixels, and ids alone say less; leave --no-pixels away to replace it")
+            return
         if is_there:
             write_verdict(beside, verdict)
         else:
@@ -117,3 +120,8 @@ def _keep(options: Any, rows: Sequence[ImageRow], verdict: Verdict) -> None:
     # The verdict stands, and with it the exit code, where it cannot be kept.
     except BadFile as error:
         print(f"not kept: {error}")
+
+
+def _looked_further(earlier: Verdict | None, verdict: Verdict) -> bool:
+    """True where the earlier verdict is on the same split and looked at pixels, which this one did not."""
+    return earlier is not None and earlier.split_hash == verdict.split_hash and PIXELS in earlier.leaks and PIXELS not in verdict.leaks

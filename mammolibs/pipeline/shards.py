@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mammolibs.catalog import Skipped, copy_split, read_catalog, write_catalog, write_skipped
+from mammolibs.errors import BadConfig
 from mammolibs.ingest import IngestReport, ingest_images
 from mammolibs.pipeline.policy import keep_policy, policy_of_sources, read_policy
 from mammolibs.prepare import Contract
@@ -20,17 +21,20 @@ def make_shards(
     accept: Sequence[str],
     workers: int,
     lanes: int,
+    codec: str = "blosc2",
     scheduler: str = "",
 ) -> IngestReport:
     """Shard sets of all splits in `out`, of the catalog in the folder or address `catalog`.
 
     Sets that go to a bucket without their catalog being there take it and its split along, to the folder above them, where `--data` looks
-    for it. Raises as `read_catalog`, `read_policy` and `ingest_images`, and BadConfig for a whole bucket, which has no folder above.
+    for it. Raises as `read_catalog`, `read_policy` and `ingest_images`, and BadConfig for a whole bucket, which has no folder above, and for no lanes.
     """
+    if lanes < 1:
+        raise BadConfig(f"--lanes {lanes}: 1 or more, such as 8")
     above = locate(out)[0].location
     rows = read_catalog(below(catalog, "catalog.parquet"))
     policy = read_policy(policy_file, accept, policy_of_sources(row.source for row in rows))
-    report = ingest_images(rows, contract, out, policy=policy, workers=workers, scheduler=scheduler, lanes=lanes)
+    report = ingest_images(rows, contract, out, policy=policy, workers=workers, scheduler=scheduler, lanes=lanes, codec=codec)
     keep_policy(out, policy)
     write_skipped(below(out, "skipped.csv"), [Skipped(item, reason) for item, reason in report.skipped])
     if is_address(out) and above != catalog.rstrip("/"):

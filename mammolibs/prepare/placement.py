@@ -55,19 +55,19 @@ def to_original(points: np.ndarray, placement: Placement) -> np.ndarray:
 
 
 def image_to_canvas(image: np.ndarray, placement: Placement) -> np.ndarray:
-    """The image H W on the canvas, in its own dtype (float32, uint16 or uint8). Beyond the crop it goes
-    on with the image's own pixels, and beyond those with its border repeated."""
+    """The image H W on the canvas, in its own dtype (float32, uint16 or uint8): right in `breast_box`, where
+    the last pixels go on with the image's own or, beyond those, with its border repeated; further out anything."""
     x0, y0, x1, _ = placement.crop
-    height, width = extended_size(placement)
+    height, width = _covering(placement)[0]
     crop = image[y0 : y0 + height, max(0, x1 - width) : x1] if placement.mirrored else image[y0 : y0 + height, x0 : x0 + width]
-    return resample(_whole(crop, placement, cv2.BORDER_REPLICATE), placement.canvas)
+    return _onto_canvas(crop, placement, cv2.BORDER_REPLICATE)
 
 
 def mask_to_canvas(mask: np.ndarray, placement: Placement) -> np.ndarray:
     """A mask H W of the original (bool, or above 0) on the canvas: uint8 H W, 1 where at least half of the pixel is covered."""
     x0, y0, x1, y1 = placement.crop
     crop = (mask[y0:y1, x0:x1] > 0).view(np.uint8) * np.uint8(255)
-    return (resample(_whole(crop, placement, cv2.BORDER_CONSTANT), placement.canvas) > 127).astype(np.uint8)
+    return (_onto_canvas(crop, placement, cv2.BORDER_CONSTANT) > 127).astype(np.uint8)
 
 
 def cells_to_canvas(cells: np.ndarray, reduce: int, start: tuple[int, int], placement: Placement) -> np.ndarray:
@@ -94,12 +94,31 @@ def mask_to_original(mask: np.ndarray, placement: Placement) -> np.ndarray:
     return whole
 
 
-def _whole(crop: np.ndarray, placement: Placement, border: int) -> np.ndarray:
-    """The crop as it lies on the canvas, extended to what the whole canvas shows."""
+def _covering(placement: Placement) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The least part from the canvas's corner on that holds the crop, as height and width in original and in canvas
+    pixels, both whole numbers: its resampled pixels are those of the whole canvas. The whole where the image grows,
+    as there a pixel looks at its neighbours."""
+    extended, canvas = extended_size(placement), placement.canvas
+    if placement.scale > 1:
+        return extended, canvas
+    x0, y0, x1, y1 = placement.crop
+    common = math.gcd(extended[0], canvas[0])
+    cell, cell_on_canvas = extended[0] // common, canvas[0] // common
+    rows, columns = -(-(y1 - y0) // cell), -(-(x1 - x0) // cell)
+    return (rows * cell, columns * cell), (rows * cell_on_canvas, columns * cell_on_canvas)
+
+
+def _onto_canvas(crop: np.ndarray, placement: Placement, border: int) -> np.ndarray:
+    """The crop as it lies on the canvas, 0 beyond what covers it."""
+    (height, width), covered = _covering(placement)
     crop = cv2.flip(crop, 1) if placement.mirrored else crop
-    height, width = extended_size(placement)
     below, right = height - crop.shape[0], width - crop.shape[1]
-    return cv2.copyMakeBorder(crop, 0, below, 0, right, border) if below or right else crop
+    crop = cv2.copyMakeBorder(crop, 0, below, 0, right, border) if below or right else crop
+    if covered == placement.canvas:
+        return resample(crop, covered)
+    whole = np.zeros(placement.canvas, crop.dtype)
+    whole[: covered[0], : covered[1]] = resample(crop, covered)
+    return whole
 
 
 def resample(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -12,6 +12,8 @@ import pytest
 
 from mammolibs.catalog import SOURCES, make_catalog, read_catalog, read_verdict, write_catalog
 from mammolibs.catalog.audit_inputs import source_rows
+from mammolibs.catalog.files import write_verdict
+from mammolibs.catalog.verdict import PIXELS
 from mammolibs.errors import BadConfig, BadData, BadFile, MammolibsError
 from mammolibs.pipeline.cli import parse_options
 from tests.catalog import trees_digital, trees_volumes
@@ -134,6 +136,10 @@ def test_a_catalog_is_judged_and_keeps_its_verdict(audit_split, tmp_path):
     verdict = read_verdict(data / "split.json")
     # Black films show nothing to compare, and that is said.
     assert "3 of 3" in verdict.unchecked["near-duplicate pixels"] or "none of 3" in verdict.unchecked["near-duplicate pixels"]
+    verdict = replace(verdict, leaks={**verdict.leaks, PIXELS: ()})
+    write_verdict(data / "split.json", verdict)
+    code, lines = audit_split("--catalog", data, "--no-pixels")
+    assert code == 0 and "ids alone say less" in lines[-1] and read_verdict(data / "split.json") == verdict
     rows = read_catalog(data / "catalog.parquet")
     moved = [*rows, replace(rows[0], image_id="mias-more", path="/nowhere/more.pgm", split="test" if rows[0].split != "test" else "train")]
     write_catalog(tmp_path / "other.parquet", moved)

@@ -126,8 +126,8 @@ def test_a_catalog_in_a_bucket_is_the_catalog_without_the_places_of_this_machine
 
 
 def test_make_shards_writes_to_a_bucket_what_a_folder_would_hold(data, tmp_path, monkeypatch, capsys):
-    def make_shards(out) -> None:
-        arguments = ["make_shards.py", "--catalog", str(data), "--out", str(out), "--preset", "cpu", "--workers", "0"]
+    def make_shards(out, codec="blosc2") -> None:
+        arguments = ["make_shards.py", "--catalog", str(data), "--out", str(out), "--preset", "cpu", "--workers", "0", "--codec", codec]
         monkeypatch.setattr("sys.argv", arguments)
         with pytest.raises(SystemExit) as done:
             runpy.run_path(str(ROOT / "dataset_enhancement/make_shards.py"), run_name="__main__")
@@ -135,6 +135,8 @@ def test_make_shards_writes_to_a_bucket_what_a_folder_would_hold(data, tmp_path,
 
     make_shards("gs://bucket/new/shards")
     make_shards(tmp_path / "shards")
+    make_shards(tmp_path / "small", "jxl")
+    assert open_index(open_store(tmp_path / "small" / "test")).codec == "jxl"
     for split in ("train", "validation", "test"):
         ours, theirs = open_index(open_store(f"gs://bucket/new/shards/{split}")), open_index(open_store(tmp_path / "shards" / split))
         assert ours.data_hash == theirs.data_hash and len(ours) > 0
