@@ -4,6 +4,7 @@
 #   bash train/train.sh --source mias=PATH           # on real data; PATH is a folder or an archive
 #   bash train/train.sh --source mias=PATH --folds 5 # cross-validated by patient
 #   bash train/train.sh --source mias=PATH --seeds 3 # how much of a figure is the seed
+#   bash train/train.sh --source mias=PATH --source cmmd=PATH --leave-one-source-out   # train on one, judge on the other, both ways
 #   bash train/train.sh --source cmmd=PATH --option cmmd.other_breast=normal   # an option of a source, docs/data.md
 #   bash train/train.sh --dry-run                    # time, disk and memory beforehand
 # Finished stages are skipped; an interrupted run goes on where it stopped. All flags: --help

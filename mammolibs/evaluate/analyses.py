@@ -8,6 +8,7 @@ from mammolibs.evaluate.analysis import Evidence, Part
 from mammolibs.evaluate.calibration_choice import calibration_choice
 from mammolibs.evaluate.confidence import confidence
 from mammolibs.evaluate.exam_level import exam_level
+from mammolibs.evaluate.external import beside_adapted, beside_internal
 from mammolibs.evaluate.rule_out import rule_out
 from mammolibs.evaluate.shortcuts import shortcuts
 from mammolibs.evaluate.slices import slices
@@ -15,7 +16,9 @@ from mammolibs.evaluate.transfer import transfer
 from mammolibs.evaluate.workflow import workflow
 
 Analysis = Callable[[Evidence], Part | None]
-ANALYSES: tuple[Analysis, ...] = (exam_level, slices, shortcuts, calibration_choice, confidence, transfer, rule_out, workflow)
+ANALYSES: tuple[Analysis, ...] = (
+    exam_level, slices, shortcuts, calibration_choice, confidence, transfer, rule_out, workflow, beside_internal, beside_adapted,
+)
 
 
 def analyse(evidence: Evidence) -> list[Part]:

@@ -13,12 +13,27 @@ from mammolibs.evaluate.predictions import Prediction
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Beside:
+    """Rows of the same networks that the held-out ones are set beside, each image once.
+
+    chosen: fold (-1 where there are none) -> the cuts that hold for them. split_hash: of their split. notes: sentences on
+    how they came to be, for the reader.
+    """
+
+    rows: Sequence[Prediction]
+    chosen: Mapping[int, Chosen] = field(default_factory=dict)
+    split_hash: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Evidence:
     """held_out: the test rows, each image once. validation: the rows that everything was chosen on, of all folds.
 
     draws: of the held-out patients, one for all figures. chosen: fold (-1 where there are none) -> what was chosen on its
     validation patients. split_hash: of the split, for `result.block`. prevalence: share of malignant exams where the pipeline would
-    be used, in (0, 1), where somebody named one.
+    be used, in (0, 1), where somebody named one. internal: where the held-out rows come from elsewhere, the held-out rows of the
+    data that was trained on. adapted: the held-out images once more, after an adaptation without labels.
     """
 
     held_out: Sequence[Prediction]
@@ -27,6 +42,8 @@ class Evidence:
     chosen: Mapping[int, Chosen] = field(default_factory=dict)
     split_hash: str | None = None
     prevalence: float | None = None
+    internal: Beside | None = None
+    adapted: Beside | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -176,6 +176,24 @@ def logit(share: np.ndarray | float, steps: int) -> np.ndarray:
     return np.log((np.asarray(share) * steps + 0.5) / ((1 - np.asarray(share)) * steps + 0.5))
 
 
+def unpaired_difference(a: Estimate, b: Estimate) -> Estimate:
+    """a minus b of two sets that share no patient, with a 95 % interval from those of both (squares added: Newcombe 1998, method 10;
+    Zou and Donner 2008).
+
+    Each side brings its own interval, so the result is as lopsided as those are and never leaves what a difference can be.
+    """
+    facts = {"n": a.n + b.n, "events": None if None in (a.events, b.events) else a.events + b.events, "unit": a.unit}
+    facts["method"] = f"difference of independent figures, squares of the intervals' arms added; of: {a.method}"
+    if a.value is None or b.value is None:
+        return Estimate(value=None, reason=a.reason if a.value is None else b.reason, **facts)
+    value = a.value - b.value
+    if None in (a.low, b.low):
+        return Estimate(value=value, reason=a.reason if a.low is None else b.reason, **facts)
+    low = value - math.hypot(a.value - a.low, b.high - b.value)
+    high = value + math.hypot(a.high - a.value, b.value - b.low)
+    return Estimate(value=value, low=low, high=high, **facts)
+
+
 def logit_interval(value: float, rounds: np.ndarray, statistic: Statistic) -> tuple[float | None, float | None, str]:
     """Low, high and a reason where they are missing: value +- t x the rounds' standard deviation, on the logit scale.
 

@@ -39,11 +39,16 @@ def at_thresholds(held_out: Sequence[Prediction], chosen: Mapping[int, Chosen], 
 
     chosen: fold (-1 where there are none) -> what was chosen on its validation patients.
     """
+    return {name: estimate(statistic, draws) for name, statistic in statistics_at(held_out, chosen).items()}
+
+
+def statistics_at(held_out: Sequence[Prediction], chosen: Mapping[int, Chosen]) -> dict[str, Statistic]:
+    """The figures of `at_thresholds`, for any weighting of the patients."""
     return {
-        "sensitivity": estimate(_called(held_out, chosen, label=1), draws),
-        "specificity": estimate(_called(held_out, chosen, label=0), draws),
-        "lesion_sensitivity": estimate(_lesions_found(held_out, chosen), draws),
-        "false_positives_per_image": estimate(_false_positives(held_out, chosen), draws),
+        "sensitivity": _called(held_out, chosen, label=1),
+        "specificity": _called(held_out, chosen, label=0),
+        "lesion_sensitivity": _lesions_found(held_out, chosen),
+        "false_positives_per_image": _false_positives(held_out, chosen),
     }
 
 

@@ -36,10 +36,7 @@ def conclusions(result: Mapping[str, Any]) -> list[str]:
             f"This test set has been looked at {looks} times, this one included. Whatever was changed after an earlier look was "
             "chosen with it in view: read the intervals as lower bounds of the uncertainty."
         )
-    sentences.append(
-        "Nothing here says how the pipeline does at another site, with other machines or at another share of ill patients: "
-        "no data from elsewhere was looked at."
-    )
+    sentences += _elsewhere(result.get("external"))
     return [s for s in sentences if s]
 
 
@@ -99,6 +96,33 @@ def _outside(provenance: Mapping[str, Any]) -> list[str]:
     sentences = {name: "made elsewhere: whether it has seen any of these patients is not known" for name in unknown}
     sentences |= {name: "made on another split: by their ids none of these patients is among those that it has seen" for name in known}
     return [f"Training began with {name}, {what}." for name, what in sorted(sentences.items())]
+
+
+def _elsewhere(external: Mapping[str, Any] | None) -> list[str]:
+    """external: as `external.beside_internal` gives it, None where all patients come from home."""
+    if external is None:
+        return [
+            "Nothing here says how the pipeline does at another site, with other machines or at another share of ill patients: "
+            "no data from elsewhere was looked at."
+        ]
+    here, home = " and ".join(external["sources"]), " and ".join(external["internal_sources"])
+    return [
+        f"These patients come from elsewhere: from {here}, of which training had nothing. {_drop(external, home)}",
+        f"Nothing here says how the pipeline does at sites other than {here}, or at another share of ill patients.",
+    ]
+
+
+def _drop(external: Mapping[str, Any], home: str) -> str:
+    fields, inside, outside = (external[part]["image_auc"] for part in ("drop", "internal", "external"))
+    if fields["value"] is None or fields["low"] is None:
+        return f"How far the image AUC falls against held-out patients of {home} is not known: {fields['reason']}."
+    values = f"{outside['value']:.2f} here, {inside['value']:.2f} on held-out patients of {home}"
+    interval = f"[{fields['low']:.2f}, {fields['high']:.2f}]"
+    if fields["low"] > 0:
+        return f"The image AUC is lower here ({values}): the drop of {fields['value']:.2f} {interval} is more than chance."
+    if fields["high"] < 0:
+        return f"The image AUC is higher here ({values}): by {-fields['value']:.2f}, drop {interval}."
+    return f"No drop of the image AUC is shown ({values}): its interval {interval} holds 0, and holds drops of up to {fields['high']:.2f} as well."
 
 
 def _detection(unet: Mapping[str, Any]) -> list[str]:

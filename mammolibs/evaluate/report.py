@@ -11,7 +11,7 @@ from typing import Any
 from mammolibs.evaluate import figures as plots
 from mammolibs.evaluate import sections as parts
 from mammolibs.evaluate.analyses import analyse
-from mammolibs.evaluate.analysis import Evidence, Part
+from mammolibs.evaluate.analysis import Beside, Evidence, Part
 from mammolibs.evaluate.bootstrap import ROUNDS, Draws, estimate_all
 from mammolibs.evaluate.checklist import checklist_section, checklists
 from mammolibs.evaluate.chosen import Chosen, at_thresholds
@@ -46,6 +46,8 @@ def write_report(
     examples: Sequence[Example] = (),
     chosen: Mapping[int, Chosen] | None = None,
     comparisons: Mapping[str, Figures] | None = None,
+    internal: Beside | None = None,
+    adapted: Beside | None = None,
     command: str = "",
     prevalence: float | None = None,
     title: str = "Mammography pipeline: evaluation",
@@ -60,7 +62,8 @@ def write_report(
     thresholds, versions); what is in its "touched" is told first of all. history: stage -> history.csv, or name of the run -> history.csv.
     chosen: fold (-1 where there are none) -> what was chosen on its validation patients.
     comparisons: what was compared with -> figure -> paired difference (`paired_difference`). prevalence: share of malignant exams
-    at a site that the transfer card is to tell of, in (0, 1).
+    at a site that the transfer card is to tell of, in (0, 1). internal, adapted: as `Evidence` has them, where the test rows come
+    from elsewhere.
 
     Raises BadData where a patient is held out and not held out in one fold.
     """
@@ -78,13 +81,25 @@ def write_report(
     if chosen:
         result["at_the_chosen_thresholds"] = block(at_thresholds(held_out, chosen, draws), split_hash)
     validation = [p for p in predictions if p.split == "validation"]
-    evidence = Evidence(held_out=held_out, validation=validation, draws=draws, chosen=chosen or {}, split_hash=split_hash, prevalence=prevalence)
+    evidence = Evidence(
+        held_out=held_out, validation=validation, draws=draws, chosen=chosen or {}, split_hash=split_hash, prevalence=prevalence,
+        internal=internal, adapted=adapted,
+    )  # fmt: skip
     found = analyse(evidence)
     result |= {part.name: dict(part.result) for part in found}
     result["alarms"] = [{"part": part.name, "alarm": alarm} for part in found for alarm in part.alarms]
     result["conclusions"] = conclusions(result)
     sections = build_sections(result, held_out, draws, history or {}, examples, found)
     lead = f"Intervals: 95 %, {rounds} bootstrap rounds over whole patients, seed {seed}. Split {split_hash or 'not ours'}."
+    _write_pages(folder, title, lead, sections)
+    write_json(folder / "model_card.json", model_card(result))
+    write_json(folder / "checklist.json", checklists(result))
+    write_json(folder / "report.json", result)
+    return result
+
+
+def _write_pages(folder: Path, title: str, lead: str, sections: Sequence[parts.Section]) -> None:
+    """report.md, report.html and figures/*.png; pictures of an earlier report go."""
     pictures = {picture.name: picture.png for picture in pictures_of(sections)}
     for name, png in pictures.items():
         write_atomic(folder / "figures" / name, png)
@@ -92,10 +107,6 @@ def write_report(
         left_over.unlink()  # of an earlier report: a reader of the folder would take it for one of these
     write_atomic(folder / "report.md", to_markdown(title, lead, sections).encode())
     write_atomic(folder / "report.html", to_html(title, lead, sections).encode())
-    write_json(folder / "model_card.json", model_card(result))
-    write_json(folder / "checklist.json", checklists(result))
-    write_json(folder / "report.json", result)
-    return result
 
 
 def build_result(

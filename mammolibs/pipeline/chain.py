@@ -1,4 +1,4 @@
-"""The whole pipeline, as train/train.sh runs it: data, stages, report; once, once per fold, or once per seed."""
+"""The whole pipeline, as train/train.sh runs it: data, stages, report; once, once per fold, per seed, or without each source."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from mammolibs.pipeline.data import EXAMS, ROWS, make_data, make_fold_data, name
 from mammolibs.pipeline.estimate import print_estimate
 from mammolibs.pipeline.evaluate_run import evaluate_run
 from mammolibs.pipeline.fold_report import is_judged, read_report, write_fold_report
+from mammolibs.pipeline.left_out import WITHOUT, print_joint_summary, run_without_each
 from mammolibs.pipeline.options import (
     AutoencoderOptions, EncoderOptions, PipelineEvalOptions, ResNetOptions, StageOptions, TrainOptions, UNetOptions,
 )  # fmt: skip
@@ -52,26 +53,32 @@ def run_chain(options: TrainOptions) -> None:
         sources = sources or [("phantom", str(make_default_phantoms(folder, options)))]
         if options.seeds:
             result = run_seeds(folder, options, sources, runtime)
+        elif options.leave_one_source_out:
+            result = run_without_each(folder, options, sources, runtime, train_stages)
         else:
             result = run_folds(folder, options, sources, runtime) if options.folds else run_once(folder, options, sources)
         if mirror := mirror_of(folder):
             mirror.send()
+    took_s = time.monotonic() - began
     if options.seeds:
-        print_seeds(result, folder, time.monotonic() - began)
+        print_seeds(result, folder, took_s)
+    elif options.leave_one_source_out:
+        print_joint_summary(result, folder, took_s)
     else:
-        print_summary(result, folder, folder / "folds" / "0" if options.folds else folder, time.monotonic() - began)
+        print_summary(result, folder, folder / "folds" / "0" if options.folds else folder, took_s)
 
 
 def remembered(folder: Path, options: TrainOptions) -> TrainOptions:
     """The options, with what the run in that folder remembers in the place of flags that were not given."""
     firsts = {"": folder / "run.json"} | {parts: folder / parts / "0" / "run.json" for parts in ("folds", "seeds")}
+    firsts["leave_one_source_out"] = next(iter(sorted((folder / WITHOUT).glob("*/run.json"))), folder / WITHOUT)
     kind = next((kind for kind, path in firsts.items() if path.is_file()), None)
     if kind is None:
         return options
     kept = read_settings(firsts[kind])
-    for asked in ("folds", "seeds"):
+    for asked in ("folds", "seeds", "leave_one_source_out"):
         if getattr(options, asked) and asked != kind:
-            raise BadConfig(f"{folder}: holds a run without {asked}; take another --run")
+            raise BadConfig(f"{folder}: holds a run without --{asked.replace('_', '-')}; take another --run")
     own_phantoms = kept.sources in ((("phantom", str((folder / "phantoms").resolve())),), (("phantom", ""),))
     unplaced = [name for name, path in kept.sources if not path]
     if unplaced and not options.source and not own_phantoms:
@@ -85,6 +92,7 @@ def remembered(folder: Path, options: TrainOptions) -> TrainOptions:
         source_options=options.source_options or kept.source_options,
         folds=options.folds or (kept.fold[1] if kept.fold else None),
         seeds=max(options.seeds or 0, len(list(folder.glob("seeds/*/run.json")))) or None,
+        leave_one_source_out=bool(kept.left_out),
         no_pretraining=options.no_pretraining or not kept.pretraining,
     )
 
@@ -140,7 +148,7 @@ def run_seeds(folder: Path, options: TrainOptions, sources: list[tuple[str, str]
     `<folder>/report`. Returns its report.json."""
     places = [folder / "seeds" / str(k) for k in range(options.seeds)]
     new = [place for place in places if not (place / "run.json").is_file()]
-    runs = [open_run(place, replace(options, seed=(options.seed or 0) + k), sources, data="../../data") for k, place in enumerate(places)]
+    runs = [open_run(place, replace(options, seed=(options.seed or 0) + k), sources, data="../../data", first=places[0]) for k, place in enumerate(places)]
     if not all(map(is_judged, runs)):
         make_first_data(runs[0], options, sources, new)
     for k, run in enumerate(runs):
@@ -157,7 +165,7 @@ def run_folds(folder: Path, options: TrainOptions, sources: list[tuple[str, str]
     """One run per fold under `<folder>/folds/<k>`, one report over all patients in `<folder>/report`; returns report.json."""
     runs = []
     for fold in range(options.folds):
-        run = open_run(folder / "folds" / str(fold), options, sources, fold=fold)
+        run = open_run(folder / "folds" / str(fold), options, sources, fold=fold, first=folder / "folds" / "0")
         runs.append(run)
         if is_judged(run):
             print(f"fold {fold + 1} of {options.folds}: finished before, skipped", flush=True)

@@ -26,10 +26,14 @@ SYNTHETIC_FRACTIONS = (0.47, 0.15, 0.38)
 EXAMS, ROWS = 60, 768
 
 
-def open_run(folder: Path, options: TrainOptions, sources: list[tuple[str, str]], *, fold: int | None = None, data: str = "") -> Run:
-    """The run in that folder, made with these sources or found as it is. data: where its catalog and shards lie if not below it."""
+def open_run(
+    folder: Path, options: TrainOptions, sources: list[tuple[str, str]], *, fold: int | None = None, left_out: str = "", data: str = "",
+    first: Path | None = None,
+) -> Run:
+    """The run in that folder, made with these sources (all but `left_out`) or found as it is. data: where its catalog and shards lie
+    if not below it. first: of several runs that belong together the one that knows the policy."""
     preset_name = options.preset or default_preset()
-    policy = read_policy(options.policy, options.accept, _policy_before_flags(folder, sources, is_part=fold is not None or bool(data)))
+    policy = read_policy(options.policy, options.accept, _policy_before_flags(folder, sources, first))
     return Run.create(
         folder,
         RunSettings(
@@ -40,6 +44,7 @@ def open_run(folder: Path, options: TrainOptions, sources: list[tuple[str, str]]
             source_options=options.source_options,
             fold=None if fold is None else (fold, options.folds),
             data=data,
+            left_out=left_out,
             spacing_mm=options.spacing_mm,
             pretraining=not options.no_pretraining,
             policy=policy.to_dict(),
@@ -47,10 +52,9 @@ def open_run(folder: Path, options: TrainOptions, sources: list[tuple[str, str]]
     )
 
 
-def _policy_before_flags(folder: Path, sources: list[tuple[str, str]], *, is_part: bool) -> Policy:
-    """What the run remembers, or the first of the folds or seeds that it is one of; of a new run, what its sources ask for."""
-    told = [folder / "run.json", folder.parent / "0" / "run.json"] if is_part else [folder / "run.json"]
-    kept = next((path for path in told if path.is_file()), None)
+def _policy_before_flags(folder: Path, sources: list[tuple[str, str]], first: Path | None) -> Policy:
+    """What the run remembers, or the first of several; of a new run, what its sources ask for."""
+    kept = next((place / "run.json" for place in (folder, first) if place and (place / "run.json").is_file()), None)
     return policy_of_sources(name for name, _ in sources) if kept is None else Policy().changed(read_settings(kept).policy)
 
 
@@ -73,18 +77,42 @@ def check_lesions(rows: Sequence[ImageRow]) -> None:
         )
 
 
+def check_sources(rows: Sequence[ImageRow]) -> list[str]:
+    """The names of the sources, of which each can be left out. Raises BadConfig for one source alone, BadData as `check_lesions`."""
+    names = sorted({row.source for row in rows})
+    if len(names) < 2:
+        raise BadConfig(f"--leave-one-source-out: there is {names[0]} alone; give --source twice or more, of different names")
+    for left_out in names:
+        rest = [row for row in rows if row.source != left_out]
+        if not any(row.lesions for row in rest):
+            raise BadData(f"without {left_out} no image has a known lesion, so there would be nothing to train on: add a --source with lesions")
+    return names
+
+
 def make_fold_data(run: Run, options: TrainOptions, sources: list[tuple[str, str]], whole: Path) -> None:
     """Catalog and shards of one fold: the rows of the whole catalog in `whole`, split for this fold."""
+    fold, folds = run.settings.fold
+    rows = fold_rows(whole_rows(options, sources, whole, run.settings.seed), folds=folds, fold=fold, seed=run.settings.seed)
+    make_part_data(run, options, rows, whole)
+
+
+def whole_rows(options: TrainOptions, sources: list[tuple[str, str]], whole: Path, seed: int) -> list[ImageRow]:
+    """The rows of the catalog that several runs have parts of, in the folder `whole`; built and told where it is not there yet."""
     if not (whole / "catalog.parquet").is_file():
         how = {"options": named_options(options), "key": options.key}
-        print(format_tree(make_catalog(sources, whole, seed=run.settings.seed, **how)), flush=True)
-    fold, folds = run.settings.fold
-    rows = fold_rows(read_catalog(whole / "catalog.parquet"), folds=folds, fold=fold, seed=run.settings.seed)
+        print(format_tree(make_catalog(sources, whole, seed=seed, **how)), flush=True)
+    return read_catalog(whole / "catalog.parquet")
+
+
+def make_part_data(run: Run, options: TrainOptions, rows: list[ImageRow], whole: Path) -> None:
+    """Catalog, split and shards of a run on these rows of the catalog in `whole`."""
     check_lesions([row for row in rows if row.split == "train"])
     write_catalog(run.data / "catalog.parquet", rows)
     mark = read_key_mark(whole / "split.json")
     write_split(run.data / "split.json", rows, seed=run.settings.seed, fractions=(), verdict=audit_own(rows), key_mark=mark)
-    write_shards_of(run, options, Catalog(rows=rows, skipped=read_skipped(whole / "skipped.csv")))
+    names = {row.source for row in rows}
+    skipped = [item for item in read_skipped(whole / "skipped.csv") if item.source in names]
+    write_shards_of(run, options, Catalog(rows=rows, skipped=skipped))
 
 
 def write_shards_of(run: Run, options: TrainOptions, catalog: Catalog) -> None:

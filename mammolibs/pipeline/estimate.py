@@ -13,7 +13,7 @@ from torch import nn
 
 from mammolibs.catalog import build_catalog
 from mammolibs.catalog.make import group_options
-from mammolibs.pipeline.data import EXAMS, ROWS, check_lesions, named_options
+from mammolibs.pipeline.data import EXAMS, ROWS, check_lesions, check_sources, named_options
 from mammolibs.pipeline.options import TrainOptions
 from mammolibs.pipeline.presets import default_preset
 from mammolibs.pipeline.progress import progress
@@ -36,10 +36,11 @@ def print_estimate(folder: Path, options: TrainOptions, sources: list[tuple[str,
     sizes = run.preset
     runtime = get_runtime(precision=options.precision, seed=0)
     images, phantom_seconds = count_images(options, sources)
-    # Seeds share their samples, folds do not.
-    runs, sets = options.folds or options.seeds or 1, options.folds or 1
-    parts = "fold" if options.folds else "seed" if options.seeds else ""
-    print(f"{folder}: {images} images" + (f", {runs} {parts}s" if parts else ""))
+    # Seeds share their samples; folds, and runs that leave a source out, do not.
+    parts = next((part for part in ("fold", "seed") if getattr(options, f"{part}s")), "source left out" if options.leave_one_source_out else "")
+    sets = options.folds or (len({name for name, _ in sources}) if options.leave_one_source_out else 1)
+    runs = options.seeds or sets
+    print(f"{folder}: {images} images" + (f", {runs} runs, one per {parts}" if parts else ""))
     total = phantom_seconds + images * (sets * SECONDS_PER_IMAGE["prepare"] + runs * SECONDS_PER_IMAGE["judge"])
     disk = images * sets * sizes.canvas[0] * sizes.canvas[1] * 1.2
     for name in progress(TRAINED, "timing steps", unit="stage"):
@@ -64,6 +65,8 @@ def count_images(options: TrainOptions, sources: list[tuple[str, str]]) -> tuple
         if sources:
             rows = build_catalog(sources, unpack_folder=folder, options=group_options(named_options(options))).rows
             check_lesions(rows)
+            if options.leave_one_source_out:
+                check_sources(rows)
             return len(rows), 0.0
         from mammolibs.phantom import make_phantoms
 

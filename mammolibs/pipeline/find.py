@@ -12,6 +12,7 @@ from typing import Any, Iterator, Sequence
 from mammolibs.errors import BadConfig, BadData, BadFile, MammolibsError
 from mammolibs.imaging import iter_image_files
 from mammolibs.imaging.pool import map_files
+from mammolibs.pipeline.adaptation import Adaptation
 from mammolibs.pipeline.judge import OPERATING_NAME, Judge, Operating
 from mammolibs.pipeline.options import PredictOptions
 from mammolibs.pipeline.outcomes import found_regions
@@ -72,14 +73,17 @@ def predict_files(options: PredictOptions) -> list[Findings]:
 
 
 def open_finder(options: PredictOptions) -> tuple[Finder, Operating, Contract]:
-    """The run's networks and what was chosen for them. Raises BadConfig where they do not belong together."""
+    """The run's networks and what was chosen for them, adapted where that is asked for. Raises BadConfig where they do not belong together."""
     run = Run.open(options.run)
     runtime = get_runtime(precision=options.precision, seed=run.settings.seed, announce=False, one_process=True)
     judge = Judge.open(run, runtime)
     operating = Operating.load(run.folder / OPERATING_NAME)
     if operating.models != judge.models or operating.contract_hash != run.contract.hash():
         raise BadConfig(f"{run.folder}: its operating points were chosen for other weights; run: python eval/pipeline_eval.py --run {run.folder}")
-    return judge.finder, operating, run.contract
+    if options.adapt is None:
+        return judge.finder, operating, run.contract
+    adaptation = Adaptation.load(options.adapt, operating)
+    return adaptation.finder(judge.finder), adaptation.operating(operating), run.contract
 
 
 def analyse_files(

@@ -68,7 +68,12 @@ def in_every_split(data: Mapping[str, Any], rows: Sequence[ImageRow]) -> dict[st
 
 def read_report(run: Run) -> dict[str, Any]:
     """A fold's report.json. Raises BadFile where it is damaged."""
-    path = run.report / "report.json"
+    return read_report_at(run.report, run)
+
+
+def read_report_at(folder: Path, run: Run) -> dict[str, Any]:
+    """The report.json of this run in a folder. Raises BadFile where it is damaged."""
+    path = folder / "report.json"
     try:
         report = json.loads(path.read_text())
         report["provenance"]["split_hash"], report["provenance"]["weights_sha256"], report["data"]["unread"]

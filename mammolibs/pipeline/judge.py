@@ -40,7 +40,8 @@ class Operating:
     region_calibration: from the U-Net's word to the share of such regions that are lesions.
     calibration: from the most suspicious region to the image score, fitted after the other.
     models: stage -> sha256 of its weights. view_rule, combiner: from a breast's image scores to its own, by rule and by learned slopes;
-    a run that was evaluated before there were these has the defaults.
+    a run that was evaluated before there were these has the defaults. adapted: to which site, where that was asked for; it is never
+    stored with them.
     """
 
     region_calibration: Calibration
@@ -51,6 +52,7 @@ class Operating:
     split_hash: str
     view_rule: ViewRule = ViewRule()
     combiner: Calibration = Calibration(name="breast score", reason="no combiner was fitted")
+    adapted: str = ""
 
     @property
     def chosen(self) -> Chosen:
@@ -60,9 +62,10 @@ class Operating:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of findings should know of them; empty where calibrations and thresholds rest on enough."""
+        """What a reader of findings should know of them; empty where calibrations and thresholds rest on enough and stand as they were chosen."""
+        adapted = (self.adapted,) if self.adapted else ()
         weak = tuple(f"{c.name} says little: {c.reason}" for c in (self.region_calibration, self.calibration) if c.reason)
-        return weak + tuple(f"no cut for {t.name.replace('_', ' ')}: {t.reason}" for t in self.thresholds.values() if t.value is None)
+        return adapted + weak + tuple(f"no cut for {t.name.replace('_', ' ')}: {t.reason}" for t in self.thresholds.values() if t.value is None)
 
     def calibrated(self, regions: Sequence[Region]) -> tuple[Region, ...]:
         """The regions with probabilities that can be compared between runs and folds."""
@@ -106,7 +109,10 @@ class Operating:
 
 @dataclass
 class Judge:
-    """The trained networks of a run, the images that could not be read, with reasons, and the cues of those that were predicted, by id."""
+    """The trained networks of a run, the images that could not be read, with reasons, and the cues of those that were predicted, by id.
+
+    given: the rows that it judges in the place of the catalog's, where they come from elsewhere.
+    """
 
     run: Run
     finder: Finder
@@ -116,6 +122,7 @@ class Judge:
     iterations: dict[str, int | None] = field(default_factory=dict)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     cues: dict[str, Cues] = field(default_factory=dict)
+    given: tuple[ImageRow, ...] | None = None
 
     @classmethod
     def open(cls, run: Run, runtime: Runtime, *, unet: int | None = None, resnet: int | None = None, workers: int = 1, second_stage: bool = True) -> Judge:
@@ -134,18 +141,24 @@ class Judge:
         return cls(run, finder, hashes, workers, fold, chosen)
 
     def rows(self, split: str) -> list[ImageRow]:
-        return [row for row in read_catalog(self.run.catalog) if row.split == split]
+        rows = read_catalog(self.run.catalog) if self.given is None else self.given
+        return [row for row in rows if row.split == split]
 
-    def analyses(self, rows: Sequence[ImageRow], name: str, prepare: Callable[..., Any] = prepare_row) -> Iterator[tuple[Prepared, Analysis]]:
-        """Both stages on each image; one that cannot be read is noted in `skipped`."""
+    def prepared(self, rows: Sequence[ImageRow], name: str, prepare: Callable[..., Any] = prepare_row) -> Iterator[Prepared]:
+        """Each image as the networks need it; one that cannot be read is noted in `skipped`."""
         results = map_files(partial(prepare, contract=self.run.contract, policy=self.run.policy), rows, workers=self.workers, describe=_path)
-        waiting: list[Prepared] = []
         for row, result in progress(results, name, unit="image", total=len(rows)):
             if isinstance(result, MammolibsError):
                 told = result.problem if isinstance(result, BadFile) else str(result)
                 self.skipped.append((row.image_id, anonymous(told, (row.path,))))
                 continue
-            waiting.append(result)
+            yield result
+
+    def analyses(self, rows: Sequence[ImageRow], name: str, prepare: Callable[..., Any] = prepare_row) -> Iterator[tuple[Prepared, Analysis]]:
+        """Both stages on each image that can be read."""
+        waiting: list[Prepared] = []
+        for prepared in self.prepared(rows, name, prepare):
+            waiting.append(prepared)
             if len(waiting) == self.finder.batch:
                 yield from zip(waiting, self.finder.analyse(waiting))
                 waiting = []

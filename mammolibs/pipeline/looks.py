@@ -1,7 +1,8 @@
 """How often a test set was looked at: each evaluation writes down when, by which command, on which split.
 
 Whoever looks often and keeps what looked best has chosen on the test set, whatever the split says. The list lies beside the
-split, so that all runs on one set of data share it; where the data lie in a bucket, in the run's own folder.
+split, so that all runs on one set of data share it; where the data lie in a bucket, in the run's own folder. Looks at data
+from elsewhere stand in the same list, under the hash of theirs.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from mammolibs.storage import is_address
 LOOKS_NAME = "test_set_looks.jsonl"
 
 
-def note_look(run: Run) -> None:
-    """Add a line to the list. Raises BadFile where it cannot be written: a look that nobody counts is not taken."""
+def note_look(run: Run, elsewhere: str | None = None) -> None:
+    """Add a line to the list. elsewhere: split hash of what is looked at, where it is not the run's own test set. Raises BadFile where it cannot be written: a look that nobody counts is not taken."""
     path = _place(run)
     entry = {
         "when": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "run": run.folder.name,
-        "split_hash": split_hash(read_catalog(run.catalog)),
+        "split_hash": elsewhere or split_hash(read_catalog(run.catalog)),
         "command": command_line(),
     }
     try:
@@ -38,12 +39,12 @@ def note_look(run: Run) -> None:
         raise BadFile(path, f"cannot be written ({error.strerror})", "each look at the test set is counted there; make it writable") from error
 
 
-def looks_at(run: Run) -> int:
-    """Looks at the test set of the split that the run's data have now. Raises BadFile where the list is damaged."""
+def looks_at(run: Run, elsewhere: str | None = None) -> int:
+    """Looks at the test set of the split that the run's data have now, or at that from elsewhere. Raises BadFile where the list is damaged."""
     path = _place(run)
     if not path.exists():
         return 0
-    wanted = split_hash(read_catalog(run.catalog))
+    wanted = elsewhere or split_hash(read_catalog(run.catalog))
     try:
         entries = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
         return sum(entry["split_hash"] == wanted for entry in entries)

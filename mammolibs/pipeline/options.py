@@ -34,6 +34,7 @@ def check_curves(wanted: bool) -> None:
 
 # Detector pixels are 0.02 to 0.1 mm; a picture scaled down for a screen may have some ten times that.
 SPACINGS_MM = (0.01, 2.0)
+ADAPTATIONS = ("intensity", "norm", "recall")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +142,46 @@ class PipelineEvalOptions(HeldOutOptions):
         check_prevalence(self.prevalence)
 
 
+def parse_adapt(text: str) -> str:
+    """A kind of adaptation. Raises BadConfig."""
+    if text not in ADAPTATIONS:
+        raise BadConfig(f"{text}: no such adaptation; there are {', '.join(ADAPTATIONS)}")
+    return text
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExternalEvalOptions:
+    """eval/external_eval.py"""
+
+    run: str = option("runs/default", "folder of the trained and evaluated run", metavar="FOLDER")
+    source: tuple[str, ...] = option(
+        (), "a data set that training had nothing of: its kind and the folder or archive it lies in; may be given several times",
+        repeat=True, parse=str, metavar="NAME=PATH",
+    )
+    source_options: tuple[str, ...] = option(
+        (), "of a source, see docs/data.md; may be given several times", flag="option", repeat=True, parse=str, metavar="NAME.OPTION=VALUE"
+    )
+    out: str | None = option(None, "folder for report and catalog (default external/<source names> in the run)", metavar="FOLDER")
+    adapt: tuple[str, ...] = option(
+        (), "without labels, beside the unchanged pipeline: intensity (grey values), norm (batch norm's statistics), recall (the cut); "
+        "may be given several times", repeat=True, parse=parse_adapt, metavar="KIND",
+    )
+    limit: int | None = option(None, "look at some so many images only, whole patients, drawn by their ids", parse=int)
+    spacing_mm: float | None = option(None, "millimetres per pixel of all images, in place of what source and files say", parse=float)
+    accept: tuple[str, ...] = accept_option()
+    key: str | None = option(None, "file that your patients' pseudonyms come from (default: the run's, where it has one)", metavar="FILE")
+    force_touched: bool = option(False, "evaluate although training has seen some of it; the report says so")
+    precision: str = option("auto", "arithmetic of the networks", choices=("auto", "float32", "bfloat16"))
+    workers: int = option(1, "processes that read")
+
+    def __post_init__(self):
+        check_spacing(self.spacing_mm)
+        if not self.source:
+            raise BadConfig("nothing to look at: give --source NAME=PATH")
+        if self.limit is not None and self.limit <= 0:
+            raise BadConfig(f"--limit {self.limit}: must be greater than 0")
+
+
 @dataclass(frozen=True, kw_only=True)
 class PredictOptions:
     """scripts/predict.py"""
@@ -153,6 +194,7 @@ class PredictOptions:
     workers: int = option(1, "processes that read")
     policy: str | None = policy_option()
     accept: tuple[str, ...] = accept_option()
+    adapt: str | None = option(None, "adaptation.json of a site, as eval/external_eval.py --adapt fits it; told in every findings file", metavar="FILE")
 
     def __post_init__(self):
         check_spacing(self.spacing_mm)
@@ -185,6 +227,7 @@ class TrainOptions(RunOptions):
     )
     folds: int | None = option(None, "cross-validate by patient in that many folds", parse=int)
     seeds: int | None = option(None, "train that many times on the same data and split, from --seed upwards, and report how far the figures move", parse=int)
+    leave_one_source_out: bool = option(False, "for each --source: train on the others, judge on it; one report on what is lost elsewhere")
     exams: int | None = option(None, "synthetic exams to make where no --source is given (default 60)", parse=int)
     rows: int | None = option(None, "rows of a synthetic image (default 768)", parse=int)
     steps_per_it: int | None = option(None, "steps in one iteration of every stage (default from the preset)", parse=int)
@@ -210,6 +253,8 @@ class TrainOptions(RunOptions):
             raise BadConfig(f"--seeds {self.seeds}: at least 2, 3 to say how far figures move; one run needs no flag")
         if self.seeds and self.folds:
             raise BadConfig("--seeds and --folds: one of them; for both, run --folds once per --seed, each in its own --run")
+        if self.leave_one_source_out and (self.folds or self.seeds):
+            raise BadConfig(f"--{'folds' if self.folds else 'seeds'} and --leave-one-source-out: one of them; leaving a source out needs no folds")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,7 @@ def provenance(run: Run, iterations: Mapping[str, int | None], thresholds: Mappi
     rows = read_catalog(run.catalog)
     which = {stage: "best" if iteration is None else iteration for stage, iteration in iterations.items()}
     return {
-        "sources": [name for name, _ in run.settings.sources],
+        "sources": [name for name, _ in run.settings.sources if name != run.settings.left_out],
         "fold": "{} of {}".format(*run.settings.fold) if run.settings.fold else "",
         "preset": run.settings.preset,
         "seed": run.settings.seed,

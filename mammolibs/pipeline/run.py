@@ -26,7 +26,8 @@ class RunSettings:
 
     contract: how images become samples. sources: (name, path) of each data set; source_options: NAME.OPTION=VALUE each. fold: which
     fold of how many this is, or None. pretraining: whether train.sh trains encoder and autoencoder.
-    policy: which images are refused, as `Policy.to_dict`.
+    policy: which images are refused, as `Policy.to_dict`. left_out: that of the sources which it was not trained on, so that it can be
+    judged on it; empty where it was trained on all.
     data: folder or address with catalog and shards where they are not the run's own; a relative one starts at the run's folder.
     """
 
@@ -36,6 +37,7 @@ class RunSettings:
     sources: tuple[tuple[str, str], ...] = ()
     source_options: tuple[str, ...] = ()
     fold: tuple[int, int] | None = None
+    left_out: str = ""
     data: str = ""
     spacing_mm: float | None = None
     pretraining: bool = True
@@ -74,7 +76,7 @@ class Run:
         folder = local_folder(folder)
         if (folder / "run.json").is_file():
             there = cls.open(folder)
-            for name in ("preset", "seed", "contract", "sources", "source_options", "fold", "data", "spacing_mm", "pretraining", "policy"):
+            for name in ("preset", "seed", "contract", "sources", "source_options", "fold", "left_out", "data", "spacing_mm", "pretraining", "policy"):
                 same = getattr(there.settings, name) == getattr(settings, name)
                 if not same and not (name == "sources" and there.has_sources(settings.sources)):
                     raise BadConfig(
@@ -178,6 +180,8 @@ def settings_of_shards(folder: Path, data: str | None, preset_name: str | None, 
     for parts, words in (("folds", "was cross-validated, one run per fold"), ("seeds", "was trained with several seeds, one run each")):
         if (folder / parts / "0" / "run.json").is_file():
             raise BadConfig(f"{folder}: {words}; name one of them: --run {folder / parts / '0'}")
+    if others := sorted(path.parent for path in folder.glob("without/*/run.json")):
+        raise BadConfig(f"{folder}: holds a run for each source left out; name one of them: --run {others[0]}")
     if not is_finished(shards):
         others = sorted(path.name for path in folder.parent.glob("*") if (path / "run.json").is_file() or (path / "folds").is_dir())
         beside = f" (runs in {folder.parent}: {', '.join(others)})" if others and not folder.exists() else ""

@@ -91,7 +91,11 @@ def touched(run: Run, rows: Sequence[ImageRow], iterations: Mapping[str, int | N
     included. rows: of the catalog. iterations: stage -> number, None for the best. Empty where
     nothing is known against the test set. Raises as `split_verdict`.
     """
-    verdict = split_verdict(run, rows)
+    return offences(run, split_verdict(run, rows), rows, iterations)
+
+
+def offences(run: Run, verdict: Verdict | None, rows: Sequence[ImageRow], iterations: Mapping[str, int | None]) -> tuple[str, ...]:
+    """As `touched`, by another verdict: that on test rows which need not be of the run's own split."""
     found = [f"{number} ({kind})" for kind, number in (verdict.offences("test") if verdict else {}).items()]
     told = {offender.name for offender in verdict.leaks.get("patient overlap", ())} if verdict else set()
     patients = {row.patient_id for row in rows if row.split == "test"} - told

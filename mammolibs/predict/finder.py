@@ -5,6 +5,7 @@ The one inference path: scripts, evaluation and the search for hard patches all 
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
 from typing import Any, Sequence
 
@@ -13,7 +14,8 @@ import torch
 from torch import nn
 
 from mammolibs.predict.regions import Region, RegionRule, find_regions
-from mammolibs.prepare import Contract, Prepared, cut_patch, to_original
+from mammolibs.predict.statistics import Statistics, with_statistics
+from mammolibs.prepare import Contract, Curve, Prepared, cut_patch, to_original
 from mammolibs.records import Sample
 
 
@@ -46,6 +48,15 @@ class Finder:
         self.batch = batch
         self.unet = runtime.prepare(unet).eval()
         self.resnet = None if resnet is None else runtime.prepare(resnet).eval()
+        self.curve: Curve | None = None
+
+    def adapted(self, curve: Curve | None, statistics: Statistics | None) -> Finder:
+        """The same networks for another site: grey values pass through the curve first, the U-Net normalises by these statistics."""
+        other = copy.copy(self)
+        other.curve = curve
+        if statistics is not None:
+            other.unet = with_statistics(self.unet, statistics)
+        return other
 
     def analyse(self, prepared: Sequence[Prepared]) -> list[Analysis]:
         """Both stages on a few images at once; the answer for an image does not depend on its neighbours."""
@@ -74,6 +85,7 @@ class Finder:
     def _run(self, model: nn.Module, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Sigmoid of the model's logits, one array per image, in batches padded to the fixed size."""
         outputs: list[np.ndarray] = []
+        images = images if self.curve is None else [self.curve(image) for image in images]
         for start in range(0, len(images), self.batch):
             part = np.stack([image.astype(np.float32) / 65535 for image in images[start : start + self.batch]])[:, None]
             padded = np.concatenate([part, np.zeros((self.batch - len(part), *part.shape[1:]), np.float32)])

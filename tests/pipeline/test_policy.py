@@ -66,7 +66,8 @@ def test_a_run_remembers_its_policy(tmp_path):
 def test_all_folds_have_the_policy_of_the_first(tmp_path):
     options = TrainOptions(run=str(tmp_path), preset="cpu", folds=3, accept=("spot_or_magnified",))
     open_run(tmp_path / "folds" / "0", options, [], fold=0)
-    assert open_run(tmp_path / "folds" / "1", replace(options, accept=()), [], fold=1).policy == Policy().accepting("spot_or_magnified")
+    second = open_run(tmp_path / "folds" / "1", replace(options, accept=()), [], fold=1, first=tmp_path / "folds" / "0")
+    assert second.policy == Policy().accepting("spot_or_magnified")
 
 
 def test_what_is_in_the_nature_of_a_source_needs_no_flag(tmp_path):
