@@ -13,7 +13,7 @@ from mammolibs.evaluate.examples import Example, select_examples
 from mammolibs.evaluate.flow import held_out_rows
 from mammolibs.evaluate.matching import match_regions
 from mammolibs.evaluate.metrics import METRICS, measure, measure_all, paired_difference
-from mammolibs.evaluate.overlap import DiceSweep, dice_iou
+from mammolibs.evaluate.overlap import DiceSweep, dice_iou, surface_distances
 from mammolibs.evaluate.predictions import LesionTruth, PatchScore, Prediction, Region, read_predictions, write_predictions
 from mammolibs.evaluate.ranking import auc_statistic, roc_curve, sensitivity_statistic
 from mammolibs.evaluate.report import write_report
@@ -26,5 +26,5 @@ __all__ = [
     "Threshold", "auc_statistic", "calibrate_regions", "choose_mask_threshold", "choose_region_threshold", "choose_score_threshold",
     "dice_iou", "difference", "estimate", "estimate_all", "fit_calibration", "fit_region_calibration", "held_out_rows", "match_regions",
     "mean_over_folds", "mean_statistic", "measure", "measure_all", "paired_difference", "print_table", "read_predictions",
-    "region_features", "roc_curve", "select_examples", "sensitivity_statistic", "stage_report", "write_predictions", "write_report",
+    "region_features", "roc_curve", "select_examples", "sensitivity_statistic", "stage_report", "surface_distances", "write_predictions", "write_report",
 ]  # fmt: skip

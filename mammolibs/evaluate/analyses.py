@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mammolibs.evaluate.analysis import Evidence, Part
+from mammolibs.evaluate.ledger_page import ledger
+from mammolibs.evaluate.lesion_sizes import overlap_by_size
+from mammolibs.evaluate.oracle import oracle
 
 Analysis = Callable[[Evidence], Part | None]
-ANALYSES: tuple[Analysis, ...] = ()
+ANALYSES: tuple[Analysis, ...] = (ledger, oracle, overlap_by_size)
 
 
 def analyse(evidence: Evidence) -> list[Part]:
