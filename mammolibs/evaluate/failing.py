@@ -21,6 +21,7 @@ from mammolibs.records import Estimate
 PARTNERS = 10
 # A share of lesions cut away, a gain over chance, an AUC and a loss of AUC: a stage that is certainly worse fails.
 MOST_CROPPED, LEAST_GAIN, LEAST_AUC, MOST_LOST = 0.05, 0.2, 0.7, 0.05
+ALL_EQUAL = "all scores are equal"
 # Four stages are looked at: the normal quantile of 1 - 0.025 / 4 over that of 1 - 0.025 (Bonferroni).
 WIDER = 2.498 / 1.960
 
@@ -62,6 +63,8 @@ def failures(figures: Mapping[str, Estimate]) -> dict[str, str]:
             f"The patch grading (ResNet) fails: it tells patches of malignant lesions from the rest with an AUC of {_told(grading)}, where 0.5 is chance. "
             "Look at its losses, its patches and their labels."
         )
+    if grading.reason == ALL_EQUAL:
+        found["grading"] = f"The patch grading (ResNet) fails: it gives all {grading.n} patches the same score. Look at its losses and at the weights that were taken."
     if _known(lost) and _wide(lost)[0] > MOST_LOST:
         found["aggregation"] = (
             f"The aggregation fails: the image score's AUC is {_told(lost)} below that of the regions that it is made from. "
@@ -139,15 +142,14 @@ def _would_hit(lender: Prediction, p: Prediction, lesion: LesionTruth, cut: floa
 
 
 def _grading_auc(rows: Sequence[Prediction]) -> Statistic:
-    """Patches round lesions that were shown, and round regions; a grader that says the same of all has 0.5."""
+    """Patches round lesions that were shown, and round regions."""
     judged = [
         (q.score, q.label, p.patient_id)
         for p in rows for q in p.patches if q.label >= 0 and not (0 <= q.lesion < len(p.lesions) and not p.lesions[q.lesion].shown)
     ]  # fmt: skip
     scores, labels, patients = zip(*judged, strict=True) if judged else ((), (), ())
     method = "patch AUC, malignant against the rest, lesions that were cropped away left out"
-    statistic = auc_statistic(np.asarray(scores, float), np.asarray(labels, int), np.asarray(patients, str), "patch", method=method)
-    return _ties_allowed(statistic)
+    return auc_statistic(np.asarray(scores, float), np.asarray(labels, int), np.asarray(patients, str), "patch", method=method)
 
 
 def _image_auc(rows: Sequence[Prediction], name: str) -> Statistic:
@@ -157,10 +159,6 @@ def _image_auc(rows: Sequence[Prediction], name: str) -> Statistic:
         own = [p for p in rows if p.fold == fold and p.label >= 0]
         scores, labels = np.array([getattr(p, name) for p in own], float), np.array([p.label for p in own], int)
         statistic = auc_statistic(scores, labels, np.array([p.patient_id for p in own], str), "image", method=f"AUC of the {name.replace('_', ' ')}")
-        parts.append(_ties_allowed(statistic))
+        # Equal scores for all are what is looked for here: they rank as well as chance, 0.5.
+        parts.append(replace(statistic, problem="") if statistic.problem == ALL_EQUAL else statistic)
     return parts[0] if len(parts) == 1 else mean_over_folds(parts)
-
-
-def _ties_allowed(statistic: Statistic) -> Statistic:
-    """Equal scores for all are what is looked for here: they rank as well as chance, 0.5."""
-    return replace(statistic, problem="") if statistic.problem == "all scores are equal" else statistic
