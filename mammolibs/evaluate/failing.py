@@ -36,7 +36,8 @@ def stage_figures(evidence: Evidence, cuts: Mapping[int, Cuts]) -> dict[str, Est
         evidence.draws,
     )  # fmt: skip
     lost = difference(raw, calibrated, evidence.draws)
-    return figures | {"auc_lost_by_aggregation": replace(lost, method=f"AUC of the highest probability x malignancy minus that of the image score; {lost.method}")}
+    told = f"AUC of the highest probability x malignancy minus that of the image score; {lost.method}"
+    return figures | {"auc_lost_by_aggregation": replace(lost, method=told)}
 
 
 def failures(figures: Mapping[str, Estimate]) -> dict[str, str]:
@@ -55,16 +56,19 @@ def failures(figures: Mapping[str, Estimate]) -> dict[str, str]:
         )
     if _known(seen) and _wide(seen)[0] <= chance and _wide(seen)[1] < chance + LEAST_GAIN:
         found["segmentation"] = (
-            f"The segmentation (U-Net) fails: {_told(seen)} of the lesions shown to it are hit by a region above its cut, and regions of other images "
-            f"laid over them hit {chance:.2f}. Look at the overlays, at the U-Net's losses and at the weights that were taken."
+            f"The segmentation (U-Net) fails: {_told(seen)} of the lesions shown to it are hit by a region above its cut, and regions of "
+            f"other images laid over them hit {chance:.2f}. Look at the overlays, at the U-Net's losses and at the weights that were taken."
         )
     if _known(grading) and _wide(grading)[0] <= 0.5 and _wide(grading)[1] < LEAST_AUC:
         found["grading"] = (
-            f"The patch grading (ResNet) fails: it tells patches of malignant lesions from the rest with an AUC of {_told(grading)}, where 0.5 is chance. "
-            "Look at its losses, its patches and their labels."
+            f"The patch grading (ResNet) fails: it tells patches of malignant lesions from the rest with an AUC of {_told(grading)}, "
+            "where 0.5 is chance. Look at its losses, its patches and their labels."
         )
     if grading.reason == ALL_EQUAL:
-        found["grading"] = f"The patch grading (ResNet) fails: it gives all {grading.n} patches the same score. Look at its losses and at the weights that were taken."
+        found["grading"] = (
+            f"The patch grading (ResNet) fails: it gives all {grading.n} patches the same score. "
+            "Look at its losses and at the weights that were taken."
+        )
     if _known(lost) and _wide(lost)[0] > MOST_LOST:
         found["aggregation"] = (
             f"The aggregation fails: the image score's AUC is {_told(lost)} below that of the regions that it is made from. "

@@ -63,7 +63,8 @@ def cuts_by_fold(evidence: Evidence) -> dict[int, Cuts]:
 def choose_grading_cut(validation: Sequence[Prediction], region_cut: float, *, specificity: float = 0.90) -> Threshold:
     """The lowest malignancy cut that keeps this specificity on validation regions above the region cut, as the image cut does on
     images; UNCHOSEN_GRADE with a reason where there are none. achieved: the share of malignant lesions' regions above it."""
-    regions = [(r.malignancy, is_malignant(p, r)) for p in validation for r in p.regions if r.malignancy is not None and r.probability > region_cut]
+    above = [(p, r) for p in validation for r in p.regions if r.malignancy is not None and r.probability > region_cut]
+    regions = [(r.malignancy, is_malignant(p, r)) for p, r in above]
     negatives = np.sort([m for m, ill in regions if ill is False])
     positives = np.array([m for m, ill in regions if ill])
     facts = {"name": "malignancy", "rule": f"{specificity * 100:g} % specificity on validation regions above the region cut"}
@@ -104,7 +105,7 @@ def malignant_lesions(p: Prediction) -> list[int]:
 
 
 def _fate_of_image(p: Prediction, cuts: Cuts) -> Fate:
-    """Of several lesions the one that came furthest counts. Where none is called malignant, those of unknown pathology may be the cancer."""
+    """By the lesion that came furthest. Where none is called malignant, those of unknown pathology may be the cancer."""
     wanted = malignant_lesions(p) or [i for i, lesion in enumerate(p.lesions) if lesion.pathology == "unknown"]
     fates = [fate for fate in (_fate_of_lesion(p, i, cuts) for i in wanted) if fate.stage != NOT_KNOWN]
     if not fates:
@@ -131,7 +132,8 @@ def _lost(p: Prediction, index: int, lesion: LesionTruth, cuts: Cuts) -> tuple[s
     above = [r for r in hits if r.probability > cuts.region]
     if not above:
         best = max((r.probability for r in hits), default=None)
-        return "segmentation", "no region hits it" if best is None else f"its best region has probability {best:.3f}, cut {cuts.region:.3f}"
+        weak = "" if best is None else f"its best region has probability {best:.3f}, cut {cuts.region:.3f}"
+        return "segmentation", weak or "no region hits it"
     grades = [r.malignancy for r in above if r.malignancy is not None]
     if grades and max(grades) <= cuts.grade.value:
         return "grading", f"graded {max(grades):.2f}, cut {cuts.grade.value:.2f}"

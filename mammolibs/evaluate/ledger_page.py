@@ -28,24 +28,26 @@ STAGE_NAMES = {
     "aggregation": "aggregation (calibration, regions to image)", NOT_KNOWN: "not known",
 }  # fmt: skip
 RULES = (
-    "A missed cancer is lost by the first stage that let it go. Crop: most of the lesion was not shown to any network. Segmentation: no region above "
-    "the region cut hits it. Grading: none that does is graded above the malignancy cut. Aggregation: one is, and the image score still lies at or below its cut. "
-    "Of several lesions of an image the one that came furthest counts. A false alarm is made by the image's most suspicious region. Grading: it is graded above the "
-    "malignancy cut, as rejecting such regions is the second stage's work. Segmentation: it is not, lies on normal tissue and above the region cut. "
-    "Aggregation: neither. All cuts were chosen on validation patients."
+    "A missed cancer is lost by the first stage that let it go. Crop: most of the lesion was not shown to any network. "
+    "Segmentation: no region above the region cut hits it. Grading: none that does is graded above the malignancy cut. "
+    "Aggregation: one is, and the image score still lies at or below its cut. Of several lesions of an image the one that came furthest counts. "
+    "A false alarm is made by the image's most suspicious region. Grading: it is graded above the malignancy cut, as rejecting such regions is the "
+    "second stage's work. Segmentation: it is not, lies on normal tissue and above the region cut. Aggregation: neither. "
+    "All cuts were chosen on validation patients."
 )
 KINDS = {"missed_images": "malignant images", "missed_lesions": "malignant lesions", "false_alarms": "images that are not malignant"}
 
 
 def ledger(evidence: Evidence) -> Part | None:
-    """The ledger of all folds that have an image-score cut, each lesion and image at its own fold's cuts; None where nothing was chosen."""
+    """The ledger of all folds that have an image-score cut, each row at its own fold's cuts; None where nothing was chosen."""
     if not evidence.chosen:
         return None
     cuts = cuts_by_fold(evidence)
     rows = [p for p in evidence.held_out if p.fold in cuts]
     if not rows:
         reasons = {t.reason for c in evidence.chosen.values() for t in c.thresholds if t.name == "image_score" and t.reason}
-        told = f"No missed cancer and no false alarm can be told: there is no image-score cut ({'; '.join(sorted(reasons)) or 'none was chosen'})."
+        why = "; ".join(sorted(reasons)) or "none was chosen"
+        told = f"No missed cancer and no false alarm can be told: there is no image-score cut ({why})."
         return Part(name="ledger", result={"reason": told}, sections=(Section(TITLE, (Text(told),)),))
     fates = {"missed_images": missed_images(rows, cuts), "missed_lesions": missed_lesions(rows, cuts), "false_alarms": false_alarms(rows, cuts)}
     stages = stage_figures(evidence, cuts)
@@ -144,9 +146,11 @@ def _detail_sentences(details: Mapping[str, Any]) -> list[str]:
     passes, elsewhere = details["grading_passes_at_the_true_place"], details["called_for_another_place"]
     sentences = []
     if passes["n"]:
-        sentences.append(f"Lost by grading: in {passes['events']} of {passes['n']} images the patch round the lesion itself passes the cut, so that there the region's place lost it.")
+        share = f"{passes['events']} of {passes['n']}"
+        sentences.append(f"Lost by grading: in {share} images the patch round the lesion itself passes the cut; there the region's place lost it.")
     if elsewhere["n"]:
-        sentences.append(f"Called, but for another place: in {elsewhere['events']} of {elsewhere['n']} malignant images above the cut the most suspicious region hits no malignant lesion.")
+        share = f"{elsewhere['events']} of {elsewhere['n']}"
+        sentences.append(f"Called for another place: in {share} malignant images above the cut the most suspicious region hits no malignant lesion.")
     return sentences
 
 

@@ -18,8 +18,9 @@ TITLE = "Masks by lesion size"
 # Up to 10 and up to 20 mm are where the T stages of breast cancer part (T1b, T1c; AJCC, 8th edition).
 BANDS_MM = ((0.0, 10.0), (10.0, 20.0), (20.0, math.inf))
 NOTE = (
-    "Size: diameter of the disc with the area of the image's largest lesion. A mask that was missed counts 0 for Dice and IoU, and has no distance: where "
-    "n of the distances is lower, nothing was marked on the rest. Whatever is marked elsewhere on the image counts into them, and far away into the Hausdorff distance most."
+    "Size: diameter of the disc with the area of the image's largest lesion. A mask that was missed counts 0 for Dice and IoU, and has no "
+    "distance: where n of the distances is lower, nothing was marked on the rest. Whatever is marked elsewhere on the image counts into the "
+    "distances too."
 )
 
 

@@ -18,20 +18,22 @@ from mammolibs.records import Estimate
 
 TITLE = "What perfect segmentation would bring"
 NOTE = (
-    "True regions: every lesion with a known place that the networks were shown, with probability 1 (a calibrated probability is the share of such "
-    "regions that are lesions), graded by the same ResNet on the patch round it, scored by the same calibration; nothing else is put in. Images whose lesions "
-    "are not all known by place are left out of both sides. Nobody could reach this score without the truth: it says where to work, not how good the pipeline is."
+    "True regions: every lesion with a known place that the networks were shown, with probability 1 (a calibrated probability is the "
+    "share of such regions that are lesions), graded by the same ResNet on the patch round it, scored by the same calibration; nothing else "
+    "is put in. Images whose lesions are not all known by place are left out of both sides. Nobody could reach this score without the truth: "
+    "it says where to work, not how good the pipeline is."
 )
 TRAINED_ON = (
-    "The ResNet is trained on patches of both kinds: round each true lesion of the training patients, and round the strongest regions that the U-Net finds "
-    "on their images, labelled by the lesion that they hit or as normal tissue. That U-Net has seen those images, so its regions lie better there than on held-out "
-    "ones. The gap says what grading loses by the regions found: over lesions that were found and regions on normal tissue, the same patches but for where each "
-    "lesion's was cut."
+    "The ResNet is trained on patches of both kinds: round each true lesion of the training patients, and round the strongest regions that "
+    "the U-Net finds on their images, labelled by the lesion that they hit or as normal tissue. That U-Net has seen those images, so its "
+    "regions may lie better there than on held-out ones. The gap says what grading loses by the regions found: over lesions that were found and "
+    "regions on normal tissue, the same patches but for where each lesion's was cut."
 )
 NAMES = {
     "image_auc_found_regions": "image AUC, regions found", "image_auc_true_regions": "image AUC, true regions",
     "gain_of_perfect_segmentation": "the difference: what perfect segmentation would bring",
-    "patch_auc_true_regions": "patch AUC, lesion patches cut round the truth", "patch_auc_found_regions": "patch AUC, lesion patches cut round the regions found",
+    "patch_auc_true_regions": "patch AUC, lesion patches cut round the truth",
+    "patch_auc_found_regions": "patch AUC, lesion patches cut round the regions found",
     "grading_gap": "the gap between grading true and found regions",
 }  # fmt: skip
 
@@ -56,13 +58,15 @@ def conclusions(result: Mapping[str, Any]) -> list[str]:
         sentences.append(f"What perfect segmentation would bring cannot be computed: {gain['reason']}.")
     else:
         true, found = (result[f"image_auc_{kind}_regions"]["value"] for kind in ("true", "found"))
-        start = f"With the true lesions in place of the regions found the image AUC is {true:.2f} instead of {found:.2f}, a difference of {show(gain)}"
-        sentences.append(f"{start}: {_reading(gain, 'perfect segmentation would help', 'perfect segmentation alone would not help, look at grading and aggregation')}.")
+        reading = _reading(gain, "perfect segmentation would help", "perfect segmentation alone would not help, look at grading and aggregation")
+        start = f"With the true lesions in place of the regions found the image AUC is {true:.2f} instead of {found:.2f}"
+        sentences.append(f"{start}, a difference of {show(gain)}: {reading}.")
     if gap["value"] is None:
         sentences.append(f"The gap between grading true and found regions cannot be computed: {gap['reason']}.")
     else:
         reading = _reading(gap, "regions that lie better would be graded better", "the regions found are graded no worse than true ones")
-        sentences.append(f"Patches round true lesions are graded with an AUC higher by {show(gap)} than patches round the regions that found them: {reading}.")
+        start = f"Patches round true lesions are graded with an AUC that differs by {show(gap)} from that of patches round the regions that found them"
+        sentences.append(f"{start}: {reading}.")
     return sentences
 
 
@@ -107,7 +111,8 @@ def _patch_figures(rows: Sequence[Prediction], draws: Draws) -> dict[str, Estima
                 patients.append(p.patient_id)
     what = "patch AUC, malignant lesions that were found against benign ones that were and regions on normal tissue, lesions cut round"
     statistics = {
-        "found": _auc(found, labels, patients, "patch", f"{what} their strongest region"), "true": _auc(true, labels, patients, "patch", f"{what} the truth"),
+        "found": _auc(found, labels, patients, "patch", f"{what} their strongest region"),
+        "true": _auc(true, labels, patients, "patch", f"{what} the truth"),
     }  # fmt: skip
     return _both(statistics, ("patch_auc_found_regions", "patch_auc_true_regions", "grading_gap"), draws)
 

@@ -72,7 +72,9 @@ def simulate(seed: int, fault: str = "", patients: int = PATIENTS) -> Evidence:
         by_image = Calibration(name="image score", features=("logit_raw",), slopes=(0.0,), intercept=-2.0)
     validation = [replace(p, image_score=_image_score(p.regions, by_image)) for p in validation]
     held_out = [_calibrated(p, by_region) for p in _judge_patients(stages, patients, "test")]
-    held_out = [replace(p, image_score=_image_score(p.regions, by_image), oracle_score=_image_score(_true_regions(p), by_image)) for p in held_out]
+    held_out = [
+        replace(p, image_score=_image_score(p.regions, by_image), oracle_score=_image_score(_true_regions(p), by_image)) for p in held_out
+    ]
     chosen = Chosen(thresholds=(choose_region_threshold(validation), choose_score_threshold(validation)), calibrations=(by_region, by_image))
     draws = Draws([p.patient_id for p in held_out], rounds=ROUNDS)
     return Evidence(held_out=held_out, validation=validation, draws=draws, chosen={-1: chosen}, split_hash="simulated")
@@ -91,9 +93,9 @@ def _judge_patients(stages: Stages, count: int, split: str) -> list[Prediction]:
         draw = stages.rng.random()
         pathology = "malignant" if draw < MALIGNANT else "benign" if draw < MALIGNANT + BENIGN else "normal"
         ill = stages.rng.choice(["L", "R"])
-        rows += [
-            _judge_image(stages, f"{split}{number:04d}", side, view, pathology if side == ill else "normal", split) for side in "LR" for view in ("CC", "MLO")
-        ]
+        for side in "LR":
+            here = pathology if side == ill else "normal"
+            rows += [_judge_image(stages, f"{split}{number:04d}", side, view, here, split) for view in ("CC", "MLO")]
     return rows
 
 
@@ -101,9 +103,8 @@ def _judge_image(stages: Stages, patient: str, side: str, view: str, pathology: 
     rng, lesions = stages.rng, ()
     if pathology != "normal":
         x, y, radius = rng.uniform(150, WIDTH - 150), rng.uniform(150, HEIGHT - 150), rng.uniform(15, 45)
-        lesions = (
-            LesionTruth(lesion_id=f"{patient}-{side}", kind="mass", pathology=pathology, centre_x=x, centre_y=y, radius_px=radius, on_canvas=stages.crop()),
-        )
+        place = {"centre_x": x, "centre_y": y, "radius_px": radius, "on_canvas": stages.crop()}
+        lesions = (LesionTruth(lesion_id=f"{patient}-{side}", kind="mass", pathology=pathology, **place),)
     own = rng.normal(GRADES[pathology])
     regions = match_regions([_region(*found) for found in stages.segment(lesions[0] if lesions else None)], lesions, SPACING_MM)
     regions = tuple(replace(r, malignancy=stages.grade(own if r.hit == 0 else rng.normal(GRADES["normal"]))) for r in regions)
