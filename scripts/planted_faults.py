@@ -11,8 +11,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 
-from benches import fault_leak, fault_overconfident, fault_promise, fault_shortcut, fault_slices
+from benches import fault_leak, fault_overconfident, fault_promise, fault_shortcut, fault_slices, fault_stages
 
 # Fault -> (seed, planted) -> the alarms that a report raises.
 FAULTS: dict[str, Callable[[int, bool], Sequence[str]]] = {
@@ -23,6 +24,7 @@ FAULTS: dict[str, Callable[[int, bool], Sequence[str]]] = {
     "leaking split": fault_leak.alarms,
     "bad slice": fault_slices.bad_slice_alarms,
     "swapped labels": fault_slices.swapped_alarms,
+    **{fault: partial(fault_stages.alarms, fault) for fault in fault_stages.FAULTS},
 }
 
 

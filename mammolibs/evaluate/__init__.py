@@ -18,7 +18,9 @@ from mammolibs.evaluate.left_out import LeftOut, write_left_out
 from mammolibs.evaluate.matching import match_regions
 from mammolibs.evaluate.metrics import METRICS, measure, measure_all, paired_difference
 from mammolibs.evaluate.overlap import DiceSweep, dice_iou
+from mammolibs.evaluate.overlap import DiceSweep, dice_iou, surface_distances
 from mammolibs.evaluate.predictions import LesionTruth, PatchScore, Prediction, ProbeScore, Region, read_predictions, write_predictions
+from mammolibs.evaluate.predictions import LesionTruth, PatchScore, Prediction, Region, read_predictions, write_predictions
 from mammolibs.evaluate.ranking import auc_statistic, roc_curve, sensitivity_statistic
 from mammolibs.evaluate.report import write_report
 from mammolibs.evaluate.stage_report import print_table, stage_report
@@ -31,6 +33,6 @@ __all__ = [
     "choose_mask_threshold", "choose_region_threshold", "choose_score_threshold", "choose_view_rule", "dice_iou", "difference",
     "estimate", "estimate_all", "fit_calibration", "fit_combiner", "fit_region_calibration", "held_out_rows", "match_regions",
     "mean_over_folds", "mean_statistic", "measure", "measure_all", "paired_difference", "print_table", "read_predictions",
-    "region_features", "roc_curve", "select_examples", "sensitivity_statistic", "stage_report", "unpaired_difference", "write_left_out",
-    "write_predictions", "write_report",
+    "region_features", "roc_curve", "select_examples", "sensitivity_statistic", "stage_report", "surface_distances",
+    "unpaired_difference", "write_left_out", "write_predictions", "write_report",
 ]  # fmt: skip

@@ -9,6 +9,9 @@ from mammolibs.evaluate.calibration_choice import calibration_choice
 from mammolibs.evaluate.confidence import confidence
 from mammolibs.evaluate.exam_level import exam_level
 from mammolibs.evaluate.external import beside_adapted, beside_internal
+from mammolibs.evaluate.ledger_page import ledger
+from mammolibs.evaluate.lesion_sizes import overlap_by_size
+from mammolibs.evaluate.oracle import oracle
 from mammolibs.evaluate.rule_out import rule_out
 from mammolibs.evaluate.shortcuts import shortcuts
 from mammolibs.evaluate.slices import slices
@@ -17,8 +20,9 @@ from mammolibs.evaluate.workflow import workflow
 
 Analysis = Callable[[Evidence], Part | None]
 ANALYSES: tuple[Analysis, ...] = (
-    exam_level, slices, shortcuts, calibration_choice, confidence, transfer, rule_out, workflow, beside_internal, beside_adapted,
-)
+    beside_internal, beside_adapted, exam_level, slices, ledger, oracle, overlap_by_size, shortcuts, calibration_choice, confidence,
+    transfer, rule_out, workflow,
+)  # fmt: skip
 
 
 def analyse(evidence: Evidence) -> list[Part]:

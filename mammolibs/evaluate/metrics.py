@@ -11,11 +11,11 @@ import numpy as np
 from mammolibs.errors import BadConfig, BadData
 from mammolibs.evaluate.bootstrap import ROUNDS, Draws, Statistic, difference, estimate, estimate_all, mean_over_folds
 from mammolibs.evaluate.detection import collect, froc_area_statistic, lesion_precision_statistic, lesion_sensitivity_statistic
+from mammolibs.evaluate.overlap_figures import overlap
 from mammolibs.evaluate.predictions import Prediction
 from mammolibs.evaluate.probability import PROBABILITY_FIGURES, probability_figures
 from mammolibs.evaluate.ranked import Ranked
 from mammolibs.evaluate.ranking import auc, auc_statistic, average_precision, partial_auc, sensitivity_at, specificity_at
-from mammolibs.evaluate.sums import mean_statistic
 from mammolibs.evaluate.units import scores_at
 from mammolibs.records import Estimate
 
@@ -65,17 +65,7 @@ def _lesions(figure: Callable[..., Statistic], pathology: str = "", **how: float
 
 
 def _overlap(name: str) -> Builder:
-    def build(judged: Judged) -> Statistic:
-        scored = [p for p in judged.predictions if getattr(p, name) is not None]
-        statistic = mean_statistic(
-            np.asarray([getattr(p, name) for p in scored]),
-            np.asarray([p.patient_id for p in scored], str),
-            "image",
-            method=f"mean {name} over images with a lesion mask, on the canvas, cut chosen on validation patients",
-        )
-        return statistic if scored else replace(statistic, problem="no image with a lesion mask")
-
-    return build
+    return lambda judged: overlap(name, judged.predictions)
 
 
 def _patch_auc(judged: Judged) -> Statistic:
@@ -102,6 +92,8 @@ METRICS: dict[str, dict[str, Builder]] = {
     "unet": {
         "dice": _overlap("dice"),
         "iou": _overlap("iou"),
+        "surface_distance_mm": _overlap("surface_mm"),
+        "hausdorff95_mm": _overlap("hausdorff95_mm"),
         "lesion_sensitivity_at_0.5_fp": _lesions(lesion_sensitivity_statistic, false_per_image=0.5),
         "lesion_sensitivity_at_1_fp": _lesions(lesion_sensitivity_statistic, false_per_image=1.0),
         "lesion_sensitivity_at_2_fp": _lesions(lesion_sensitivity_statistic, false_per_image=2.0),

@@ -12,6 +12,8 @@ from mammolibs.records import LATERALITIES, LESION_KINDS, PATHOLOGIES, UNKNOWN, 
 from mammolibs.storage import write_atomic
 
 Box = tuple[float, float, float, float]
+# Of a lesion less of which was shown, no later stage can be asked to find it.
+SHOWN_SHARE = 0.5
 SPLITS_KNOWN = ("train", "validation", "test")
 
 
@@ -54,7 +56,8 @@ class LesionTruth:
     """One lesion that the labels know of, in pixels of the original image.
 
     outline: polygon vertices (x, y), empty where none was drawn. Centre, radius and box are
-    None where the source knows of the lesion and not of its place.
+    None where the source knows of the lesion and not of its place. on_canvas: share of its disc that the networks were
+    shown, in [0, 1]: what was cropped away, or taken for air, is not; None where the place is unknown or nobody looked.
     """
 
     lesion_id: str
@@ -65,8 +68,10 @@ class LesionTruth:
     radius_px: float | None = None
     box: Box | None = None
     outline: tuple[tuple[float, float], ...] = ()
+    on_canvas: float | None = None
 
     def __post_init__(self):
+        _require(self.on_canvas is None or _is_share(self.on_canvas), f"lesion {self.lesion_id}", f"on_canvas {self.on_canvas} is not in [0, 1]")
         _require(self.kind in LESION_KINDS, f"lesion {self.lesion_id}", f"unknown kind {self.kind!r}")
         _require(self.pathology in PATHOLOGIES, f"lesion {self.lesion_id}", f"unknown pathology {self.pathology!r}")
 
@@ -74,15 +79,22 @@ class LesionTruth:
     def placed(self) -> bool:
         return self.centre_x is not None and self.centre_y is not None
 
+    @property
+    def shown(self) -> bool:
+        """False where most of it was cropped away or taken for air before any network saw it."""
+        return self.on_canvas is None or self.on_canvas >= SHOWN_SHARE
+
 
 @dataclass(frozen=True, kw_only=True)
 class PatchScore:
     """One patch that the second stage judged. label: 1 malignant, 0 not, -1 unknown.
-    origin: "lesion" for a patch round the truth, "region" for one round a proposal."""
+    origin: "lesion" for a patch round the truth, "region" for one round a proposal. lesion: index into the image's `lesions` of the
+    one that it was cut round or that its region hit, -1 where there is none."""
 
     label: int
     score: float
     origin: str = "lesion"
+    lesion: int = -1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,9 +119,11 @@ class Prediction:
     """What the pipeline says of one image, beside what is true of it.
 
     label: 1 malignant, 0 not malignant, -1 unknown. has_lesion: 1, 0, or -1 unknown.
-    image_score: calibrated probability of malignancy; raw_score: highest score of its regions. dice,
+    image_score: calibrated probability of malignancy; raw_score: highest score of its regions. oracle_score: the image score
+    with the true lesions in place of the regions found, None where not all are known by place. dice,
     iou: overlap with the lesion mask on the canvas at the threshold that was chosen on
-    validation patients, None where the image has no lesion mask. height, width: of the
+    validation patients, None where the image has no lesion mask. surface_mm, hausdorff95_mm: average and 95 % distance of the two
+    masks' borders, None too where the spacing is unknown or nothing lies above the threshold. height, width: of the
     original, in pixels. fold: -1 where there are none. maker, technology ("film" or "digital"),
     density, age_years, implant: what slices are cut by, empty or None where nobody says. probes: of held-out images, for `shortcuts`.
     """
@@ -127,10 +141,13 @@ class Prediction:
     has_lesion: int
     image_score: float
     raw_score: float
+    oracle_score: float | None = None
     regions: tuple[Region, ...] = ()
     lesions: tuple[LesionTruth, ...] = ()
     dice: float | None = None
     iou: float | None = None
+    surface_mm: float | None = None
+    hausdorff95_mm: float | None = None
     spacing_mm: float | None = None
     height: int = 0
     width: int = 0
@@ -150,10 +167,14 @@ class Prediction:
         _require(self.split in SPLITS_KNOWN, who, f"unknown split {self.split!r}")
         _require(self.laterality in LATERALITIES and self.view in VIEWS, who, f"unknown {self.laterality!r} or {self.view!r}")
         _require(self.pathology in PATHOLOGIES, who, f"unknown pathology {self.pathology!r}")
-        _require(math.isfinite(self.image_score) and math.isfinite(self.raw_score), who, "a score is not finite")
+        scores = (self.image_score, self.raw_score, 0.0 if self.oracle_score is None else self.oracle_score)
+        _require(all(map(math.isfinite, scores)), who, "a score is not finite")
         for name in ("dice", "iou"):
             value = getattr(self, name)
             _require(value is None or _is_share(value), who, f"{name} {value} is not in [0, 1]")
+        for name in ("surface_mm", "hausdorff95_mm"):
+            value = getattr(self, name)
+            _require(value is None or 0 <= value < math.inf, who, f"{name} {value} is no distance")
         _require(all(r.hit < len(self.lesions) for r in self.regions), who, "a region hits a lesion that is not there")
 
 
@@ -166,11 +187,11 @@ def schema() -> Any:
     region = {"probability": real, "score": real, "centre_x": real, "centre_y": real, "box": reals, "area_px": real}
     region |= {"malignancy": real, "hit": whole}
     lesion = {"lesion_id": text, "kind": text, "pathology": text, "centre_x": real, "centre_y": real, "radius_px": real}
-    lesion |= {"box": reals, "outline": pa.list_(reals)}
-    patch = {"label": whole, "score": real, "origin": text}
+    lesion |= {"box": reals, "outline": pa.list_(reals), "on_canvas": real}
+    patch = {"label": whole, "score": real, "origin": text, "lesion": whole}
     probe = {"name": text, "score": real, "trained_on": whole, "trained_events": whole}
     nested = {"regions": region, "lesions": lesion, "patches": patch, "probes": probe}
-    plain = dict.fromkeys(("image_score", "raw_score", "dice", "iou", "spacing_mm"), real)
+    plain = dict.fromkeys(("image_score", "raw_score", "oracle_score", "dice", "iou", "surface_mm", "hausdorff95_mm", "spacing_mm"), real)
     plain |= dict.fromkeys(("fold", "label", "has_lesion", "height", "width", "age_years"), whole) | {"implant": pa.bool_()}
 
     def kind(name: str) -> Any:

@@ -30,6 +30,8 @@ NAMES = {
     "npv": "Negative predictive value",
     "dice": "Dice, lesion images",
     "iou": "IoU, lesion images",
+    "surface_distance_mm": "Average surface distance, mm",
+    "hausdorff95_mm": "95 % Hausdorff distance, mm",
     "patch_auc": "Patch AUC",
     "retrieval_top1": "The other view is the nearest of all held-out images",
     "linear_probe_auc": "Linear probe on its features, AUC malignant against the rest",

@@ -17,11 +17,12 @@ from mammolibs.evaluate import (
     Calibration, Chosen, DiceSweep, PatchScore, Prediction, Region, Threshold, ViewRule, calibrate_regions, choose_calibration, choose_mask_threshold,
     choose_region_threshold, choose_score_threshold, choose_view_rule, fit_combiner, fit_region_calibration, region_features,
 )
+from mammolibs.evaluate.detection import is_located
 from mammolibs.imaging.pool import map_files
 from mammolibs.ingest import Cues, prepare_row, prepare_row_with_cues
 from mammolibs.models import from_run
 from mammolibs.models.runs import weights_hash
-from mammolibs.pipeline.outcomes import PATCH_LABELS, as_prediction, lesion_truths, matched_regions, raw_score, region_label
+from mammolibs.pipeline.outcomes import PATCH_LABELS, as_prediction, lesion_truths, matched_regions, raw_score, region_label, true_regions
 from mammolibs.pipeline.progress import progress
 from mammolibs.pipeline.run import Run
 from mammolibs.predict import Analysis, Finder
@@ -197,26 +198,31 @@ class Judge:
         for prepared, analysis in self.analyses(self.rows(split), f"{split} patients", prepare_row_with_cues):
             self.cues[analysis.sample.image_id] = prepared.cues
             regions = operating.calibrated(matched_regions(analysis))
-            rows.append(
-                as_prediction(
-                    analysis, regions, image_score=operating.image_score(regions), fold=self.fold,
-                    mask_threshold=operating.thresholds["mask"].value, patches=self._patches(prepared, analysis, regions),
-                )
+            row = as_prediction(
+                analysis, regions, image_score=operating.image_score(regions), fold=self.fold,
+                mask_threshold=operating.thresholds["mask"].value, patches=self._patches(prepared, analysis, regions),
             )
+            rows.append(replace(row, oracle_score=self._oracle_score(row, operating)))
         return sorted(rows, key=lambda r: r.image_id)
+
+    def _oracle_score(self, row: Prediction, operating: Operating) -> float | None:
+        """What the same second stage and calibration make of the true lesions; None where they are not all known by place."""
+        if self.finder.resnet is None or not is_located(row):
+            return None
+        return operating.image_score(true_regions(row.lesions, row.patches))
 
     def _patches(self, prepared: Prepared, analysis: Analysis, regions: Sequence[Region]) -> tuple[PatchScore, ...]:
         """What the second stage says of patches round true lesions and round the regions found."""
         if self.finder.resnet is None:
             return ()
         truths = lesion_truths(analysis.sample)
-        placed = [t for t in truths if t.placed]
-        scores = self.finder.malignancies([cut_patch(prepared.full, (t.centre_x, t.centre_y), self.run.contract) for t in placed])
-        judged = [PatchScore(label=PATCH_LABELS.get(t.pathology, -1), score=s, origin="lesion") for t, s in zip(placed, scores)]
+        placed = [(index, t) for index, t in enumerate(truths) if t.placed]
+        scores = self.finder.malignancies([cut_patch(prepared.full, (t.centre_x, t.centre_y), self.run.contract) for _, t in placed])
+        judged = [PatchScore(label=PATCH_LABELS.get(t.pathology, -1), score=s, origin="lesion", lesion=i) for (i, t), s in zip(placed, scores)]
         side_px = patch_side_px(self.run.contract, prepared.full.spacing_mm, prepared.full.breast_height_px)
         for region in regions:
             label = region_label(analysis.sample, truths, region, side_px)
-            judged.append(PatchScore(label=-1 if label is None else label, score=region.malignancy, origin="region"))
+            judged.append(PatchScore(label=-1 if label is None else label, score=region.malignancy, origin="region", lesion=region.hit))
         return tuple(judged)
 
 

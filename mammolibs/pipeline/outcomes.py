@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Sequence
+from typing import Any, Sequence
 
-from mammolibs.evaluate import LesionTruth, PatchScore, Prediction, Region, dice_iou, match_regions
+import numpy as np
+
+from mammolibs.evaluate import LesionTruth, PatchScore, Prediction, Region, dice_iou, match_regions, surface_distances
 from mammolibs.evaluate.matching import lesion_box
 from mammolibs.predict import Analysis
 from mammolibs.predict.findings import original_box
@@ -24,9 +26,21 @@ def lesion_truths(sample: Sample) -> tuple[LesionTruth, ...]:
             centre_y=told["centre_original"][1] if told["centre"] else None,
             radius_px=told["radius_original_px"],
             box=original_box(told["box"], sample.placement) if told["box"] else None,
+            on_canvas=_shown_share(sample.image, told) if told["centre"] else None,
         )
         for told in sample.extra["lesions"]
     )
+
+
+def _shown_share(image: np.ndarray, told: dict[str, Any]) -> float:
+    """Share of the lesion's disc that lies on the canvas and on the breast there; everything else is 0 for the networks."""
+    (x, y), reach = told["centre"], max(told["radius_px"], 0.5)
+    most = int(np.ceil(reach))
+    dy, dx = np.mgrid[-most : most + 1, -most : most + 1]
+    disc = np.hypot(dx, dy) <= reach
+    columns, rows = np.rint(x + dx[disc]).astype(int), np.rint(y + dy[disc]).astype(int)
+    on = (rows >= 0) & (rows < image.shape[0]) & (columns >= 0) & (columns < image.shape[1])
+    return float(np.sum(image[rows[on], columns[on]] > 0) / on.size)
 
 
 def found_regions(analysis: Analysis) -> list[Region]:
@@ -77,6 +91,22 @@ def raw_score(regions: Sequence[Region]) -> float:
     return max((r.score for r in regions), default=0.0)
 
 
+def true_regions(truths: Sequence[LesionTruth], patches: Sequence[PatchScore]) -> tuple[Region, ...]:
+    """The true lesions as a U-Net without error would give them: each one shown to it with probability 1, graded by the patch round it.
+
+    1, and not the U-Net's own peak there: a calibrated probability is the share of such regions that are lesions, and the peak would
+    bring back the U-Net's doubts, which are what is to be taken out.
+    """
+    return tuple(
+        Region(
+            probability=1.0, malignancy=patch.score, score=patch.score, centre_x=truth.centre_x, centre_y=truth.centre_y, box=truth.box,
+            area_px=np.pi * truth.radius_px**2, hit=patch.lesion,
+        )
+        for patch in patches
+        if patch.origin == "lesion" and (truth := truths[patch.lesion]).shown
+    )
+
+
 def as_prediction(
     analysis: Analysis,
     regions: tuple[Region, ...],
@@ -88,15 +118,19 @@ def as_prediction(
 ) -> Prediction:
     """The row of the predictions table; the image score is the raw one where none is given, and without a cut there is no overlap."""
     sample = analysis.sample
-    dice = iou = None
+    dice = iou = surface = hausdorff = None
     if mask_threshold is not None and sample.mask is not None and sample.mask.any():
-        dice, iou = dice_iou(analysis.probability > mask_threshold, sample.mask)
+        found = analysis.probability > mask_threshold
+        dice, iou = dice_iou(found, sample.mask)
+        if sample.extra["spacing_mm"]:
+            surface, hausdorff = surface_distances(found, sample.mask, sample.extra["spacing_mm"] / sample.placement.scale) or (None, None)
     return Prediction(
         image_id=sample.image_id, patient_id=sample.patient_id, exam_id=sample.exam_id, source=sample.source,
         laterality=sample.laterality, view=sample.view, split=sample.split, fold=fold, pathology=sample.pathology,
         label=sample.label, has_lesion=sample.has_lesion, raw_score=raw_score(regions),
         image_score=raw_score(regions) if image_score is None else image_score, regions=regions, lesions=lesion_truths(sample), dice=dice, iou=iou,
-        spacing_mm=sample.extra["spacing_mm"], height=sample.placement.original[0], width=sample.placement.original[1],
+        surface_mm=surface, hausdorff95_mm=hausdorff, spacing_mm=sample.extra["spacing_mm"],
+        height=sample.placement.original[0], width=sample.placement.original[1],
         patches=patches, maker=sample.extra["maker"], density=sample.extra.get("density", ""), age_years=sample.extra.get("age_years"),
         technology=sample.extra["technology"], implant=sample.extra["implant"],
     )

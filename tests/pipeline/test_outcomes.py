@@ -1,9 +1,12 @@
-"""Which label a region that the U-Net found gets as a training patch."""
+"""Which label a region that the U-Net found gets as a training patch; what the networks were shown of a lesion; true regions."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
-from mammolibs.evaluate import LesionTruth, Region
-from mammolibs.pipeline.outcomes import region_label
+from mammolibs.evaluate import LesionTruth, PatchScore, Region
+from mammolibs.pipeline.outcomes import lesion_truths, region_label, true_regions
 from mammolibs.records import Placement, Sample
 
 MALIGNANT = LesionTruth(lesion_id="m", pathology="malignant", centre_x=100.0, centre_y=100.0, radius_px=10.0, box=(90, 90, 110, 110))
@@ -38,3 +41,31 @@ def sample(has_lesion):
 )
 def test_labels_of_found_regions(has_lesion, truths, where, expected):
     assert region_label(sample(has_lesion), truths, where, side_px=60) == expected
+
+
+def with_lesion(centre, radius_px):
+    told = {
+        "lesion_id": "m", "kind": "mass", "pathology": "malignant", "centre": centre, "radius_px": radius_px, "box": [0, 0, 10, 10],
+        "centre_original": (2 * centre[0], 2 * centre[1]), "radius_original_px": 2 * radius_px,
+    }  # fmt: skip
+    image = np.zeros((112, 112), np.uint16)
+    image[:, :60] = 1000
+    return replace(sample(1), image=image, extra={"lesions": [told]})
+
+
+@pytest.mark.parametrize(
+    ("centre", "radius_px", "share"),
+    [((30, 30), 8, 1.0), ((59.5, 50), 9, 0.5), ((80, 50), 9, 0.0), ((-1, 50), 10, 0.5), ((30, 300), 5, 0.0), ((30, 30), 0.1, 1.0)],
+)
+def test_what_lies_off_the_canvas_or_the_breast_was_not_shown(centre, radius_px, share):
+    [truth] = lesion_truths(with_lesion(centre, radius_px))
+    assert truth.on_canvas == pytest.approx(share, abs=0.06)
+    assert truth.shown == (truth.on_canvas >= 0.5)
+
+
+def test_true_regions_are_certain_and_graded_by_the_patch_round_the_truth():
+    lost = replace(MALIGNANT, lesion_id="l", on_canvas=0.1)
+    scored = ((0.7, "lesion", 0), (0.9, "lesion", 2), (0.2, "region", 0))
+    patches = tuple(PatchScore(label=1, score=score, origin=origin, lesion=index) for score, origin, index in scored)
+    [found] = true_regions((MALIGNANT, UNPLACED, lost), patches)
+    assert (found.probability, found.malignancy, found.score, found.hit) == (1.0, 0.7, 0.7, 0)
