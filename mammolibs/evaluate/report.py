@@ -85,17 +85,22 @@ def write_report(
         held_out=held_out, validation=validation, draws=draws, chosen=chosen or {}, split_hash=split_hash, prevalence=prevalence,
         internal=internal, adapted=adapted,
     )  # fmt: skip
+    found = _look_closer(result, evidence)
+    sections = build_sections(result, held_out, draws, history or {}, examples, found)
+    lead = f"Intervals: 95 %, {rounds} bootstrap rounds over whole patients, seed {seed}. Split {split_hash or 'not ours'}."
+    _write_pages(folder, title, lead, sections)
+    for name, told in (("model_card", model_card(result)), ("checklist", checklists(result)), ("report", result)):
+        write_json(folder / f"{name}.json", told)
+    return result
+
+
+def _look_closer(result: dict[str, Any], evidence: Evidence) -> list[Part]:
+    """The further analyses, put into the result with their alarms, and what may be concluded of it all."""
     found = analyse(evidence)
     result |= {part.name: dict(part.result) for part in found}
     result["alarms"] = [{"part": part.name, "alarm": alarm} for part in found for alarm in part.alarms]
     result["conclusions"] = conclusions(result)
-    sections = build_sections(result, held_out, draws, history or {}, examples, found)
-    lead = f"Intervals: 95 %, {rounds} bootstrap rounds over whole patients, seed {seed}. Split {split_hash or 'not ours'}."
-    _write_pages(folder, title, lead, sections)
-    write_json(folder / "model_card.json", model_card(result))
-    write_json(folder / "checklist.json", checklists(result))
-    write_json(folder / "report.json", result)
-    return result
+    return found
 
 
 def _write_pages(folder: Path, title: str, lead: str, sections: Sequence[parts.Section]) -> None:
