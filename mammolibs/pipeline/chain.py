@@ -76,9 +76,9 @@ def remembered(folder: Path, options: TrainOptions) -> TrainOptions:
     if kind is None:
         return options
     kept = read_settings(firsts[kind])
-    for asked in ("folds", "seeds", "leave_one_source_out"):
+    for asked, told in (("folds", "without folds"), ("seeds", "without seeds"), ("leave_one_source_out", "that leaves no source out")):
         if getattr(options, asked) and asked != kind:
-            raise BadConfig(f"{folder}: holds a run without --{asked.replace('_', '-')}; take another --run")
+            raise BadConfig(f"{folder}: holds a run {told}; take another --run")
     own_phantoms = kept.sources in ((("phantom", str((folder / "phantoms").resolve())),), (("phantom", ""),))
     unplaced = [name for name, path in kept.sources if not path]
     if unplaced and not options.source and not own_phantoms:

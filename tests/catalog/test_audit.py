@@ -10,6 +10,7 @@ from mammolibs.catalog import (
 )  # fmt: skip
 from mammolibs.catalog.verdict import PIXELS, POOL, Offender, in_words, short_verdict
 from mammolibs.errors import BadData, BadFile
+from mammolibs.storage.sealed import SEAL
 from tests.catalog.conftest import make_mias, make_phantom
 from tests.catalog.trees import row
 
@@ -123,6 +124,9 @@ def test_a_verdict_is_kept_with_its_split_and_a_changed_one_is_refused(tmp_path)
     assert values["verdict"]["clean"] is False and values["patients"]["test/b"] == "train"
     values["verdict"]["leaks"]["patient overlap"] = []
     path.write_text(json.dumps(values))
+    with pytest.raises(BadFile, match="does not match its checksum"):
+        read_verdict(path)
+    path.write_text(json.dumps({name: value for name, value in values.items() if name != SEAL}))
     with pytest.raises(BadFile, match="was changed after it was made"):
         read_verdict(path)
     with pytest.raises(BadFile, match="is of split"):

@@ -73,7 +73,7 @@ def test_weights_that_may_have_seen_held_out_patients_are_told_and_what_is_known
     assert "not held out: 1 patient (patient overlap)" in capsys.readouterr().out
     [warning] = result["not_held_out"]
     report = (run_copy / "report" / "report.md").read_text()
-    assert report.split("## Headline")[1].lstrip().startswith(f"> **{warning}**") and "whom no weight" not in report
+    assert report.split("## Headline")[1].lstrip().startswith(f"> **ALARM: {warning}**") and "whom no weight" not in report
     assert f"{source.name}, made elsewhere" in report and result["data"]["audit"] == "1 patient (patient overlap), by ids"
 
 

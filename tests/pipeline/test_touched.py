@@ -21,7 +21,7 @@ from mammolibs.pipeline.provenance import provenance
 from mammolibs.pipeline.run import Run
 from mammolibs.pipeline.splits import check_held_out, touched
 from mammolibs.pipeline.train_stage import note_start, train_stage
-from mammolibs.storage import write_json
+from mammolibs.storage import unseal, write_json
 
 PAIR = {"near-duplicate pixels": (Offender("a and b", ("test", "train")),)}
 
@@ -108,7 +108,7 @@ def test_a_patient_of_the_verdict_is_not_told_twice(run_copy, rows):
 
 def test_a_verdict_of_another_split_is_refused_and_a_split_without_one_is_not_audited(run_copy):
     path = run_copy / "data" / "split.json"
-    values = json.loads(path.read_text())
+    values = unseal(path.read_bytes())
     other = replace(read_verdict(path), split_hash="another")
     write_json(path, values | {"verdict": other.to_dict()})
     with pytest.raises(BadData, match="split.json: its verdict is of another split .*build the catalog again"):
