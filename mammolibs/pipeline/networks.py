@@ -6,27 +6,28 @@ import json
 from pathlib import Path
 from typing import Any, Mapping
 
-import torch
+from torch import Tensor
 
 from mammolibs.engine.folder import BEST_NAME
-from mammolibs.models.build import build
 from mammolibs.models.runs import find_weights
-from mammolibs.models.weights import read_card
+from mammolibs.models.weights import load_weights
 from mammolibs.pipeline.run import Run
 
 TRAINED_WITH = ("iterations", "steps_per_iteration", "learning_rate", "weight_decay", "clip_norm", "ema", "accumulate")
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 def network_facts(run: Run, which: Mapping[str, int | str]) -> dict[str, Any]:
     """stage -> architecture, number of parameters, how it was trained and chosen, from whose weights it began, hashes; JSON types.
 
     which: stage -> iteration or "best". A weight file without a card is left out.
+    Raises what reading weights raises.
     """
-    cards = {stage: read_card(find_weights(run.stage(stage), chosen).with_suffix(".json")) for stage, chosen in which.items()}
+    loaded = {stage: load_weights(find_weights(run.stage(stage), chosen)) for stage, chosen in which.items()}
     return {
         stage: {
             "architecture": card.architecture,
-            "parameters": count_parameters(card.architecture),
+            "parameters": count_parameters(state),
             "iteration": card.iteration,
             "steps": card.steps,
             "chosen_by": _monitor(run.stage(stage)) if which[stage] == "best" else "named by the command",
@@ -39,15 +40,14 @@ def network_facts(run: Run, which: Mapping[str, int | str]) -> dict[str, Any]:
             "data_truth": list(card.data_truth),
             "intended_use": card.intended_use,
         }
-        for stage, card in cards.items()
+        for stage, (state, card) in loaded.items()
         if card is not None
     }
 
 
-def count_parameters(architecture: Mapping[str, Any]) -> int:
-    """Trainable numbers of such a network, counted without making them."""
-    with torch.device("meta"):
-        return sum(parameter.numel() for parameter in build(architecture).parameters())
+def count_parameters(state: Mapping[str, Tensor]) -> int:
+    """Trainable numbers of a network: all of its weights but what a batch norm has only counted."""
+    return sum(tensor.numel() for name, tensor in state.items() if not name.endswith(STATISTICS))
 
 
 def _monitor(folder: Path) -> str:
