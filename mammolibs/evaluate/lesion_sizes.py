@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,10 +12,9 @@ from mammolibs.evaluate.document import Section, Table, Text
 from mammolibs.evaluate.overlap_figures import FIGURES, overlap
 from mammolibs.evaluate.predictions import Prediction
 from mammolibs.evaluate.result import block, show
+from mammolibs.evaluate.slice_facts import SIZES_MM, diameter_mm, size_band
 
 TITLE = "Masks by lesion size"
-# Up to 10 and up to 20 mm are where the T stages of breast cancer part (T1b, T1c; AJCC, 8th edition).
-BANDS_MM = ((0.0, 10.0), (10.0, 20.0), (20.0, math.inf))
 NOTE = (
     "Size: diameter of the disc with the area of the image's largest lesion. A mask that was missed counts 0 for Dice and IoU, and has no "
     "distance: where n of the distances is lower, nothing was marked on the rest. Whatever is marked elsewhere on the image counts into the "
@@ -25,19 +23,18 @@ NOTE = (
 
 
 def overlap_by_size(evidence: Evidence) -> Part | None:
-    """Mean overlap and distances per band of BANDS_MM over images with a drawn lesion; None where there is no such image."""
+    """Mean overlap and distances per band of SIZES_MM over images with a drawn lesion; None where there is no such image."""
     drawn = [p for p in evidence.held_out if p.dice is not None]
     if not drawn:
         return None
-    sizes = [size_mm(p) for p in drawn]
+    bands = [size_band(size_mm(p)) for p in drawn]
     result, rows = {}, []
-    for low, high in BANDS_MM:
-        own = [p for p, size in zip(drawn, sizes, strict=True) if size is not None and low < size <= high]
+    for _, name in SIZES_MM:
+        own = [p for p, band in zip(drawn, bands, strict=True) if band == name]
         figures = block(estimate_all({name: _figure(name, own) for name in FIGURES}, evidence.draws), evidence.split_hash)
-        name = f"over {low:g} mm" if math.isinf(high) else f"{low:g} to {high:g} mm" if low else f"up to {high:g} mm"
         result[name.replace(" ", "_")] = figures
         rows.append((name, str(len(own)), *(_told(figures[n]) for n in FIGURES)))
-    unknown = sum(size is None for size in sizes)
+    unknown = bands.count("")
     note = f" {unknown} of {len(drawn)} images with a drawn lesion are in no band: spacing or size unknown." if unknown else ""
     table = Table(("lesion size", "images", *FIGURES.values()), tuple(rows))
     return Part(name="lesion_sizes", result=result, sections=(Section(TITLE, (table, Text(NOTE + note, "note"))),))
@@ -45,8 +42,7 @@ def overlap_by_size(evidence: Evidence) -> Part | None:
 
 def size_mm(p: Prediction) -> float | None:
     """Diameter of the image's largest lesion in mm; None where spacing or size is unknown."""
-    radii = [lesion.radius_px for lesion in p.lesions if lesion.radius_px is not None]
-    return 2 * max(radii) * p.spacing_mm if radii and p.spacing_mm else None
+    return max((size for lesion in p.lesions if (size := diameter_mm(p, lesion)) is not None), default=None)
 
 
 def _figure(name: str, rows: Sequence[Prediction]) -> Statistic:

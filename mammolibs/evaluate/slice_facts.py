@@ -20,11 +20,14 @@ def _age(p: Prediction) -> str:
     return "" if p.age_years is None else next(name for end, name in AGES if p.age_years < end)
 
 
-def _size(p: Prediction, lesion: LesionTruth) -> str:
-    """By the diameter of the disc that has the lesion's area."""
-    if not lesion.radius_px or not p.spacing_mm:
-        return ""
-    return next(name for end, name in SIZES_MM if 2 * lesion.radius_px * p.spacing_mm <= end)
+def diameter_mm(p: Prediction, lesion: LesionTruth) -> float | None:
+    """Of the disc that has the lesion's area; None where spacing or size is unknown."""
+    return 2 * lesion.radius_px * p.spacing_mm if lesion.radius_px and p.spacing_mm else None
+
+
+def size_band(diameter: float | None) -> str:
+    """The name of the band of SIZES_MM that `diameter` (mm) lies in; empty where it is unknown."""
+    return "" if diameter is None else next(name for end, name in SIZES_MM if diameter <= end)
 
 
 # Each gives empty, or unknown, where nobody says it.
@@ -38,7 +41,7 @@ IMAGE_FACTS: dict[str, ImageFact] = {
     "age": _age,
     "implant": lambda p: {True: "yes", False: "no"}.get(p.implant, ""),
 }
-LESION_FACTS: dict[str, LesionFact] = {"lesion kind": lambda _, lesion: lesion.kind, "lesion size": _size}
+LESION_FACTS: dict[str, LesionFact] = {"lesion kind": lambda _, lesion: lesion.kind, "lesion size": lambda p, lesion: size_band(diameter_mm(p, lesion))}
 
 
 def said(values: Iterable[str]) -> list[str]:

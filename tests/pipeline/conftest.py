@@ -1,11 +1,13 @@
 """One small run of the whole pipeline on phantoms, shared by the tests of this folder."""
 
+import os
 import runpy
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from mammolibs.pipeline.chain import run_chain
 from mammolibs.pipeline.options import TrainOptions
@@ -26,10 +28,22 @@ def tiny_preset():
 
 @pytest.fixture(scope="session")
 def whole_run(tmp_path_factory, tiny_preset):
-    """A run with every stage trained for two iterations, and its report."""
-    folder = tmp_path_factory.mktemp("runs") / "default"
-    run_chain(TrainOptions(run=str(folder), preset="cpu", exams=24, rows=512, it=2, workers=0))
+    """A run with every stage trained for two iterations, and its report: made once for all processes, a copy for each."""
+    folder, made = tmp_path_factory.mktemp("runs") / "default", _shared(tmp_path_factory) / "whole_run"
+    with FileLock(made.with_suffix(".lock")):
+        if not made.is_dir():
+            run_chain(TrainOptions(run=str(folder), preset="cpu", exams=24, rows=512, it=2, workers=0))
+            shutil.copytree(folder, made.with_suffix(".part"))
+            made.with_suffix(".part").rename(made)
+        else:
+            shutil.copytree(made, folder)
     return folder
+
+
+def _shared(tmp_path_factory):
+    """The folder of this session that all its processes see."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if os.environ.get("PYTEST_XDIST_WORKER") else own
 
 
 @pytest.fixture

@@ -90,7 +90,8 @@ def test_what_travels_calls_images_and_patients_as_the_catalog_does_and_names_no
     there = {p.relative_to(whole_run).as_posix(): p for p in whole_run.rglob("*") if p.is_file()}
     there = {name: p for name, p in there.items() if name not in stay and not name.startswith("phantoms/")}
     assert {"report/report.json", "report/report.html", "unet/history.csv", "data/shards/train/index.json", "data/split.json"} <= set(there)
-    assert [name for name, p in there.items() if str(whole_run.parent).encode() in p.read_bytes()] == []
+    # Another process of the tests may have made it: its folder lies beside this one's.
+    assert [name for name, p in there.items() if str(whole_run.parents[2]).encode() in p.read_bytes()] == []
 
 
 def test_what_was_left_out_stands_in_the_report(run_copy):
@@ -231,20 +232,20 @@ def test_a_dry_run_writes_nothing_and_says_what_it_costs(tmp_path, capsys):
 
 def test_folds_give_one_report_over_all_patients(tmp_path, whole_run):
     folder = tmp_path / "folds"
-    options = TrainOptions(run=str(folder), preset="cpu", source=(f"phantom={whole_run / 'phantoms'}",), folds=3, it=1, workers=0)
+    options = TrainOptions(run=str(folder), preset="cpu", source=(f"phantom={whole_run / 'phantoms'}",), folds=2, it=1, workers=0)
     run_chain(options)
     rows = read_predictions(folder / "folds" / "0" / "report" / "predictions.parquet")
     result = json.loads((folder / "report" / "report.json").read_text())
-    whole = [json.loads((folder / "folds" / str(k) / "report" / "report.json").read_text())["pipeline"]["image_auc"]["n"] for k in range(3)]
+    whole = [json.loads((folder / "folds" / str(k) / "report" / "report.json").read_text())["pipeline"]["image_auc"]["n"] for k in range(2)]
     assert result["pipeline"]["image_auc"]["n"] == sum(whole)
     assert {row.fold for row in rows} == {0}
-    patients = [set(json.loads((folder / "folds" / str(k) / "data" / "split.json").read_text())["patients"]) for k in range(3)]
-    assert patients[0] == patients[1] == patients[2]
+    patients = [set(json.loads((folder / "folds" / str(k) / "data" / "split.json").read_text())["patients"]) for k in range(2)]
+    assert patients[0] == patients[1]
     assert np.isfinite(result["pipeline"]["image_auc"]["value"])
-    single = [json.loads((folder / "folds" / str(k) / "report" / "report.json").read_text()) for k in range(3)]
+    single = [json.loads((folder / "folds" / str(k) / "report" / "report.json").read_text()) for k in range(2)]
     assert result["provenance"] == {f"fold {k}": report["provenance"] for k, report in enumerate(single)}
-    assert result["data"]["audit"] == {f"fold {k}": "clean, by ids" for k in range(3)} and result["not_held_out"] == []
-    assert len({report["provenance"]["audit"]["split_hash"] for report in single}) == 3
+    assert result["data"]["audit"] == {f"fold {k}": "clean, by ids" for k in range(2)} and result["not_held_out"] == []
+    assert len({report["provenance"]["audit"]["split_hash"] for report in single}) == 2
     assert len(result["thresholds"]) == sum(len(report["thresholds"]) for report in single)
     for stage, name in (("encoder", "retrieval_top1"), ("encoder", "linear_probe_auc"), ("autoencoder", "masked_error")):
         assert result[stage][name]["n"] == sum(report[stage][name]["n"] for report in single)
@@ -252,8 +253,8 @@ def test_folds_give_one_report_over_all_patients(tmp_path, whole_run):
         assert result[stage][name]["value"] == pytest.approx(np.mean([report[stage][name]["value"] for report in single]))
     assert "figures/miss_1.png" in (folder / "report" / "report.md").read_text()
     assert faults(result) == [] and flow_faults(result) == []
-    assert set(json.loads((folder / "report" / "model_card.json").read_text())["networks"]) == {f"fold {k}: {stage}" for k in range(3) for stage in ("unet", "resnet")}
+    assert set(json.loads((folder / "report" / "model_card.json").read_text())["networks"]) == {f"fold {k}: {stage}" for k in range(2) for stage in ("unet", "resnet")}
 
-    # A fold whose network was trained again will be judged again, the others will not.
+    # A fold whose network was trained again will be judged again, the other will not.
     train_stage("unet", UNetOptions(run=str(folder / "folds" / "1"), pretrain="no", it=2, workers=0))
-    assert [is_judged(Run.open(folder / "folds" / str(k))) for k in range(3)] == [True, False, True]
+    assert [is_judged(Run.open(folder / "folds" / str(k))) for k in range(2)] == [True, False]

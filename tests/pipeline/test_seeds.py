@@ -33,7 +33,7 @@ def begun(tmp_path, whole_run):
 
 
 def test_seeds_share_data_and_split_and_the_report_says_how_far_they_lie_apart(begun, whole_run, capsys):
-    folder, source = begun, (f"phantom={whole_run / 'phantoms'}",)
+    folder, source = begun, tuple("=".join(pair) for pair in read_settings(whole_run / "run.json").sources)
     first = (folder / "seeds" / "0" / "report" / "report.json").stat().st_mtime_ns
     run_chain(TrainOptions(run=str(folder), seeds=2, it=1, workers=0))
     assert (folder / "seeds" / "0" / "report" / "report.json").stat().st_mtime_ns == first
