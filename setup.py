@@ -35,6 +35,14 @@ setup(
         "gcs": ["google-cloud-storage>=3.17"],
         "cluster": ["dask>=2026.8", "distributed>=2026.8"],
         "tensorboard": ["tensorboard>=2.16"],
-        "test": ["pytest>=8", "pytest-xdist>=3.5", "filelock>=3.13", "scikit-image>=0.24", "torchvision>=0.24", "dicom3tools"],
+        "test": [
+            "pytest>=8",
+            "pytest-xdist>=3.5",
+            "filelock>=3.13",
+            "ruff>=0.14",
+            "scikit-image>=0.24",
+            "torchvision>=0.24",
+            "dicom3tools",
+        ],
     },
 )

@@ -38,7 +38,9 @@ class Options:
     workers: int = option(1, "processes that read images; 0 works in this one, without a time limit per file")
     cache: str = option("runs/audit", "folder for thumbnails of images that were read, and for unpacked archives")
     json: str = option("", "file for the whole verdict")
-    key: str = option("", "of the catalog's pseudonyms, for a --pool of your own patients (default: pseudonyms.key beside it)", metavar="FILE")
+    key: str = option(
+        "", "of the catalog's pseudonyms, for a --pool of your own patients (default: pseudonyms.key beside it)", metavar="FILE"
+    )
 
 
 if __name__ == "__main__":

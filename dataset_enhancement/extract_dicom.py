@@ -14,7 +14,9 @@ from mammolibs.pipeline.cli import option, run_script
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    source: str = option(MISSING, "an image file, or a folder with image files anywhere below it", positional=True, metavar="FILE_OR_FOLDER")
+    source: str = option(
+        MISSING, "an image file, or a folder with image files anywhere below it", positional=True, metavar="FILE_OR_FOLDER"
+    )
     out: str = option(MISSING, "folder for the PNG and JSON files; a folder's structure is kept")
     raw: bool = option(False, "the stored values instead of the displayed image")
     workers: int = option(0, "processes, 0 for one per core")

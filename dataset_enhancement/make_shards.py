@@ -27,7 +27,9 @@ class Options:
     catalog: str = option(MISSING, "the folder or gs:// address that holds catalog.parquet")
     out: str = option("", "folder or gs:// address for the shards (default: shards in the catalog's folder, where a run looks for them)")
     preset: str | None = option(None, "sizes of images and patches (default: cpu, or standard with an accelerator)", choices=tuple(PRESETS))
-    canvas: tuple | None = option(None, "another height x width in pixels, both divisible by 16, such as 512x320", parse=parse_canvas, metavar="HxW")
+    canvas: tuple | None = option(
+        None, "another height x width in pixels, both divisible by 16, such as 512x320", parse=parse_canvas, metavar="HxW"
+    )
     workers: int = workers_option()
     scheduler: str = option("", "a Dask scheduler, whose cluster prepares the images instead of processes here", metavar="tcp://HOST:8786")
     policy: str | None = policy_option()

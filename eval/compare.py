@@ -6,7 +6,7 @@ In: report/predictions.parquet of both. Out: comparison.html, .md and .json in t
 """
 
 from mammolibs.pipeline.cli import run_script
-from mammolibs.pipeline.options import CompareOptions
+from mammolibs.pipeline.table_options import CompareOptions
 
 
 def main(options: CompareOptions) -> None:

@@ -7,7 +7,7 @@ In: a CSV with a head. Out: report.html, report.md, report.json and figures/ in 
 """
 
 from mammolibs.pipeline.cli import run_script
-from mammolibs.pipeline.options import ScoresOptions
+from mammolibs.pipeline.table_options import ScoresOptions
 
 
 def main(options: ScoresOptions) -> None:

@@ -1,5 +1,7 @@
 """The door to images and data sets. Re-exports only; what stands in `__all__` is promised.
 
+For example:
+
     from mammolibs import MMdataset
 
     catalog = MMdataset.build_catalog([("mias", "all-mias.tar.gz")], unpack_folder="unpacked")

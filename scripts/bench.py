@@ -1,5 +1,7 @@
 """Measure a part of mammolibs and print ratios: absolute times depend on the machine, ratios hardly.
 
+For example:
+
     python scripts/bench.py decode            # reading DICOM against plain pydicom
     python scripts/bench.py decode --help     # the options of one bench
 """

@@ -88,7 +88,10 @@ def told(cell: Cell, found: np.ndarray) -> bool:
     least, most = (edge + sign * 1.96 * math.sqrt(edge * (1 - edge) / len(low)) for edge, sign in zip(cell.band, (-1, 1), strict=True))
     fails = not least <= covered <= most
     line = f"{cell.figure:<14}{cell.patients:>9}{cell.ill:>6}{truth:>8.3f}{covered:>9.3f}{below:>8.3f}{above:>8.3f}{np.nanmean(high - low):>8.3f}"
-    tqdm.write(f"{line}  {cell.band[0]:.2f} to {cell.band[1]:.2f}{'  OUTSIDE' if fails else ''}" + (f"  {missing:.1%} without interval" if missing else ""))
+    tqdm.write(
+        f"{line}  {cell.band[0]:.2f} to {cell.band[1]:.2f}{'  OUTSIDE' if fails else ''}"
+        + (f"  {missing:.1%} without interval" if missing else "")
+    )
     return fails
 
 

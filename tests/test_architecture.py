@@ -124,7 +124,9 @@ def test_records_and_errors_need_only_the_standard_library():
             assert own or imported.split(".")[0] in sys.stdlib_module_names, f"{path.name}:{line} imports {imported}"
 
 
-@pytest.mark.parametrize("path", [p for f in ("mammolibs", "scripts", *SCRIPT_FOLDERS) for p in sources(ROOT / f)], ids=lambda p: p.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize(
+    "path", [p for f in ("mammolibs", "scripts", *SCRIPT_FOLDERS) for p in sources(ROOT / f)], ids=lambda p: p.relative_to(ROOT).as_posix()
+)
 def test_files_and_functions_are_short(path):
     text = path.read_text()
     place = path.relative_to(ROOT).as_posix()
@@ -158,7 +160,9 @@ def test_doors_only_hand_on():
             assert is_docstring or isinstance(node, (ast.ImportFrom, ast.Assign)), f"{door}.py:{node.lineno}"
 
 
-@pytest.mark.parametrize("path", [p for p in sources() if p.relative_to(PACKAGE).parts[0] != "runtime"], ids=lambda p: p.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize(
+    "path", [p for p in sources() if p.relative_to(PACKAGE).parts[0] != "runtime"], ids=lambda p: p.relative_to(ROOT).as_posix()
+)
 def test_no_other_room_names_an_accelerator(path):
     accelerators = {"cuda", "xla", "tpu", "nccl", "pjrt"}
     for node in ast.walk(parsed(path)):

@@ -76,9 +76,7 @@ def test_a_flag_is_named_once():
         parse_options(Of, ["--of", "x"])
 
 
-@pytest.mark.parametrize(
-    ("error", "code"), [(BadFile("a.dcm", "is cut short", "copy it again"), 2), (RunInterrupted("told to stop"), 75)]
-)
+@pytest.mark.parametrize(("error", "code"), [(BadFile("a.dcm", "is cut short", "copy it again"), 2), (RunInterrupted("told to stop"), 75)])
 def test_an_error_is_one_line_and_its_exit_code(error, code, capsys, monkeypatch):
     def main(options):
         raise error

@@ -54,7 +54,9 @@ def test_the_manual_quotes_messages_as_they_are_printed():
     section = (ROOT / "docs" / "tpu.md").read_text().partition("## Errors")[2].partition("\n## ")[0]
     quoted = [text for line in section.splitlines() if line.startswith("| `") for text in re.findall(r"`([^`]+)`", line.split(" | ")[0])]
     assert len(quoted) > 10
-    known = "\0".join(texts(path) for path in sorted((ROOT / "mammolibs").rglob("*.py"))) + "\0" + (ROOT / "scripts" / "tpu_vm.sh").read_text()
+    known = (
+        "\0".join(texts(path) for path in sorted((ROOT / "mammolibs").rglob("*.py"))) + "\0" + (ROOT / "scripts" / "tpu_vm.sh").read_text()
+    )
     for message in quoted:
         missing = [part for part in map(str.strip, message.split("...")) if part and part not in known]
         assert not missing, f"docs/tpu.md quotes {missing}, which no source says"

@@ -78,7 +78,9 @@ ONE_COMMAND = [
     (["create"], gcloud("tpu-vm create mammolibs --accelerator-type=v5litepod-8 --version=v2-alpha-tpuv5-lite")),
     (
         ["create", "--name", "big", "--type=v6e-16", "--spot", "--zone", "us-east1-d", "--project", "mine", "--", "--network=own"],
-        gcloud("tpu-vm create big --accelerator-type=v6e-16 --version=v2-alpha-tpuv6e --spot --network=own --zone=us-east1-d --project=mine"),
+        gcloud(
+            "tpu-vm create big --accelerator-type=v6e-16 --version=v2-alpha-tpuv6e --spot --network=own --zone=us-east1-d --project=mine"
+        ),
     ),
     (["create", "--type", "v5p-8"], gcloud("tpu-vm create mammolibs --accelerator-type=v5p-8 --version=v2-alpha-tpuv5")),
     (["create", "--type", "v4-8"], gcloud("tpu-vm create mammolibs --accelerator-type=v4-8 --version=tpu-ubuntu2204-base")),
@@ -255,7 +257,9 @@ def test_sigterm_reaches_the_command_and_its_own_exit_code_is_kept(place):
     host = Path(place["FAKE_HOST"])
     logs = host / "mammolibs-logs"
     logs.mkdir()
-    (logs / "run.command").write_text(shlex.join(["bash", "-c", "trap 'sleep 0.1; echo saved; exit 75' TERM; echo ready; while :; do sleep 0.02; done"]))
+    (logs / "run.command").write_text(
+        shlex.join(["bash", "-c", "trap 'sleep 0.1; echo saved; exit 75' TERM; echo ready; while :; do sleep 0.02; done"])
+    )
     command = ["bash", str(host / "mammolibs" / "scripts" / "tpu_vm.sh"), "worker-loop", "--keep-going"]
     with subprocess.Popen(command, env=place | {"HOME": str(host)}) as loop:
         deadline = time.monotonic() + 20

@@ -40,9 +40,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TO = "gs://bucket/raw"
 TAGS = tuple(tag for tag in profile_actions() if dictionary_has_tag(tag))
 LABELS = (
-    "path,id,taken,who read it,result\n"
-    "{0},ZQ11111111,2019-03-04,Dr ZQ22222222,malignant\n"
-    "ZQ33333333.dcm,ZQ11111111,2019-03-04,x,benign\n"
+    "path,id,taken,who read it,result\n{0},ZQ11111111,2019-03-04,Dr ZQ22222222,malignant\nZQ33333333.dcm,ZQ11111111,2019-03-04,x,benign\n"
 )
 
 

@@ -186,9 +186,7 @@ def _cannot_tell(rows: Sequence[ImageRow]) -> dict[str, str]:
     return reasons
 
 
-def _pixels(
-    everything: list[tuple[ImageRow, str]], apart: _Apart, thumbnails: Thumbnails | None
-) -> tuple[list[Offender] | None, str]:
+def _pixels(everything: list[tuple[ImageRow, str]], apart: _Apart, thumbnails: Thumbnails | None) -> tuple[list[Offender] | None, str]:
     """Near-duplicates, None where there is nothing to look at; and which images were not looked at."""
     if thumbnails is None:
         return None, "no pixels were read"

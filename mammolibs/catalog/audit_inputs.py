@@ -52,7 +52,9 @@ def official_rows(rows: Sequence[ImageRow]) -> list[ImageRow]:
     """The rows with the official split as theirs. Raises BadData where one has none, or is in two of its parts."""
     without = [row for row in rows if not row.official_split]
     if len(without) == len(rows):
-        raise BadData(f"none of these {len(rows)} images has an official split; audit the split of a catalog of them: --catalog FOLDER, without --split")
+        raise BadData(
+            f"none of these {len(rows)} images has an official split; audit the split of a catalog of them: --catalog FOLDER, without --split"
+        )
     mixed = [row for row in rows if row.official_split == "mixed"]
     if without or mixed:
         image, problem = (without or mixed)[0], "no official split" if without else "two official splits"

@@ -66,13 +66,19 @@ class Compiled:
         changed = [f"{name} {before} times, now {now}" for name, (before, now) in counts.items() if before != now]
         if changed:
             return f"the same operations must be used in every step: {', '.join(changed[:6])}{' ...' if len(changed) > 6 else ''}"
-        return "shapes and operations are the same: a Python number in it has come to be 0 or 1, which is compiled in; keep it on the device"
+        return (
+            "shapes and operations are the same: a Python number in it has come to be 0 or 1, which is compiled in; keep it on the device"
+        )
 
     def _name_host_work(self, step: int, reads: int) -> None:
         if new := set(self.runtime.fallbacks()) - self.named:
             self.named |= new
             self.fallbacks |= new
-            warnings.warn(f"step {step}: the device does not know {', '.join(sorted(new))}; the host computes it, which is slow", HostRead, stacklevel=4)
+            warnings.warn(
+                f"step {step}: the device does not know {', '.join(sorted(new))}; the host computes it, which is slow",
+                HostRead,
+                stacklevel=4,
+            )
         if reads and "reads" not in self.named:
             self.named.add("reads")
             warnings.warn(f"step {step}: {reads} read(s) from the device inside the step; each waits for it", HostRead, stacklevel=4)

@@ -83,7 +83,9 @@ class Keeper:
         if remark := self.stage.remark(self.history):
             self._say(f"{self.stage.name}: {remark}")
         if row["wait_share"] > INPUT_DOMINATES and not self._starting(row):
-            self._say(f"{self.stage.name}: {row['wait_share']:.0%} of the time went into waiting for input; more --workers, or data on a nearer disk, would help")
+            self._say(
+                f"{self.stage.name}: {row['wait_share']:.0%} of the time went into waiting for input; more --workers, or data on a nearer disk, would help"
+            )
 
     def _starting(self, row: dict[str, float]) -> bool:
         """In a leg's first iteration the loader's processes start, which is no sign of slow input unless the wait goes on after it."""
@@ -129,7 +131,11 @@ class Keeper:
         state = {name: tensor.contiguous() for name, tensor in run.runtime.to_host(run.judged.state_dict()).items()}
         if not run.runtime.is_main:
             return
-        options = self.card.options | {"fit": dataclasses.asdict(self.options)} | {name: run.facts[name] for name in ("global_batch", "accumulate")}
+        options = (
+            self.card.options
+            | {"fit": dataclasses.asdict(self.options)}
+            | {name: run.facts[name] for name in ("global_batch", "accumulate")}
+        )
         card = dataclasses.replace(
             self.card, iteration=iteration, steps=run.step, seed=self.options.seed, metrics=self.metrics, options=options
         )

@@ -55,7 +55,9 @@ class FitOptions:
             _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         for name in ("weight_decay", "warmup_steps", "clip_norm", "patience", "save_seconds", "seed"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
-        _require(self.steps_per_iteration is None or self.steps_per_iteration >= 1, "steps_per_iteration", self.steps_per_iteration, "1 or more")
+        _require(
+            self.steps_per_iteration is None or self.steps_per_iteration >= 1, "steps_per_iteration", self.steps_per_iteration, "1 or more"
+        )
         _require(0 < self.learning_rate < 1, "learning_rate", self.learning_rate, "between 0 and 1")
         _require(0 <= self.ema < 1, "ema", self.ema, "0 or more and less than 1")
         check_tensorboard(self.tensorboard)

@@ -79,9 +79,7 @@ class Run:
         return self.runtime.to_host(state)
 
 
-def begin(
-    stage: Stage, runtime: Runtime, train: TrainStream, folder: Path, card: RunCard, options: FitOptions, start: Start
-) -> Run:
+def begin(stage: Stage, runtime: Runtime, train: TrainStream, folder: Path, card: RunCard, options: FitOptions, start: Start) -> Run:
     """The run as `start` asks for it, on the device, with its plan. Earlier results that do not belong to it are moved aside.
 
     Raises BadFile where what it is to start from is not there, BadWeights and BadConfig
@@ -147,7 +145,9 @@ def _source(folder: Path, facts: dict, start: Start) -> tuple[dict | None, dict 
         raise BadFile(path, "is not there", f"iterations that are: {there}")
     weights, card = load_weights(path)
     if card is None:
-        raise BadFile(path.with_suffix(".json"), "is not there, so nobody knows how many steps the weights have had", "give another iteration")
+        raise BadFile(
+            path.with_suffix(".json"), "is not there, so nobody knows how many steps the weights have had", "give another iteration"
+        )
     found = {name: getattr(card, name) for name in ("stage", "contract_hash", "data_hash", "split_hash", "seed")}
     found["architecture"] = json.dumps(card.architecture, sort_keys=True, default=str)
     check_facts(found | {name: card.options.get(name, facts[name]) for name in ("global_batch", "accumulate")}, facts, path)

@@ -1,9 +1,9 @@
 """Scores -> estimates with intervals -> report. Knows no network: all it needs is a table of predictions.
 
-    rows = held_out_rows(read_predictions("runs/default/report/predictions.parquet"))
-    measure(rows, "image_auc")                 Estimate(value=..., low=..., high=..., unit="image", ...)
-    paired_difference(rows, other, "dice")     the same images, the same draws of patients
-    write_report(folder, predictions=rows, ...)
+rows = held_out_rows(read_predictions("runs/default/report/predictions.parquet"))
+measure(rows, "image_auc")                 Estimate(value=..., low=..., high=..., unit="image", ...)
+paired_difference(rows, other, "dice")     the same images, the same draws of patients
+write_report(folder, predictions=rows, ...)
 """
 
 from mammolibs.evaluate.analysis import Beside
@@ -17,10 +17,8 @@ from mammolibs.evaluate.flow import held_out_rows
 from mammolibs.evaluate.left_out import LeftOut, write_left_out
 from mammolibs.evaluate.matching import match_regions
 from mammolibs.evaluate.metrics import METRICS, measure, measure_all, paired_difference
-from mammolibs.evaluate.overlap import DiceSweep, dice_iou
 from mammolibs.evaluate.overlap import DiceSweep, dice_iou, surface_distances
 from mammolibs.evaluate.predictions import LesionTruth, PatchScore, Prediction, ProbeScore, Region, read_predictions, write_predictions
-from mammolibs.evaluate.predictions import LesionTruth, PatchScore, Prediction, Region, read_predictions, write_predictions
 from mammolibs.evaluate.ranking import auc_statistic, roc_curve, sensitivity_statistic
 from mammolibs.evaluate.report import write_report
 from mammolibs.evaluate.stage_report import print_table, stage_report

@@ -146,7 +146,9 @@ def fit_region_calibration(validation: Sequence[Prediction]) -> Calibration:
     """
     regions = [r for p in validation if is_located(p) for r in p.regions]
     raw, labels = np.array([r.probability for r in regions]), np.array([int(r.hit >= 0) for r in regions])
-    return fit_calibration(raw_log_odds(raw)[:, None], raw, labels, RAW, name="region probability", counted="validation regions on a lesion")
+    return fit_calibration(
+        raw_log_odds(raw)[:, None], raw, labels, RAW, name="region probability", counted="validation regions on a lesion"
+    )
 
 
 def calibrate_regions(regions: Sequence[Region], calibration: Calibration) -> tuple[Region, ...]:

@@ -72,7 +72,7 @@ def _chart(chart: Chart, groups: Sequence[str]) -> str:
         f'<td title="{html.escape(_shares(bar, groups).strip(" ()"))}">{html.escape(bar.text)}</td></tr>'
         for bar in chart.bars
     )
-    note = f'<figcaption>{html.escape(chart.note)}</figcaption>' if chart.note else ""
+    note = f"<figcaption>{html.escape(chart.note)}</figcaption>" if chart.note else ""
     return f'<figure class="chart"><h3>{html.escape(chart.title)}</h3><table>{rows}</table>{note}</figure>'
 
 

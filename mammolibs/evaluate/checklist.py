@@ -98,8 +98,13 @@ def checklist_section(told: Mapping[str, Any]) -> Section:
         words = f"{counts[FILLED]} are answered by this report, {counts[PARTLY]} in part, {counts[EMPTY]} stand empty, {counts[AUTHOR]} are the author's alone"
         items.append(Text(f"{checklist['name']} ({checklist['source']}): of {len(checklist['items'])} items {words}."))
         rows = tuple((item["item"], item["asks"], item["state"], _told(item), item["author"]) for item in checklist["items"])
-        items.append(Fold(f"{checklist['name']}, item by item", (Table(("item", "asks for", "state", "answer here", "left to the author"), rows),)))
-    note = "An answer here is material for a paper, not its text: what the author has to add is named. checklist.json holds every answer with its path in report.json."
+        items.append(
+            Fold(f"{checklist['name']}, item by item", (Table(("item", "asks for", "state", "answer here", "left to the author"), rows),))
+        )
+    note = (
+        "An answer here is material for a paper, not its text: what the author has to add is named. checklist.json holds every answer with its "
+        "path in report.json."
+    )
     return Section("Reporting checklists", (*items, Text(note, "note")))
 
 

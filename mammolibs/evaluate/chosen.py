@@ -11,8 +11,8 @@ from mammolibs.evaluate.bootstrap import Draws, Statistic, estimate
 from mammolibs.evaluate.calibration import Calibration
 from mammolibs.evaluate.combiner import ViewRule
 from mammolibs.evaluate.detection import is_located
-from mammolibs.evaluate.sums import mean_statistic
 from mammolibs.evaluate.predictions import Prediction
+from mammolibs.evaluate.sums import mean_statistic
 from mammolibs.evaluate.thresholds import Threshold
 from mammolibs.records import Estimate
 
@@ -81,7 +81,10 @@ def _false_positives(held_out: Sequence[Prediction], chosen: Mapping[int, Chosen
     rows = [(p, cut) for p in held_out if is_located(p) and (cut := cut_of(p, chosen, "region_probability")) is not None]
     counts = [sum(r.hit < 0 and r.probability > cut for r in p.regions) for p, cut in rows]
     statistic = mean_statistic(
-        np.array(counts, float), np.array([p.patient_id for p, _ in rows], str), "image", events=int(sum(counts)),
+        np.array(counts, float),
+        np.array([p.patient_id for p, _ in rows], str),
+        "image",
+        events=int(sum(counts)),
         method="regions above the cut chosen on validation patients that hit no lesion, per image",
     )
     statistic = replace(statistic, scale="positive")
@@ -91,4 +94,6 @@ def _false_positives(held_out: Sequence[Prediction], chosen: Mapping[int, Chosen
 def share_of(values: Sequence[bool], patients: Sequence[str], unit: str, method: str) -> Statistic:
     """The share of true values over patients; with a problem where there are none."""
     statistic = mean_statistic(np.array(values, float), np.array(patients, str), unit, events=int(sum(values)), method=method)
-    return replace(statistic, is_count=True) if len(values) else replace(statistic, problem=f"no {unit} to count, or no such cut was chosen")
+    return (
+        replace(statistic, is_count=True) if len(values) else replace(statistic, problem=f"no {unit} to count, or no such cut was chosen")
+    )

@@ -37,7 +37,11 @@ def flow_section(flow: Mapping[str, Any]) -> Section:
         for split, counts in flow["splits"].items()
     ]
     rows += [
-        (name_of(f["figure"]), f"{f['counted']:,} of {f['count']:,} {f['unit'] if f['count'] == 1 else plural(f['unit'])}", _told(f["left_out"]))
+        (
+            name_of(f["figure"]),
+            f"{f['counted']:,} of {f['count']:,} {f['unit'] if f['count'] == 1 else plural(f['unit'])}",
+            _told(f["left_out"]),
+        )
         for f in flow["figures"]
     ]
     return Section("Flow of exclusions", (*picture, Fold("The same as a table", (Table(("step", "count", "left out"), tuple(rows)),))))

@@ -164,7 +164,11 @@ def _html(item: Item) -> str:
     if isinstance(item, Text):
         return f"<pre>{html.escape(item.text)}</pre>" if item.kind == "command" else f'<p class="{item.kind}">{html.escape(item.text)}</p>'
     if isinstance(item, Table):
-        return _table(item) if len(item.rows) <= LONG_TABLE else _fold(f"{len(item.rows)} rows: {', '.join(filter(None, item.head))}", _table(item))
+        return (
+            _table(item)
+            if len(item.rows) <= LONG_TABLE
+            else _fold(f"{len(item.rows)} rows: {', '.join(filter(None, item.head))}", _table(item))
+        )
     if isinstance(item, Fold):
         return _fold(item.summary, "".join(_table(inner) if isinstance(inner, Table) else _html(inner) for inner in item.items))
     if isinstance(item, Cards):

@@ -51,7 +51,10 @@ def figure_flow(held_out: Sequence[Prediction]) -> Reasons:
     lesions = [_reason("on an image whose lesions are not all known by place", unlocated)]
     rows.append(_counted("unet", "lesion_sensitivity_at_1_fp", "lesion", found, lesions))
     bare = [p for p in held_out if p.dice is None]
-    without = [_reason("no lesion", sum(p.has_lesion == 0 for p in bare)), _reason("lesion without a mask", sum(p.has_lesion == 1 for p in bare))]
+    without = [
+        _reason("no lesion", sum(p.has_lesion == 0 for p in bare)),
+        _reason("lesion without a mask", sum(p.has_lesion == 1 for p in bare)),
+    ]
     without.append(_reason("lesions unknown", sum(p.has_lesion == -1 for p in bare)))
     rows.append(_counted("unet", "dice", "image", len(held_out) - len(bare), without))
     return rows

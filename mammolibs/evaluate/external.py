@@ -39,7 +39,10 @@ def drops(internal: Mapping[str, Estimate], external: Mapping[str, Estimate], sh
     if not shared:
         return found
     reason = f"{shared} patients stand in both sets, which have to be independent"
-    return {name: Estimate(value=None, n=gap.n, events=gap.events, unit=gap.unit, method=gap.method, reason=reason) for name, gap in found.items()}
+    return {
+        name: Estimate(value=None, n=gap.n, events=gap.events, unit=gap.unit, method=gap.method, reason=reason)
+        for name, gap in found.items()
+    }
 
 
 def beside_internal(evidence: Evidence) -> Part | None:
@@ -70,7 +73,9 @@ def _external_section(result: Mapping[str, Any], home: Beside) -> Section:
     return Section("Elsewhere, beside home", (*notes, Table(head, table), Text(CUT_RULE, "note"), Text(MIX, "note")))
 
 
-def comparison_rows(first: Mapping[str, Any], second: Mapping[str, Any], gap: Mapping[str, Any], reading: Any) -> tuple[tuple[str, ...], ...]:
+def comparison_rows(
+    first: Mapping[str, Any], second: Mapping[str, Any], gap: Mapping[str, Any], reading: Any
+) -> tuple[tuple[str, ...], ...]:
     """A row for each figure of three blocks: both values, their difference, its reading."""
     names = [name for name, fields in gap.items() if is_figure(fields)]
     return tuple((name_of(name), show(first[name]), show(second[name]), show(gap[name]), reading(gap[name])) for name in names)
@@ -78,7 +83,9 @@ def comparison_rows(first: Mapping[str, Any], second: Mapping[str, Any], gap: Ma
 
 def drop_reading(fields: Mapping[str, Any]) -> str:
     """What a drop with its interval says."""
-    return {"higher": "worse elsewhere", "lower": "better elsewhere", "no difference shown": "no drop shown"}.get(reading_of(fields), "not known")
+    return {"higher": "worse elsewhere", "lower": "better elsewhere", "no difference shown": "no drop shown"}.get(
+        reading_of(fields), "not known"
+    )
 
 
 def beside_adapted(evidence: Evidence) -> Part | None:
@@ -95,5 +102,7 @@ def beside_adapted(evidence: Evidence) -> Part | None:
     }
     head = ("figure", "unchanged", "adapted", "adapted minus unchanged", "reading")
     table = Table(head, comparison_rows(result["unchanged"], result["adapted"], result["difference"], reading_of))
-    aside = Text("All other sections of this report are of the unchanged pipeline: an adaptation is applied only where it is asked for.", "note")
+    aside = Text(
+        "All other sections of this report are of the unchanged pipeline: an adaptation is applied only where it is asked for.", "note"
+    )
     return Part(name="adaptation", result=result, sections=(Section("Adapted without labels", (*map(Text, adapted.notes), table, aside)),))

@@ -162,7 +162,9 @@ def _image_auc(rows: Sequence[Prediction], name: str) -> Statistic:
     for fold in folds or [-1]:
         own = [p for p in rows if p.fold == fold and p.label >= 0]
         scores, labels = np.array([getattr(p, name) for p in own], float), np.array([p.label for p in own], int)
-        statistic = auc_statistic(scores, labels, np.array([p.patient_id for p in own], str), "image", method=f"AUC of the {name.replace('_', ' ')}")
+        statistic = auc_statistic(
+            scores, labels, np.array([p.patient_id for p in own], str), "image", method=f"AUC of the {name.replace('_', ' ')}"
+        )
         # Equal scores for all are what is looked for here: they rank as well as chance, 0.5.
         parts.append(replace(statistic, problem="") if statistic.problem == ALL_EQUAL else statistic)
     return parts[0] if len(parts) == 1 else mean_over_folds(parts)

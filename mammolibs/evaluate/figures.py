@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from mammolibs.evaluate.bootstrap import Draws, problem_of
-from mammolibs.evaluate.probability import reliability
 from mammolibs.evaluate.detection import collect, froc_curve
 from mammolibs.evaluate.predictions import Prediction
+from mammolibs.evaluate.probability import reliability
 from mammolibs.evaluate.ranked import Ranked
 from mammolibs.evaluate.ranking import roc_curve, sensitivity_at
 

@@ -145,7 +145,9 @@ def _fate_of_alarm(p: Prediction, cuts: Cuts) -> Fate:
     if not p.regions:
         return Fate(prediction=p, stage="aggregation", why="nothing was found, and the score lies above the cut")
     top = max(p.regions, key=lambda r: r.score)
-    where = f"{p.lesions[top.hit].pathology} lesion" if top.hit >= 0 else "normal tissue" if is_located(p) else "tissue with no lesion drawn"
+    where = (
+        f"{p.lesions[top.hit].pathology} lesion" if top.hit >= 0 else "normal tissue" if is_located(p) else "tissue with no lesion drawn"
+    )
     grade = "no second stage" if top.malignancy is None else f"graded {top.malignancy:.2f}, cut {cuts.grade.value:.2f}"
     why = f"{where}, probability {top.probability:.3f}, cut {cuts.region:.3f}; {grade}"
     if top.malignancy is not None and top.malignancy > cuts.grade.value:

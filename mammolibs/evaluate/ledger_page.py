@@ -15,7 +15,15 @@ from mammolibs.evaluate.document import Item, Picture, Section, Table, Text
 from mammolibs.evaluate.failing import failures, stage_figures
 from mammolibs.evaluate.figures import COLOURS, dress, new_figure, to_png
 from mammolibs.evaluate.ledger import (
-    NOT_KNOWN, STAGES, Cuts, Fate, cuts_by_fold, false_alarms, malignant_lesions, missed_images, missed_lesions,
+    NOT_KNOWN,
+    STAGES,
+    Cuts,
+    Fate,
+    cuts_by_fold,
+    false_alarms,
+    malignant_lesions,
+    missed_images,
+    missed_lesions,
 )  # fmt: skip
 from mammolibs.evaluate.predictions import Prediction
 from mammolibs.evaluate.result import block, show
@@ -49,11 +57,17 @@ def ledger(evidence: Evidence) -> Part | None:
         why = "; ".join(sorted(reasons)) or "none was chosen"
         told = f"No missed cancer and no false alarm can be told: there is no image-score cut ({why})."
         return Part(name="ledger", result={"reason": told}, sections=(Section(TITLE, (Text(told),)),))
-    fates = {"missed_images": missed_images(rows, cuts), "missed_lesions": missed_lesions(rows, cuts), "false_alarms": false_alarms(rows, cuts)}
+    fates = {
+        "missed_images": missed_images(rows, cuts),
+        "missed_lesions": missed_lesions(rows, cuts),
+        "false_alarms": false_alarms(rows, cuts),
+    }
     stages = stage_figures(evidence, cuts)
     failed = failures(stages)
     statistics = {kind: _shares(kind, rows, fates[kind]) for kind in KINDS} | {"details": _details(rows, fates["missed_images"], cuts)}
-    result: dict[str, Any] = {kind: block(estimate_all(of_kind, evidence.draws), evidence.split_hash) for kind, of_kind in statistics.items()}
+    result: dict[str, Any] = {
+        kind: block(estimate_all(of_kind, evidence.draws), evidence.split_hash) for kind, of_kind in statistics.items()
+    }
     result["stages"] = block(stages, evidence.split_hash)
     result["failed"] = sorted(failed)
     result["grading_cuts"] = {str(fold): of_fold.grade.to_dict() for fold, of_fold in cuts.items()}
@@ -121,7 +135,10 @@ def _items(result: Mapping[str, Any], fates: Mapping[str, Sequence[Fate]], cuts:
     items += [Text(told) for told in _detail_sentences(result["details"])]
     items.append(Text("Each stage against what it would reach if it did nothing:"))
     items.append(Table(("stage", "figure", "value [95 % interval]", "unit", "n"), tuple(_stage_rows(result["stages"], result["failed"]))))
-    for kind, title in (("missed_images", "Missed malignant images, lowest scores first"), ("false_alarms", "False alarms, highest scores first")):
+    for kind, title in (
+        ("missed_images", "Missed malignant images, lowest scores first"),
+        ("false_alarms", "False alarms, highest scores first"),
+    ):
         items += _listing(title, _worst_first(fates[kind]), cuts)
     return items
 
@@ -147,10 +164,14 @@ def _detail_sentences(details: Mapping[str, Any]) -> list[str]:
     sentences = []
     if passes["n"]:
         share = f"{passes['events']} of {passes['n']}"
-        sentences.append(f"Lost by grading: in {share} images the patch round the lesion itself passes the cut; there the region's place lost it.")
+        sentences.append(
+            f"Lost by grading: in {share} images the patch round the lesion itself passes the cut; there the region's place lost it."
+        )
     if elsewhere["n"]:
         share = f"{elsewhere['events']} of {elsewhere['n']}"
-        sentences.append(f"Called for another place: in {share} malignant images above the cut the most suspicious region hits no malignant lesion.")
+        sentences.append(
+            f"Called for another place: in {share} malignant images above the cut the most suspicious region hits no malignant lesion."
+        )
     return sentences
 
 
@@ -171,7 +192,13 @@ def _stage_rows(stages: Mapping[str, Any], failed: Sequence[str]) -> list[tuple[
         "auc_lost_by_aggregation": ("aggregation", "AUC of the best region minus that of the image score"),
     }
     return [
-        (STAGE_NAMES[stage] + (": FAILS" if stage in failed else ""), what, show(stages[name]), stages[name]["unit"], str(stages[name]["n"]))
+        (
+            STAGE_NAMES[stage] + (": FAILS" if stage in failed else ""),
+            what,
+            show(stages[name]),
+            stages[name]["unit"],
+            str(stages[name]["n"]),
+        )
         for name, (stage, what) in told.items()
     ]
 
@@ -180,7 +207,8 @@ def _listing(title: str, fates: Sequence[Fate], cuts: Mapping[int, Cuts]) -> lis
     if not fates:
         return []
     rows = tuple(
-        (f.prediction.image_id, f"{f.prediction.image_score:.3f} (cut {cuts[f.prediction.fold].image:.3f})", f.stage, f.why) for f in fates[:LISTED]
+        (f.prediction.image_id, f"{f.prediction.image_score:.3f} (cut {cuts[f.prediction.fold].image:.3f})", f.stage, f.why)
+        for f in fates[:LISTED]
     )
     items: list[Item] = [Text(f"{title}:"), Table(("image", "score", "stage", "why"), rows)]
     if rest := Counter(f.stage for f in fates[LISTED:]):

@@ -36,15 +36,26 @@ class LeftOut:
 
 
 def write_left_out(
-    folder: str | Path, runs: Mapping[str, LeftOut], *, data: Mapping[str, Any], provenance: Mapping[str, Any], command: str, rounds: int = ROUNDS, seed: int = 0
+    folder: str | Path,
+    runs: Mapping[str, LeftOut],
+    *,
+    data: Mapping[str, Any],
+    provenance: Mapping[str, Any],
+    command: str,
+    rounds: int = ROUNDS,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """report.json, .md and .html in `folder`; returns what stands in report.json.
 
     runs: source left out -> its run. data: facts as `write_report` takes them. provenance: source left out -> what its figures stand on.
     """
     folder = Path(folder)
-    draws = Draws([p.patient_id for run in runs.values() for part in (run.internal, run.external) for p in part.rows], rounds=rounds, seed=seed)
-    inside, outside = ([main_statistics(part.rows, part.chosen) for part in parts] for parts in zip(*((r.internal, r.external) for r in runs.values())))
+    draws = Draws(
+        [p.patient_id for run in runs.values() for part in (run.internal, run.external) for p in part.rows], rounds=rounds, seed=seed
+    )
+    inside, outside = (
+        [main_statistics(part.rows, part.chosen) for part in parts] for parts in zip(*((r.internal, r.external) for r in runs.values()))
+    )
     of_runs = zip(runs.items(), inside, outside, strict=True)
     result: dict[str, Any] = {"sources": {name: _of_run(run, *figures, draws) for (name, run), *figures in of_runs}}
     figures = list(inside[0])
@@ -79,7 +90,9 @@ def mean_drop(pairs: Sequence[tuple[Statistic, Statistic]], draws: Draws) -> Est
     if not usable:
         first = pairs[0][0]
         reason = next(problem for pair in pairs for problem in map(problem_of, pair) if problem)
-        return Estimate(value=None, unit=first.unit, method=f"mean drop of: {first.method}", reason=f"no source has it on both sides: {reason}")
+        return Estimate(
+            value=None, unit=first.unit, method=f"mean drop of: {first.method}", reason=f"no source has it on both sides: {reason}"
+        )
     patients = np.unique(np.concatenate([part.patients for pair in usable for part in pair]))
     inside, outside = (_over(patients, mean_over_folds(parts, "sources")) for parts in zip(*usable, strict=True))
     found = difference(inside, outside, draws)
@@ -129,8 +142,11 @@ def left_out_conclusions(result: Mapping[str, Any]) -> list[str]:
     if mean["value"] is None or mean["low"] is None:
         first = f"The mean drop of the image AUC is not known: {mean['reason']}."
     else:
-        shown = {"worse elsewhere": "which is more than chance", "better elsewhere": "a gain"}.get(drop_reading(mean), "whose interval holds 0: no drop is shown")
-        first = f"Judged on a source that training had nothing of, the image AUC falls by {show(mean)} on average over {_counted(result, 'image_auc')}, {shown}."
+        shown = {"worse elsewhere": "which is more than chance", "better elsewhere": "a gain"}.get(
+            drop_reading(mean), "whose interval holds 0: no drop is shown"
+        )
+        fall = f"the image AUC falls by {show(mean)} on average over {_counted(result, 'image_auc')}, {shown}"
+        first = f"Judged on a source that training had nothing of, {fall}."
     worse = [name for name, run in runs.items() if drop_reading(run["drop"]["image_auc"]) == "worse elsewhere"]
     told = f"On {', '.join(worse)} the drop alone is more than chance." if worse else "On no single source is a drop more than chance."
     synthetic = "synthetic" in result["data"].get("truth", ())
@@ -147,12 +163,18 @@ def _again(result: Mapping[str, Any]) -> tuple[Item, ...]:
 
 
 def _weights(provenance: Mapping[str, Any]) -> tuple[Item, ...]:
-    rows = tuple((name, ", ".join(f"{stage} {sha[:16]}" for stage, sha in told.get("weights_sha256", {}).items())) for name, told in provenance.items())
+    rows = tuple(
+        (name, ", ".join(f"{stage} {sha[:16]}" for stage, sha in told.get("weights_sha256", {}).items()))
+        for name, told in provenance.items()
+    )
     return (Table(("run without", "sha256 of its weights"), rows),) if rows else ()
 
 
 def drop_lines(result: Mapping[str, Any]) -> list[str]:
     """The drops of the image AUC as lines for the console."""
-    lines = [f"  without {name:14} {show(run['internal']['image_auc'])} at home, {show(run['external']['image_auc'])} elsewhere, drop {show(run['drop']['image_auc'])}"
-             for name, run in result["sources"].items()]
+    lines = [
+        f"  without {name:14} {show(run['internal']['image_auc'])} at home, {show(run['external']['image_auc'])} elsewhere, "
+        f"drop {show(run['drop']['image_auc'])}"
+        for name, run in result["sources"].items()
+    ]
     return [*lines, f"  mean drop of the image AUC {show(result['mean_drop']['image_auc'])}"]

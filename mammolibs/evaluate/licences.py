@@ -11,7 +11,10 @@ FORBIDS: tuple[tuple[str, str], ...] = (
     (r"no weights", "releasing weights or embeddings trained on it without the owner's written permission"),
     (r"\bBY(-NC)?-ND\b", "passing on changed copies"),
     (r"not to be passed on|pass nothing on|no part may be passed on|Restricted Health Data", "passing on images or labels"),
-    (r"research only|for research|research agreement|non-commercial research|Restricted Health Data", "any use but research, of weights trained on it too"),
+    (
+        r"research only|for research|research agreement|non-commercial research|Restricted Health Data",
+        "any use but research, of weights trained on it too",
+    ),
     (r"agreement says|by application", "any use that your own agreement does not name"),
     (r"conflicting", "relying on any of its licences before the authors have been asked: those in circulation contradict each other"),
 )

@@ -19,6 +19,7 @@ from mammolibs.evaluate.ranking import auc, auc_statistic, average_precision, pa
 from mammolibs.evaluate.units import scores_at
 from mammolibs.records import Estimate
 
+
 class Judged:
     """Predictions with what all figures of one report count along, made once: scores of each level, in order."""
 
@@ -71,7 +72,9 @@ def _overlap(name: str) -> Builder:
 def _patch_auc(judged: Judged) -> Statistic:
     rows = [(q.score, q.label, p.patient_id) for p in judged.predictions for q in p.patches if q.label >= 0]
     scores, labels, patients = zip(*rows, strict=True) if rows else ((), (), ())
-    method = "patch AUC, malignant against the rest (patches round true lesions and round proposed regions, so a lesion may count several times)"
+    method = (
+        "patch AUC, malignant against the rest (patches round true lesions and round proposed regions, so a lesion may count several times)"
+    )
     statistic = auc_statistic(np.asarray(scores), np.asarray(labels, int), np.asarray(patients, str), "patch", method=method)
     return statistic if rows else replace(statistic, problem="no judged patch with a known label")
 
@@ -135,9 +138,7 @@ def measure_all(predictions: Sequence[Prediction], draws: Draws | None = None) -
     return {block: estimate_all(statistics_of(predictions, names), draws) for block, names in METRICS.items()}
 
 
-def paired_difference(
-    a: Sequence[Prediction], b: Sequence[Prediction], metric: str, *, rounds: int = ROUNDS, seed: int = 0
-) -> Estimate:
+def paired_difference(a: Sequence[Prediction], b: Sequence[Prediction], metric: str, *, rounds: int = ROUNDS, seed: int = 0) -> Estimate:
     """Figure of a minus figure of b on the same images, with an interval from the same draws of patients.
 
     Raises BadData where the two do not hold the same images.

@@ -36,7 +36,9 @@ def model_card(result: Mapping[str, Any]) -> dict[str, Any]:
     """What stands in model_card.json, JSON types. result: report.json."""
     data, provenance = result["data"], result["provenance"]
     runs = {name: made for name, made in provenance.items() if isinstance(made, Mapping) and "networks" in made} or {"": provenance}
-    networks = {f"{run}: {stage}" if run else stage: facts for run, made in runs.items() for stage, facts in made.get("networks", {}).items()}
+    networks = {
+        f"{run}: {stage}" if run else stage: facts for run, made in runs.items() for stage, facts in made.get("networks", {}).items()
+    }
     licences = sorted({name for facts in networks.values() for name in facts["data_licences"]} | set(data.get("licences", ())))
     return {
         "intended_use": list(INTENDED),
@@ -52,7 +54,8 @@ def model_card(result: Mapping[str, Any]) -> dict[str, Any]:
             "truth": {truth: TRUTHS.get(truth, TRUTHS["unknown"]) for truth in data.get("truth", ())},
         },
         "population": data.get("population", {}),
-        "split": {name: data.get(name) for name in ("split_hash", "audit", "looks_at_this_test_set")} | {"not_held_out": result["not_held_out"]},
+        "split": {name: data.get(name) for name in ("split_hash", "audit", "looks_at_this_test_set")}
+        | {"not_held_out": result["not_held_out"]},
         "figures": block_of(result, HEADLINE),
         "thresholds": result["thresholds"],
         "at_the_chosen_thresholds": result.get("at_the_chosen_thresholds", {}),
@@ -81,7 +84,9 @@ def model_card_section(card: Mapping[str, Any]) -> Section:
     items.append(figure_table(card["figures"]))
     if figure_names(card["at_the_chosen_thresholds"]):
         items += [Text("At the cuts that were chosen on validation patients:"), figure_table(card["at_the_chosen_thresholds"])]
-    limits = "Population, limits, thresholds and the way to make it again stand in their own sections, and with all of this in model_card.json."
+    limits = (
+        "Population, limits, thresholds and the way to make it again stand in their own sections, and with all of this in model_card.json."
+    )
     return Section("Model card", (*items, Text(limits, "note")))
 
 
@@ -90,7 +95,9 @@ def _networks(networks: Mapping[str, Mapping[str, Any]]) -> Table:
     for name, facts in networks.items():
         arguments = ", ".join(f"{key} {value}" for key, value in facts["architecture"].items() if key != "name")
         trained = f"{facts['steps']:,} steps, iteration {facts['iteration']}, chosen by {name_of(facts['chosen_by']).lower()}"
-        rows.append((name, f"{facts['architecture']['name']}: {arguments}", f"{facts['parameters']:,}", trained, facts["weights_sha256"][:16]))
+        rows.append(
+            (name, f"{facts['architecture']['name']}: {arguments}", f"{facts['parameters']:,}", trained, facts["weights_sha256"][:16])
+        )
     return Table(("network", "architecture", "parameters", "trained", "sha256 of weights"), tuple(rows))
 
 

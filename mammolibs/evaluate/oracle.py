@@ -58,7 +58,9 @@ def conclusions(result: Mapping[str, Any]) -> list[str]:
         sentences.append(f"What perfect segmentation would bring cannot be computed: {gain['reason']}.")
     else:
         true, found = (result[f"image_auc_{kind}_regions"]["value"] for kind in ("true", "found"))
-        reading = _reading(gain, "perfect segmentation would help", "perfect segmentation alone would not help, look at grading and aggregation")
+        reading = _reading(
+            gain, "perfect segmentation would help", "perfect segmentation alone would not help, look at grading and aggregation"
+        )
         start = f"With the true lesions in place of the regions found the image AUC is {true:.2f} instead of {found:.2f}"
         sentences.append(f"{start}, a difference of {show(gain)}: {reading}.")
     if gap["value"] is None:

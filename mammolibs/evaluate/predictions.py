@@ -71,7 +71,9 @@ class LesionTruth:
     on_canvas: float | None = None
 
     def __post_init__(self):
-        _require(self.on_canvas is None or _is_share(self.on_canvas), f"lesion {self.lesion_id}", f"on_canvas {self.on_canvas} is not in [0, 1]")
+        _require(
+            self.on_canvas is None or _is_share(self.on_canvas), f"lesion {self.lesion_id}", f"on_canvas {self.on_canvas} is not in [0, 1]"
+        )
         _require(self.kind in LESION_KINDS, f"lesion {self.lesion_id}", f"unknown kind {self.kind!r}")
         _require(self.pathology in PATHOLOGIES, f"lesion {self.lesion_id}", f"unknown pathology {self.pathology!r}")
 

@@ -35,7 +35,9 @@ def probability_problem(ranked: Ranked) -> str:
 
 def brier(ranked: Ranked) -> Statistic:
     """Mean squared gap between probability and outcome (Brier 1950); lower is better, the share x (1 - share) of events says nothing."""
-    statistic = mean_statistic((ranked.scores - ranked.labels) ** 2, ranked.patient_of, ranked.unit, method="Brier score", events=ranked.events)
+    statistic = mean_statistic(
+        (ranked.scores - ranked.labels) ** 2, ranked.patient_of, ranked.unit, method="Brier score", events=ranked.events
+    )
     return replace(statistic, problem="" if ranked.n else ranked.problem)
 
 

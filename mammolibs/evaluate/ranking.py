@@ -22,9 +22,7 @@ def auc_statistic(scores: np.ndarray, labels: np.ndarray, patients: np.ndarray, 
     return auc(Ranked(scores, labels, patients, unit), method=method)
 
 
-def sensitivity_statistic(
-    scores: np.ndarray, labels: np.ndarray, patients: np.ndarray, unit: str, *, specificity: float
-) -> Statistic:
+def sensitivity_statistic(scores: np.ndarray, labels: np.ndarray, patients: np.ndarray, unit: str, *, specificity: float) -> Statistic:
     """`sensitivity_at` of units that are ranked for it alone."""
     return sensitivity_at(Ranked(scores, labels, patients, unit), specificity)
 

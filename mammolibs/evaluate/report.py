@@ -17,8 +17,8 @@ from mammolibs.evaluate.checklist import checklist_section, checklists
 from mammolibs.evaluate.chosen import Chosen, at_thresholds
 from mammolibs.evaluate.conclusions import conclusions, not_held_out
 from mammolibs.evaluate.curves import HistoryFiles, as_runs, loss_figure
-from mammolibs.evaluate.document import Picture, pictures_of, to_html, to_markdown
 from mammolibs.evaluate.data_sections import data_sections
+from mammolibs.evaluate.document import Picture, pictures_of, to_html, to_markdown
 from mammolibs.evaluate.examples import Example
 from mammolibs.evaluate.exclusions import exclusion_flow
 from mammolibs.evaluate.flow import held_out_counts, held_out_rows
@@ -114,9 +114,7 @@ def _write_pages(folder: Path, title: str, lead: str, sections: Sequence[parts.S
     write_atomic(folder / "report.html", to_html(title, lead, sections).encode())
 
 
-def build_result(
-    held_out: Sequence[Prediction], draws: Draws, *, stages: Mapping[str, Figures], split_hash: str | None
-) -> dict[str, Any]:
+def build_result(held_out: Sequence[Prediction], draws: Draws, *, stages: Mapping[str, Figures], split_hash: str | None) -> dict[str, Any]:
     """All result blocks as JSON: pipeline, unet and resnet from the predictions, beside what the stages give."""
     found: dict[str, dict[str, Any]] = {name: dict(values) for name, values in measure_all(held_out, draws).items()}
     for name in STAGES:
@@ -154,14 +152,26 @@ def told_chosen(chosen: Mapping[int, Chosen]) -> dict[str, Any]:
 
 
 def build_sections(
-    result: Mapping[str, Any], held_out: Sequence[Prediction], draws: Draws, history: HistoryFiles, examples: Sequence[Example],
+    result: Mapping[str, Any],
+    held_out: Sequence[Prediction],
+    draws: Draws,
+    history: HistoryFiles,
+    examples: Sequence[Example],
     found: Sequence[Part] = (),
 ) -> list[parts.Section]:
     """The report's sections in reading order, with their pictures drawn."""
     pictures = {
         "pipeline": [
-            *_picture("roc.png", plots.roc_figure([scores_at(level, held_out).ranked for level in ("image", "patient")], draws), "ROC over held-out images; band: pointwise 95 % over patients."),
-            *_picture("calibration.png", plots.calibration_figure(scores_at("image", held_out).ranked), "Image score against the share that is malignant, bins of equal count; bars: Wilson 95 %."),
+            *_picture(
+                "roc.png",
+                plots.roc_figure([scores_at(level, held_out).ranked for level in ("image", "patient")], draws),
+                "ROC over held-out images; band: pointwise 95 % over patients.",
+            ),
+            *_picture(
+                "calibration.png",
+                plots.calibration_figure(scores_at("image", held_out).ranked),
+                "Image score against the share that is malignant, bins of equal count; bars: Wilson 95 %.",
+            ),
         ],
         "unet": _picture("froc.png", plots.froc_figure(held_out, result["unet"]), "FROC over held-out images, region probability; bars: 95 % intervals."),
     }  # fmt: skip

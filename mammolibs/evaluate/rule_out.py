@@ -11,7 +11,17 @@ import numpy as np
 
 from mammolibs.evaluate.analysis import Evidence, Part
 from mammolibs.evaluate.conformal import (
-    DELTA, RULE_IN, RULE_OUT, Band, Cut, Sorted, choose_bands, missing_cuts, sort_patients, too_many_for_chance, too_many_for_the_level,
+    DELTA,
+    RULE_IN,
+    RULE_OUT,
+    Band,
+    Cut,
+    Sorted,
+    choose_bands,
+    missing_cuts,
+    sort_patients,
+    too_many_for_chance,
+    too_many_for_the_level,
 )  # fmt: skip
 from mammolibs.evaluate.predictions import Prediction
 from mammolibs.evaluate.result import block
@@ -36,7 +46,9 @@ def rule_out(evidence: Evidence) -> Part:
         "confidence": 1 - DELTA,
         "level": main,
         "levels": {f"{level:g}": block(figures_of(tables[level], bands[level]), evidence.split_hash) for level in LEVELS},
-        "slices": {name: block(figures_of(tables[main].part(members), bands[main]), evidence.split_hash) for name, members in slices.items()},
+        "slices": {
+            name: block(figures_of(tables[main].part(members), bands[main]), evidence.split_hash) for name, members in slices.items()
+        },
         "cuts": [cut.to_dict() for of_level in bands.values() for band in of_level.values() for cut in (band.low, band.high)],
         "checks": [check.to_dict() for check in checks],
     }
@@ -118,13 +130,16 @@ def checks_of(table: Sorted, bands: Mapping[int, Band], level: float, group: str
         beyond, total = int(np.sum(hits & counted)), int(counted.sum())
         p = (None, None)
         if total:
-            p = too_many_for_the_level(beyond, total, level), too_many_for_chance(beyond, [counts[fold] for fold in cuts], list(cuts.values()))
+            p = (
+                too_many_for_the_level(beyond, total, level),
+                too_many_for_chance(beyond, [counts[fold] for fold in cuts], list(cuts.values())),
+            )
         found.append(Check(group=group, bound=bound, level=level, beyond=beyond, n=total, p_level=p[0], p_chance=p[1]))
     return found
 
 
 def slices_of(held_out: Sequence[Prediction], table: Sorted) -> dict[str, np.ndarray]:
-    """"source mias" and the like -> bool (patients,), for each fact that has several values; a patient counts where any of her images does."""
+    """ "source mias" and the like -> bool (patients,), for each fact that has several values; a patient counts where any of her images does."""
     found: dict[str, np.ndarray] = {}
     for fact in SLICES:
         members: dict[str, set[str]] = defaultdict(set)

@@ -63,8 +63,24 @@ def _levels_table(result: Mapping[str, Any], bound: str) -> Table:
     for level, figures in result["levels"].items():
         cuts = [cut for cut in result["cuts"] if cut["bound"] == bound and f"{cut['level']:g}" == level]
         verdict = next(c["verdict"] for c in result["checks"] if (c["group"], c["bound"], f"{c['level']:g}") == ("all", bound, level))
-        rows.append((f"at most {_percent(float(level))} of {who}", _several(cuts), _cuts(cuts), _shown(figures[whole]), _shown(figures[share]), verdict))
-    head = (f"{bound}, promised", "validation (needed)", "cut", f"held-out {bound.replace('rule', 'ruled')}", f"{who} among them", "promise")
+        rows.append(
+            (
+                f"at most {_percent(float(level))} of {who}",
+                _several(cuts),
+                _cuts(cuts),
+                _shown(figures[whole]),
+                _shown(figures[share]),
+                verdict,
+            )
+        )
+    head = (
+        f"{bound}, promised",
+        "validation (needed)",
+        "cut",
+        f"held-out {bound.replace('rule', 'ruled')}",
+        f"{who} among them",
+        "promise",
+    )
     return Table(head, tuple(rows))
 
 
@@ -86,7 +102,10 @@ def _cuts(cuts: Sequence[Mapping[str, Any]]) -> str:
 def _slices_table(result: Mapping[str, Any]) -> Table:
     rows = []
     for name, figures in result["slices"].items():
-        missed, verdict = figures["cancers_ruled_out"], next(c["verdict"] for c in result["checks"] if (c["group"], c["bound"]) == (name, RULE_OUT))
+        missed, verdict = (
+            figures["cancers_ruled_out"],
+            next(c["verdict"] for c in result["checks"] if (c["group"], c["bound"]) == (name, RULE_OUT)),
+        )
         few = f"only {missed['n']} cancers: says nothing" if missed["n"] < FEW_CANCERS else verdict
         rows.append((name, _shown(figures["ruled_out"]), _shown(missed), few, _shown(figures["others_ruled_in"])))
     return Table(("slice", "ruled out", "cancers among them", "promise", "others ruled in"), tuple(rows))

@@ -167,9 +167,7 @@ def curves_section(pictures: Sequence[Picture]) -> list[Section]:
 def example_sections(examples: Sequence[Example], held_out: Sequence[Prediction]) -> list[Section]:
     def gallery(kind: str) -> tuple[Item, ...]:
         rows = [e for e in examples if e.kind == kind]
-        pictures = [
-            Picture(f"{kind}_{number}.png", example_figure(e), e.title or e.image_id) for number, e in enumerate(rows, 1)
-        ]
+        pictures = [Picture(f"{kind}_{number}.png", example_figure(e), e.title or e.image_id) for number, e in enumerate(rows, 1)]
         return (Gallery(tuple(pictures)),) if pictures else ()
 
     legend = Text("Cyan: the annotation. Orange: what the U-Net marks.", "note")
@@ -207,7 +205,9 @@ def closing_sections(result: Mapping[str, Any]) -> list[Section]:
     fits = tuple((c["name"], _calibrated_by(c), f"{c['n']} ({c['events']})", c["reason"]) for c in result["calibrations"])
     scales: tuple[Item, ...] = (Table(("calibrated", "by", "n (events)", "note"), fits),) if fits else ()
     provenance = {name: value for name, value in result["provenance"].items() if name != "networks"}
-    made_by = [Table((name, ""), tuple(flatten(values))) for name, values in (("runtime", result["runtime"]), ("provenance", provenance)) if values]
+    made_by = [
+        Table((name, ""), tuple(flatten(values))) for name, values in (("runtime", result["runtime"]), ("provenance", provenance)) if values
+    ]
     methods = dict.fromkeys(f"{name_of(n)}: {v['method']}" for b in STAGES for n, v in result[b].items() if is_figure(v))
     again: list[Item] = [Text(result["command"] or "command not recorded", "command")]
     source = "Every figure is computed from predictions.parquet, which lies beside this report; report.json holds the same figures."

@@ -57,7 +57,9 @@ def check_same_images(rows: Sequence[Sequence[Prediction]]) -> None:
     images = [{p.image_id for p in of_seed} for of_seed in rows]
     for number, others in enumerate(images):
         if odd := sorted(others ^ images[0]):
-            raise BadData(f"seeds 0 and {number} were judged on different images, {odd[0]} first; judge both again: python eval/pipeline_eval.py")
+            raise BadData(
+                f"seeds 0 and {number} were judged on different images, {odd[0]} first; judge both again: python eval/pipeline_eval.py"
+            )
 
 
 def _values(blocks: Sequence[Mapping[str, Any]]) -> dict[str, list[float | None]]:
@@ -106,5 +108,7 @@ def difference_of_two(values: Sequence[float | None], most: float = math.inf) ->
 
 def _known(values: Sequence[float | None], method: str) -> tuple[np.ndarray, dict[str, Any]]:
     known = np.array([value for value in values if value is not None], float)
-    reason = "over training runs, which have no events" if len(known) > 1 else f"{len(known)} of {len(values)} runs with this figure, 2 needed"
+    reason = (
+        "over training runs, which have no events" if len(known) > 1 else f"{len(known)} of {len(values)} runs with this figure, 2 needed"
+    )
     return known, {"n": len(known), "unit": RUN, "method": method, "reason": reason}

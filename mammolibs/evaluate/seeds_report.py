@@ -65,9 +65,7 @@ def in_words(result: Mapping[str, Any], stage: str, name: str) -> str:
         if two["value"] < 1
         else "too few to say how far two single runs may differ by the seed alone."
     )
-    return (
-        f"{name_of(name)}: {low:.2f} to {high:.2f} over {noise['n']} seeds, standard deviation {show(noise, digits=3)}; mean {show(mean)}; {apart}"
-    )
+    return f"{name_of(name)}: {low:.2f} to {high:.2f} over {noise['n']} seeds, standard deviation {show(noise, digits=3)}; mean {show(mean)}; {apart}"
 
 
 def stage_table(result: Mapping[str, Any], stage: str) -> Table:

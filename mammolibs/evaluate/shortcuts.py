@@ -18,6 +18,7 @@ from mammolibs.evaluate.result import block
 from mammolibs.evaluate.shortcuts_page import LEVEL, PROBES, SHARE, alarms, section
 from mammolibs.records import Estimate
 
+
 def source_probe(source: str) -> str:
     """The name of the probe that tells this source from the others by the blurred image."""
     return f"source {source}"
@@ -101,7 +102,9 @@ def source_figures(evidence: Evidence) -> dict[str, Estimate]:
         name = source_probe(source)
         seen = [p for p in evidence.held_out if _score(p, name) is not None]
         of_it = _is_of(source)
-        wanted[f"{source}_by_blurred_auc"] = within_folds(seen, lambda p, n=name: _score(p, n), of_it, "AUC of the blurred image for this source against the others")
+        wanted[f"{source}_by_blurred_auc"] = within_folds(
+            seen, lambda p, n=name: _score(p, n), of_it, "AUC of the blurred image for this source against the others"
+        )
         well = [p for p in evidence.held_out if p.label == 0]
         method = "AUC of the pipeline's score for this source against the others, among images that are not malignant (0.5: it does not tell them apart)"
         wanted[f"{source}_by_pipeline_auc"] = within_folds(well, lambda p: p.image_score, of_it, method)
@@ -137,7 +140,12 @@ def _p_above_chance(auc: Statistic, draws: Draws) -> float:
 
 
 def _rule() -> dict[str, Any]:
-    return {"level": LEVEL, "share_of_the_pipelines_auc_above_chance": SHARE, "correction": "Holm", "blind_probes": [n for n, p in PROBES.items() if p.blind]}
+    return {
+        "level": LEVEL,
+        "share_of_the_pipelines_auc_above_chance": SHARE,
+        "correction": "Holm",
+        "blind_probes": [n for n, p in PROBES.items() if p.blind],
+    }
 
 
 def _names(p: Prediction) -> set[str]:

@@ -39,10 +39,10 @@ PROBES = {
 }
 NOTE = (
     "Pipeline follows it: among images that are not malignant, how often one of the probe's upper half gets a higher score than one of its lower "
-    f"half; 0.5 where the pipeline does not use the cue. An alarm is raised where metadata, source, surroundings or outline lie above chance (p under {LEVEL:g} "
-    f"after Holm's correction) and reach {100 * SHARE:.0f} % of what the pipeline has above chance. Age and density predict cancer in honest data, and a "
-    "blurred breast is still tissue: both are told and never alarm. Data gathered by class (cancers from a clinic, others from screening) alarm by right, "
-    "whatever the network looks at: then the AUC within sources is the one to believe."
+    f"half; 0.5 where the pipeline does not use the cue. An alarm is raised where metadata, source, surroundings or outline lie above chance "
+    f"(p under {LEVEL:g} after Holm's correction) and reach {100 * SHARE:.0f} % of what the pipeline has above chance. Age and density predict "
+    "cancer in honest data, and a blurred breast is still tissue: both are told and never alarm. Data gathered by class (cancers from "
+    "a clinic, others from screening) alarm by right, whatever the network looks at: then the AUC within sources is the one to believe."
 )
 
 
@@ -70,13 +70,23 @@ def section(result: Mapping[str, Any], names: Sequence[str], held_out: Sequence[
         p = "not tested" if test is None else f"{test['p_holm']:.2g}"
         told = (show(figures[f"{name}_{kind}"]) for kind in KINDS)
         rows.append((f"{name.capitalize()}: {PROBES[name].sees}", f"{auc['n']} ({auc['events']})", *told, p))
-    head = ("what the probe sees", "images (malignant)", "AUC", "pipeline minus probe", "share of the pipeline's AUC above chance", "pipeline follows it", "p, Holm")
+    head = (
+        "what the probe sees",
+        "images (malignant)",
+        "AUC",
+        "pipeline minus probe",
+        "share of the pipeline's AUC above chance",
+        "pipeline follows it",
+        "p, Holm",
+    )
     judged = [name for name in names if figures[f"{name}_auc"]["low"] is not None]
     best = _furthest(figures, [name for name in judged if PROBES[name].blind])
     lead = _beside_the_pipeline(figures, best) if best else "No probe that is blind to tissue could be judged."
     pictures = (Picture("shortcuts.png", _drawn(figures, judged), "Image AUC, 95 % intervals; dashed: chance."),) if judged else ()
     notes = (Text(_trained(held_out), "note"), Text(NOTE, "note"))
-    return Section("Shortcuts: what can be had without tissue", (Text(lead), *pictures, Table(head, tuple(rows)), *notes, *_sources(result)))
+    return Section(
+        "Shortcuts: what can be had without tissue", (Text(lead), *pictures, Table(head, tuple(rows)), *notes, *_sources(result))
+    )
 
 
 def _furthest(figures: Mapping[str, Any], names: Sequence[str]) -> str | None:
@@ -91,7 +101,8 @@ def _beside_the_pipeline(figures: Mapping[str, Any], name: str) -> str:
         return f"{alone} reaches an AUC of {own:.2f}; the pipeline is not above chance."
     if own <= 0.5:
         return f"The pipeline's AUC of {whole:.2f} lies {whole - 0.5:.2f} above chance. {alone} gets furthest of those without tissue, and is not above chance."
-    return f"Of the {whole - 0.5:.2f} that the pipeline's AUC of {whole:.2f} has above chance, {own - 0.5:.2f} ({100 * share:.0f} %) is what {alone[0].lower()}{alone[1:]} reaches too."
+    reached = f"{own - 0.5:.2f} ({100 * share:.0f} %) is what {alone[0].lower()}{alone[1:]} reaches too"
+    return f"Of the {whole - 0.5:.2f} that the pipeline's AUC of {whole:.2f} has above chance, {reached}."
 
 
 def _following(followed: Mapping[str, Any]) -> str:

@@ -30,7 +30,9 @@ class Columns:
         self._lesion_scores, self._lesion_rows = _flat([one.lesion_scores for one in found])
         self._false_scores, self._false_rows = _flat([one.false_scores for one in found])
 
-    def figures(self, held: np.ndarray, *, lesions: np.ndarray | None = None, lesion_images: np.ndarray | None = None) -> dict[str, Statistic]:
+    def figures(
+        self, held: np.ndarray, *, lesions: np.ndarray | None = None, lesion_images: np.ndarray | None = None
+    ) -> dict[str, Statistic]:
         """Image AUC, sensitivity and specificity (where a cut was chosen), lesion sensitivity of the held images.
 
         held: bool (n,). lesions: bool, those of `self.lesions` that count, all by default. lesion_images: bool (n,), on which they

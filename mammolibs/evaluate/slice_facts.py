@@ -41,7 +41,10 @@ IMAGE_FACTS: dict[str, ImageFact] = {
     "age": _age,
     "implant": lambda p: {True: "yes", False: "no"}.get(p.implant, ""),
 }
-LESION_FACTS: dict[str, LesionFact] = {"lesion kind": lambda _, lesion: lesion.kind, "lesion size": lambda p, lesion: size_band(diameter_mm(p, lesion))}
+LESION_FACTS: dict[str, LesionFact] = {
+    "lesion kind": lambda _, lesion: lesion.kind,
+    "lesion size": lambda p, lesion: size_band(diameter_mm(p, lesion)),
+}
 
 
 def said(values: Iterable[str]) -> list[str]:

@@ -36,9 +36,10 @@ def _of(note: str | None) -> str:
 def _how(result: Mapping[str, Any]) -> str:
     return (
         "Sensitivity and specificity are those at the cut chosen on validation patients, lesions found those at one false positive per image. "
-        f"Each figure of a slice is tested against the same on the rest over the same draws of patients ({result['tests']} tests, one-sided, Holm's correction): one report in "
-        f"{round(1 / result['family_error'])} flags a slice where none is worse. A slice of a lesion's kind or size holds the malignant images with such a lesion and all images that "
-        "are not malignant. A slice without a reading is not shown to be worse and may still be so: look at its interval."
+        "Each figure of a slice is tested against the same on the rest over the same draws of patients "
+        f"({result['tests']} tests, one-sided, Holm's correction): one report in {round(1 / result['family_error'])} flags a slice where none is "
+        "worse. A slice of a lesion's kind or size holds the malignant images with such a lesion and all images that are not malignant. "
+        "A slice without a reading is not shown to be worse and may still be so: look at its interval."
     )
 
 
@@ -50,7 +51,10 @@ def _table(rows: Rows, whole: Mapping[str, Any]) -> Table:
 
 
 def _cells(values: Mapping[str, Any], names: Sequence[str]) -> list[str]:
-    return [f"{values['auc']['n']} ({values['auc']['events']})", *("none" if values[n]["value"] is None else show(values[n]) for n in names)]
+    return [
+        f"{values['auc']['n']} ({values['auc']['events']})",
+        *("none" if values[n]["value"] is None else show(values[n]) for n in names),
+    ]
 
 
 def _reading(values: Mapping[str, Any]) -> str:
@@ -58,7 +62,9 @@ def _reading(values: Mapping[str, Any]) -> str:
     if values["swapped"]:
         return "labels look swapped"
     if values["below_the_rest"]:
-        return "; ".join(f"{FIGURES[name]} below the rest (corrected p {tests[name]['corrected_p']:.2g})" for name in values["below_the_rest"])
+        return "; ".join(
+            f"{FIGURES[name]} below the rest (corrected p {tests[name]['corrected_p']:.2g})" for name in values["below_the_rest"]
+        )
     untested = {name: test["reason"] for name, test in tests.items() if test["p"] is None}
     if len(untested) == len(tests):
         return f"too small to test: {untested['auc']}"

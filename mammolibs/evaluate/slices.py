@@ -37,7 +37,9 @@ def slices(evidence: Evidence) -> Part | None:
 
 def cut_by_all_facts(columns: Columns) -> list[Slice]:
     """The slices of every fact that tells two apart, and of every data set."""
-    return [one for name in IMAGE_FACTS for one in _by_image(name, columns)] + [one for name in LESION_FACTS for one in _by_lesion(name, columns)]
+    return [one for name in IMAGE_FACTS for one in _by_image(name, columns)] + [
+        one for name in LESION_FACTS for one in _by_lesion(name, columns)
+    ]
 
 
 def _by_image(name: str, columns: Columns) -> list[Slice]:

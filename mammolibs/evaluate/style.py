@@ -34,8 +34,9 @@ section { scroll-margin-top: .5rem; }
 }
 p { margin: .5rem 0; max-width: 50rem; }
 .note { color: var(--grey); font-size: .88rem; }
-.warning { color: var(--warn); background: var(--warn-paper); border-left: 4px solid var(--warn-line); padding: .6rem .9rem; font-weight: 600; max-width: none; }
-.alarm { color: var(--alarm); background: var(--alarm-paper); border-left: 4px solid var(--alarm-line); padding: .6rem .9rem; font-weight: 600; max-width: none; }
+.warning, .alarm { padding: .6rem .9rem; font-weight: 600; max-width: none; }
+.warning { color: var(--warn); background: var(--warn-paper); border-left: 4px solid var(--warn-line); }
+.alarm { color: var(--alarm); background: var(--alarm-paper); border-left: 4px solid var(--alarm-line); }
 details { margin: .6rem 0 1.2rem; }
 summary { cursor: pointer; color: var(--accent); font-size: .88rem; }
 pre { background: var(--soft); border: 1px solid var(--line); padding: .7rem .9rem; font-size: .85rem; white-space: pre-wrap; overflow-wrap: anywhere; }

@@ -79,4 +79,6 @@ def choose_mask_threshold(sweep: DiceSweep) -> Threshold:
 def _refuse_test(predictions: Sequence[Prediction]) -> None:
     held_out = [p.image_id for p in predictions if p.split == "test"]
     if held_out:
-        raise BadData(f"{len(held_out)} held-out images among those a threshold is chosen on, {held_out[0]} first; give validation rows only")
+        raise BadData(
+            f"{len(held_out)} held-out images among those a threshold is chosen on, {held_out[0]} first; give validation rows only"
+        )

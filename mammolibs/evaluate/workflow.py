@@ -78,7 +78,11 @@ def workflow(evidence: Evidence, reader: Reader = Reader()) -> Part:
 def reader_alone(reader: Reader) -> dict[str, Estimate]:
     """What is assumed of her, as figures without a count."""
     recalled = reader.prevalence * reader.sensitivity + (1 - reader.prevalence) * (1 - reader.specificity)
-    told = {"unit": "patient", "method": f"assumed: {reader.source}", "reason": "an assumption, not measured on these patients: no count and no interval"}
+    told = {
+        "unit": "patient",
+        "method": f"assumed: {reader.source}",
+        "reason": "an assumption, not measured on these patients: no count and no interval",
+    }
     return {"sensitivity": Estimate(value=reader.sensitivity, **told), "recall_rate": Estimate(value=recalled, **told)}
 
 
@@ -127,7 +131,9 @@ def figures_of(
 def _of_cancers(table: Sorted, values: np.ndarray, method: str, *, is_count: bool = True) -> Statistic:
     cancers = int(np.sum(table.labels == 1))
     columns = [values * (table.labels == 1), table.labels == 1]
-    return sums_statistic(columns, np.divide, table.patients, "patient", method=method, events=cancers, independent=cancers, is_count=is_count)
+    return sums_statistic(
+        columns, np.divide, table.patients, "patient", method=method, events=cancers, independent=cancers, is_count=is_count
+    )
 
 
 def _of_all(table: Sorted, values: np.ndarray, prevalence: float, method: str, *, is_count: bool = True) -> Statistic:

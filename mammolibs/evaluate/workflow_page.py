@@ -25,8 +25,8 @@ def workflow_section(result: Mapping[str, Any]) -> Section:
         return Section(TITLE, (Text(warning, "warning"), Text(f"No way of working can be simulated: {reasons}.")))
     lead = (
         f"The reader recalls {100 * reader['sensitivity']:g} % of cancers and {100 * (1 - reader['specificity']):.3g} % of the others "
-        f"(assumed: {reader['source']}), in a population of which {100 * reader['prevalence']:g} % have cancer. The machine uses the cuts for at most {100 * result['level']:g} % of "
-        "the section before."
+        f"(assumed: {reader['source']}), in a population of which {100 * reader['prevalence']:g} % have cancer. "
+        f"The machine uses the cuts for at most {100 * result['level']:g} % of the section before."
     )
     rows = [("the reader alone (assumed)", "none", show(alone["sensitivity"]), "none", "none", show(alone["recall_rate"]))]
     shown = ("readings_saved", "sensitivity", "cancers_lost", "cancers_gained", "recall_rate")

@@ -7,6 +7,15 @@ from mammolibs.imaging.read import read_facts, read_mammogram, read_stored
 from mammolibs.imaging.stored import StoredImage
 
 __all__ = [
-    "Pseudonyms", "PublishedIds", "StoredImage", "deidentify_file", "identify", "is_image_name", "iter_image_files", "open_key",
-    "read_facts", "read_mammogram", "read_stored",
+    "Pseudonyms",
+    "PublishedIds",
+    "StoredImage",
+    "deidentify_file",
+    "identify",
+    "is_image_name",
+    "iter_image_files",
+    "open_key",
+    "read_facts",
+    "read_mammogram",
+    "read_stored",
 ]

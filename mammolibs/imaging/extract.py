@@ -47,7 +47,9 @@ class ExtractReport:
         return text + (f"; {len(self.skipped)} skipped, listed in skipped.csv" if self.skipped else "")
 
 
-def extract(source: str | os.PathLike, out: str | os.PathLike, *, raw: bool = False, workers: int | None = None, timeout_s: float = 60.0) -> ExtractReport:
+def extract(
+    source: str | os.PathLike, out: str | os.PathLike, *, raw: bool = False, workers: int | None = None, timeout_s: float = 60.0
+) -> ExtractReport:
     """Write the images of a file, or of all files below a folder, as PNG and JSON into `out`.
 
     A folder's structure is kept. Files that cannot be read are left out, counted, and
@@ -61,7 +63,9 @@ def extract(source: str | os.PathLike, out: str | os.PathLike, *, raw: bool = Fa
     if not source.exists():
         raise BadFile(source, "is not there", "give an image file or a folder of images")
     # One file goes through the pool as well: it too can kill or hang its reader.
-    for _, answer in map_files(functools.partial(extract_file, raw=raw), [Extraction(source, out / _bare(source))], workers=1, timeout_s=timeout_s, describe=_name):
+    for _, answer in map_files(
+        functools.partial(extract_file, raw=raw), [Extraction(source, out / _bare(source))], workers=1, timeout_s=timeout_s, describe=_name
+    ):
         if isinstance(answer, MammolibsError):
             raise answer
     return ExtractReport(written=answer, files=1, skipped=())
@@ -108,9 +112,19 @@ def _raw_frames(path: Path) -> Iterator[tuple[str, np.ndarray, dict]]:
 
 
 def _facts_json(facts: ImageFacts, frame: int, chain: tuple[str, ...]) -> dict:
-    names = (
-        "source_file transfer_syntax rows columns bits_stored photometric laterality view spacing_mm manufacturer presentation_intent"
-    ).split()
+    names = [
+        "source_file",
+        "transfer_syntax",
+        "rows",
+        "columns",
+        "bits_stored",
+        "photometric",
+        "laterality",
+        "view",
+        "spacing_mm",
+        "manufacturer",
+        "presentation_intent",
+    ]
     return {name: getattr(facts, name) for name in names} | {"frame": frame, "display_chain": list(chain)}
 
 
@@ -122,7 +136,9 @@ def _extract_folder(source: Path, out: Path, raw: bool, workers: int, timeout_s:
     jobs = plan(files, source, out)
     _write_skipped(out / "skipped.csv", [])
     written, skipped = 0, []
-    answers = map_files(functools.partial(extract_file, raw=raw), jobs, workers=min(workers, len(jobs)), timeout_s=timeout_s, describe=_name)
+    answers = map_files(
+        functools.partial(extract_file, raw=raw), jobs, workers=min(workers, len(jobs)), timeout_s=timeout_s, describe=_name
+    )
     for job, answer in tqdm(answers, total=len(jobs), unit="file", desc="extract", delay=2.0, leave=False):
         if isinstance(answer, MammolibsError):
             skipped.append((str(job.source), _reason(answer)))
@@ -130,7 +146,9 @@ def _extract_folder(source: Path, out: Path, raw: bool, workers: int, timeout_s:
             written += answer
     _write_skipped(out / "skipped.csv", sorted(skipped))
     if len(skipped) == len(jobs):
-        raise BadData(f"{source}: none of {len(jobs)} files could be read, the first because it {sorted(skipped)[0][1]}; see {out / 'skipped.csv'}")
+        raise BadData(
+            f"{source}: none of {len(jobs)} files could be read, the first because it {sorted(skipped)[0][1]}; see {out / 'skipped.csv'}"
+        )
     return ExtractReport(written=written, files=len(jobs) - len(skipped), skipped=tuple(sorted(skipped)))
 
 

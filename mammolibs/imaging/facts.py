@@ -159,7 +159,7 @@ def magnification(dataset: Dataset | Elements) -> float | None:
 
 
 def technology(dataset: Dataset | Elements) -> str:
-    """"film" or "digital"; empty where the file does not say.
+    """ "film" or "digital"; empty where the file does not say.
 
     Detector Type comes first (PS3.3 C.8.11.4: FILM is film that was scanned). Conversion Type DF and a scanner's spacing are of
     digitised film (C.8.6.1, C.8.6.2); then an object class of digital mammography speaks for itself.

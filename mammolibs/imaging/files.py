@@ -14,7 +14,7 @@ NO_IMAGES = ("DICOMDIR",)
 
 
 def kind_of(head: bytes) -> str:
-    """"png", "pgm", "jpeg", "tiff", "dicom" or "" for the first 132 bytes of a file.
+    """ "png", "pgm", "jpeg", "tiff", "dicom" or "" for the first 132 bytes of a file.
 
     DICOM is told by its mark at byte 128, or, where an old file has no preamble, by a
     first element of group 0002 or 0008 in either byte order. The preamble before the mark may

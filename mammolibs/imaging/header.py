@@ -44,7 +44,6 @@ class Elements(dict[str, Any]):
     """
 
 
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DicomHeader:
     """A parsed header, and the open file at the first byte of the pixel data element.

@@ -31,7 +31,10 @@ class PlainHeader:
 
 
 def plain_facts(path, kind: str, data: bytes) -> ImageFacts:
-    """The facts of a PNG, PGM or JPEG from its first bytes, or of a TIFF, whose header may lie anywhere in it. Raises BadFile where the header is damaged or too large."""
+    """The facts of a PNG, PGM or JPEG from its first bytes, or of a TIFF, whose header may lie anywhere in it.
+
+    Raises BadFile where the header is damaged or too large.
+    """
     header = _header(path, kind, data)
     return ImageFacts(
         source_file=str(path),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import multiprocessing
 import signal
@@ -204,10 +205,9 @@ class _Worker:
 
     def _send(self) -> None:
         self.deadline = time.monotonic() + self._timeout_s
-        try:
+        # Where it died in between, the next look at the channel finds that out.
+        with contextlib.suppress(OSError):
             self.channel.send((self.item, self._name))
-        except OSError:
-            pass  # it died in between; the next look at the channel finds that out
 
     def _lost(self) -> BadFile:
         self._process.join(5)

@@ -82,7 +82,9 @@ def _lut(header: DicomHeader, item: Dataset, signed: bool) -> Lut:
         first -= 1 << 16
     entries = _entries(header, value_of(item, "LUTData"), count)
     if len(entries) < count:
-        raise BadFile(header.path, f"has a lookup table of {len(entries)} entries, {count} declared", "export it again from where it came from")
+        raise BadFile(
+            header.path, f"has a lookup table of {len(entries)} entries, {count} declared", "export it again from where it came from"
+        )
     return Lut(first=first, bits=bits, entries=entries[:count])
 
 

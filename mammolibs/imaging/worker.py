@@ -48,6 +48,8 @@ def call(function: Callable, item: Any, name: str) -> Any:
     except MammolibsError as error:
         return error
     except Exception as error:
-        fault = BadFile(name, f"could not be handled ({type(error).__name__}: {' '.join(str(error).split())[:200]})", "report it with the file")
+        fault = BadFile(
+            name, f"could not be handled ({type(error).__name__}: {' '.join(str(error).split())[:200]})", "report it with the file"
+        )
         fault.add_note(traceback.format_exc())
         return fault

@@ -9,7 +9,24 @@ from mammolibs.ingest.reading import prepare_row, read_lesions, read_mask, read_
 from mammolibs.ingest.report import IngestReport
 
 __all__ = [
-    "Cues", "DeriveReport", "IngestReport", "PatchRequest", "Recipe", "admit", "cues_of", "derive_images", "examine", "ingest_images",
-    "ingest_patches", "normal_requests", "parse_rotations", "prepare_row", "prepare_row_with_cues", "read_cues", "read_lesions", "read_mask",
-    "read_row", "truth_requests",
+    "Cues",
+    "DeriveReport",
+    "IngestReport",
+    "PatchRequest",
+    "Recipe",
+    "admit",
+    "cues_of",
+    "derive_images",
+    "examine",
+    "ingest_images",
+    "ingest_patches",
+    "normal_requests",
+    "parse_rotations",
+    "prepare_row",
+    "prepare_row_with_cues",
+    "read_cues",
+    "read_lesions",
+    "read_mask",
+    "read_row",
+    "truth_requests",
 ]

@@ -207,8 +207,15 @@ def _known(row: ImageRow, mammogram: Mammogram) -> ImageRow:
     """The row as that of a copy, with what only the header of the image said: a PNG has none."""
     facts = mammogram.facts
     return replace(
-        row, parent_id=row.image_id, frame=0, split="", bits=16, laterality=mammogram.laterality, view=mammogram.view,
-        maker=row.maker or facts.manufacturer, age_years=facts.age_years if row.age_years is None else row.age_years,
+        row,
+        parent_id=row.image_id,
+        frame=0,
+        split="",
+        bits=16,
+        laterality=mammogram.laterality,
+        view=mammogram.view,
+        maker=row.maker or facts.manufacturer,
+        age_years=facts.age_years if row.age_years is None else row.age_years,
     )
 
 

@@ -163,7 +163,9 @@ def _cut_job(job: _Job, contract: Contract, policy: Policy) -> Made:
     return Made(samples, verdict, skipped)
 
 
-def _centres(job: _Job, contract: Contract, full: FullResolution, located: Located, raster: Raster | None) -> list[tuple[float, float] | None]:
+def _centres(
+    job: _Job, contract: Contract, full: FullResolution, located: Located, raster: Raster | None
+) -> list[tuple[float, float] | None]:
     """The centre of each request, None where the image has no such place."""
     places: dict[int, list[tuple[float, float]]] = {}
     for seed in {r.seed for r in job.requests if r.origin == "normal" and r.centre is None}:
@@ -210,7 +212,9 @@ def _pathology(request: PatchRequest, lesion: Lesion | None) -> str:
     return "malignant" if request.label == 1 else "normal"
 
 
-def _extra(request: PatchRequest, centre: tuple[float, float], side: int, spacing_mm: float | None, lesion: Lesion | None) -> dict[str, Any]:
+def _extra(
+    request: PatchRequest, centre: tuple[float, float], side: int, spacing_mm: float | None, lesion: Lesion | None
+) -> dict[str, Any]:
     row = request.row
     return {
         "origin": request.origin,

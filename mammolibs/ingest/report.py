@@ -171,8 +171,12 @@ def earlier_report(folder: str | os.PathLike, key: str) -> IngestReport | None:
         # Left where the writer was stopped at its very end.
         clear_notes(open_store(below(folder, split)))
     return IngestReport(
-        written=done["written"], skipped=tuple(map(tuple, done["skipped"])), contract_hash=done["contract_hash"],
-        refused=done["refused"], warned=done["warned"], reused=True,
+        written=done["written"],
+        skipped=tuple(map(tuple, done["skipped"])),
+        contract_hash=done["contract_hash"],
+        refused=done["refused"],
+        warned=done["warned"],
+        reused=True,
     )
 
 

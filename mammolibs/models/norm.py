@@ -34,8 +34,8 @@ class FrozenBatchNorm2d(nn.BatchNorm2d):
 def make_norm(kind: str, channels: int) -> nn.Module:
     """The norm layer for so many channels.
 
-    kind "group": groups of 16 channels; an image's result depends on that image alone. "batch": statistics of the batch while training, running ones after. "frozen":
-    batch norm whose statistics stay as loaded, for small batches on somebody's weights.
+    kind "group": groups of 16 channels; an image's result depends on that image alone. "batch": statistics of the batch
+    while training, running ones after. "frozen": batch norm whose statistics stay as loaded, for small batches on somebody's weights.
 
     Raises BadConfig for another kind.
     """

@@ -30,7 +30,9 @@ def from_run(path: str | os.PathLike, iteration: int | str = "best") -> nn.Modul
     if architecture is None:
         raise BadWeights(f"{file}: belongs to no network of mammolibs; a card ({file.stem}.json) beside it would say which it is")
     if "classes" in architecture or (architecture.get("name") == "PretrainEncoder" and "out_features" not in architecture):
-        raise BadWeights(f"{file}: holds {describe(architecture)} with a head of another make; load_model takes the rest into a network of ours")
+        raise BadWeights(
+            f"{file}: holds {describe(architecture)} with a head of another make; load_model takes the rest into a network of ours"
+        )
     model = build(architecture)
     try:
         transfer(model, state, source=infer(state))

@@ -59,9 +59,7 @@ def transfer(
     missing = tuple(name for name in own if name not in state)
     reshaped = tuple(name for name in own if name in state and state[name].shape != own[name].shape)
     loaded = tuple(name for name in own if name in state and name not in set(reshaped))
-    report = TransferReport(
-        loaded=loaded, missing=missing, reshaped=reshaped, unused=tuple(name for name in state if name not in own)
-    )
+    report = TransferReport(loaded=loaded, missing=missing, reshaped=reshaped, unused=tuple(name for name in state if name not in own))
     allowed = tuple(expected_missing)
     surprising = tuple(n for n in (*missing, *reshaped) if not n.startswith(allowed)) if allowed else (*missing, *reshaped)
     if surprising or not loaded or _other_norm(model, report):

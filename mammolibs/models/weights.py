@@ -68,7 +68,9 @@ def load_weights(path: str | os.PathLike) -> tuple[State, RunCard | None]:
         raise BadFile(path, "is no weight file by its name", f"expected one that ends in {' or '.join(ENDINGS)}")
     card = read_card(path.with_suffix(".json"))
     if card and path.suffix == ".safetensors" and hashlib.sha256(data).hexdigest() != card.weights_sha256:
-        raise BadWeights(f"{path}: is not the file that {path.with_suffix('.json').name} describes; restore the pair, or move the card away")
+        raise BadWeights(
+            f"{path}: is not the file that {path.with_suffix('.json').name} describes; restore the pair, or move the card away"
+        )
     return state, card
 
 
@@ -83,7 +85,9 @@ def read_card(path: str | os.PathLike) -> RunCard | None:
         lists = {name: tuple(value.get(name, ())) for name in ("data_licences", "data_truth", "seen_unknown")}
         return RunCard(**{**value, **lists})
     except (ValueError, TypeError, AttributeError) as error:
-        raise BadFile(path, f"is no card of a weight file ({error})", "restore it, or move it away to load the weights without it") from error
+        raise BadFile(
+            path, f"is no card of a weight file ({error})", "restore it, or move it away to load the weights without it"
+        ) from error
 
 
 def _read(path: Path) -> bytes:

@@ -191,6 +191,7 @@ def _images(
     images = []
     for i, (side, view) in enumerate(VIEWS):
         hit = trap is not None and (i == chosen or (trap == "implant" and side == VIEWS[chosen][0]) or trap == "marker")
-        images.append(ImagePlan(image_id=f"{exam_id}_{side}_{view}", laterality=side, view=view,
-                                traps=(trap,) if hit else (), lesions=lesions[side]))
+        images.append(
+            ImagePlan(image_id=f"{exam_id}_{side}_{view}", laterality=side, view=view, traps=(trap,) if hit else (), lesions=lesions[side])
+        )
     return tuple(images)

@@ -76,16 +76,22 @@ class Adaptation:
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise BadFile(path, f"is no adaptation ({error})", "fit it: python eval/external_eval.py --adapt intensity") from error
         if (found.models, found.contract_hash) != (operating.models, operating.contract_hash):
-            raise BadConfig(f"{path}: was fitted for other weights; fit it again: python eval/external_eval.py --adapt ..., or leave --adapt away")
+            raise BadConfig(
+                f"{path}: was fitted for other weights; fit it again: python eval/external_eval.py --adapt ..., or leave --adapt away"
+            )
         return found
 
 
 def check_adaptations(judge: Judge, operating: Operating, kinds: Sequence[str]) -> None:
     """To be asked before any image is read. Raises BadConfig for a kind that this run does not allow."""
     if "norm" in kinds and not running_norms(judge.finder.unet):
-        raise BadConfig("--adapt norm: this U-Net keeps no running statistics (no batch norm), so there is nothing to estimate anew; leave it away")
+        raise BadConfig(
+            "--adapt norm: this U-Net keeps no running statistics (no batch norm), so there is nothing to estimate anew; leave it away"
+        )
     if "recall" in kinds and operating.thresholds["image_score"].value is None:
-        raise BadConfig(f"--adapt recall: no cut of the image score was chosen ({operating.thresholds['image_score'].reason}); leave it away")
+        raise BadConfig(
+            f"--adapt recall: no cut of the image score was chosen ({operating.thresholds['image_score'].reason}); leave it away"
+        )
 
 
 def adapt_to_site(judge: Judge, operating: Operating, kinds: Sequence[str], validation: Sequence[Prediction]) -> tuple[Adaptation, Beside]:

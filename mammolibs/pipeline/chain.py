@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any
 
 from mammolibs.engine import claim
 from mammolibs.engine import progress as stage_progress
@@ -17,7 +18,13 @@ from mammolibs.pipeline.evaluate_run import evaluate_run
 from mammolibs.pipeline.fold_report import is_judged, read_report, write_fold_report
 from mammolibs.pipeline.left_out import WITHOUT, print_joint_summary, run_without_each
 from mammolibs.pipeline.options import (
-    AutoencoderOptions, EncoderOptions, PipelineEvalOptions, ResNetOptions, StageOptions, TrainOptions, UNetOptions,
+    AutoencoderOptions,
+    EncoderOptions,
+    PipelineEvalOptions,
+    ResNetOptions,
+    StageOptions,
+    TrainOptions,
+    UNetOptions,
 )  # fmt: skip
 from mammolibs.pipeline.presets import STAGES
 from mammolibs.pipeline.run import Run, local_folder, read_settings
@@ -148,7 +155,10 @@ def run_seeds(folder: Path, options: TrainOptions, sources: list[tuple[str, str]
     `<folder>/report`. Returns its report.json."""
     places = [folder / "seeds" / str(k) for k in range(options.seeds)]
     new = [place for place in places if not (place / "run.json").is_file()]
-    runs = [open_run(place, replace(options, seed=(options.seed or 0) + k), sources, data="../../data", first=places[0]) for k, place in enumerate(places)]
+    runs = [
+        open_run(place, replace(options, seed=(options.seed or 0) + k), sources, data="../../data", first=places[0])
+        for k, place in enumerate(places)
+    ]
     if not all(map(is_judged, runs)):
         make_first_data(runs[0], options, sources, new)
     for k, run in enumerate(runs):
@@ -201,7 +211,11 @@ def stale_parents(run: Run, name: str) -> str:
 def stage_options(run: Run, name: str, options: TrainOptions) -> StageOptions:
     """A stage's flags, from those of train.sh."""
     chosen = OPTIONS[name](
-        run=str(run.folder), precision=options.precision, workers=options.workers, it=options.it, steps_per_it=options.steps_per_it,
+        run=str(run.folder),
+        precision=options.precision,
+        workers=options.workers,
+        it=options.it,
+        steps_per_it=options.steps_per_it,
         tensorboard=options.tensorboard,
     )
     if options.no_pretraining and name == "unet" and not stage_progress(run.stage(name)):

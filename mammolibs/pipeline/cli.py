@@ -10,7 +10,8 @@ import re
 import signal
 import sys
 import traceback
-from typing import Any, Callable, Sequence, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from mammolibs.errors import BadConfig, MammolibsError
 from mammolibs.runtime import check_asked_device
@@ -132,8 +133,14 @@ def _add(parser: argparse.ArgumentParser, field: dataclasses.Field) -> None:
         )
     else:
         parser.add_argument(
-            f"--{name}", dest=field.name, type=_typed(field), default=field.default, choices=how.get("choices"), help=text,
-            metavar=how.get("metavar"), required=field.default is dataclasses.MISSING,
+            f"--{name}",
+            dest=field.name,
+            type=_typed(field),
+            default=field.default,
+            choices=how.get("choices"),
+            help=text,
+            metavar=how.get("metavar"),
+            required=field.default is dataclasses.MISSING,
         )
 
 

@@ -11,7 +11,7 @@ from mammolibs.evaluate import Prediction, read_predictions
 from mammolibs.evaluate.compare import COMPARED, beside, comparison_table, paired_tests, write_comparison
 from mammolibs.evaluate.flow import held_out_rows
 from mammolibs.pipeline.facts import command_line
-from mammolibs.pipeline.options import CompareOptions
+from mammolibs.pipeline.table_options import CompareOptions
 
 
 def compare_runs(options: CompareOptions) -> None:
@@ -43,7 +43,9 @@ def read_run_predictions(run: Path) -> list[Prediction]:
     """The run's predictions, those of all its folds where it has folds. Raises BadConfig where there are none."""
     path = run / "report" / "predictions.parquet"
     if not path.is_file():
-        raise BadConfig(f"{run}: no predictions here; make them: python eval/pipeline_eval.py --run {run}, or with folds: bash train/train.sh --run {run}")
+        raise BadConfig(
+            f"{run}: no predictions here; make them: python eval/pipeline_eval.py --run {run}, or with folds: bash train/train.sh --run {run}"
+        )
     return read_predictions(path)
 
 

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Sequence
 
 from mammolibs.catalog import (
-    Catalog, Skipped, audit_own, fold_rows, format_tree, make_catalog, parse_option, parse_source, read_catalog, read_skipped,
-    write_catalog, write_skipped, write_split,
+    Catalog,
+    Skipped,
+    audit_own,
+    fold_rows,
+    format_tree,
+    make_catalog,
+    parse_option,
+    parse_source,
+    read_catalog,
+    read_skipped,
+    write_catalog,
+    write_skipped,
+    write_split,
 )  # fmt: skip
 from mammolibs.catalog.files import read_key_mark
 from mammolibs.catalog.split import FRACTIONS
@@ -27,7 +38,13 @@ EXAMS, ROWS = 60, 768
 
 
 def open_run(
-    folder: Path, options: TrainOptions, sources: list[tuple[str, str]], *, fold: int | None = None, left_out: str = "", data: str = "",
+    folder: Path,
+    options: TrainOptions,
+    sources: list[tuple[str, str]],
+    *,
+    fold: int | None = None,
+    left_out: str = "",
+    data: str = "",
     first: Path | None = None,
 ) -> Run:
     """The run in that folder, made with these sources (all but `left_out`) or found as it is. data: where its catalog and shards lie
@@ -85,7 +102,9 @@ def check_sources(rows: Sequence[ImageRow]) -> list[str]:
     for left_out in names:
         rest = [row for row in rows if row.source != left_out]
         if not any(row.lesions for row in rest):
-            raise BadData(f"without {left_out} no image has a known lesion, so there would be nothing to train on: add a --source with lesions")
+            raise BadData(
+                f"without {left_out} no image has a known lesion, so there would be nothing to train on: add a --source with lesions"
+            )
     return names
 
 

@@ -37,7 +37,9 @@ def print_estimate(folder: Path, options: TrainOptions, sources: list[tuple[str,
     runtime = get_runtime(precision=options.precision, seed=0)
     images, phantom_seconds = count_images(options, sources)
     # Seeds share their samples; folds, and runs that leave a source out, do not.
-    parts = next((part for part in ("fold", "seed") if getattr(options, f"{part}s")), "source left out" if options.leave_one_source_out else "")
+    parts = next(
+        (part for part in ("fold", "seed") if getattr(options, f"{part}s")), "source left out" if options.leave_one_source_out else ""
+    )
     sets = options.folds or (len({name for name, _ in sources}) if options.leave_one_source_out else 1)
     runs = options.seeds or sets
     print(f"{folder}: {images} images" + (f", {runs} runs, one per {parts}" if parts else ""))
@@ -50,7 +52,10 @@ def print_estimate(folder: Path, options: TrainOptions, sources: list[tuple[str,
         per_step, parameters = time_step(name, run, stage.batch, runtime)
         steps = options.it * (options.steps_per_it or stage.steps_per_it or max(1, round(0.6 * images / stage.batch)))
         minutes = steps * per_step * OVERHEAD / 60
-        print(f"  {name:12} {steps:6} steps of {stage.batch} at {per_step:6.2f} s: {minutes:7.1f} minutes" + (f" per {parts}" if parts else ""))
+        print(
+            f"  {name:12} {steps:6} steps of {stage.batch} at {per_step:6.2f} s: {minutes:7.1f} minutes"
+            + (f" per {parts}" if parts else "")
+        )
         total += runs * steps * per_step * OVERHEAD
         disk += runs * parameters * 4 * (2 * KEPT_WEIGHTS + 3 * STATES)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
@@ -105,7 +110,14 @@ def _random_batch(batch: int, shape: tuple[int, int], views: str) -> Batch:
     images = torch.rand(batch, 1, *shape)
     hidden = (torch.rand(batch, 1, *shape) > 0.5).float()
     return Batch(
-        images=images, second=images.flip(2) if views == "two" else None, hidden=hidden if views == "masked" else None,
-        breast=None if views == "two" else torch.ones_like(images), masks=None if views == "two" else hidden, mask_known=torch.ones(batch),
-        labels=(torch.arange(batch) % 2).float(), weights=torch.ones(batch), ids=tuple(map(str, range(batch))), rows=tuple(range(batch)),
+        images=images,
+        second=images.flip(2) if views == "two" else None,
+        hidden=hidden if views == "masked" else None,
+        breast=None if views == "two" else torch.ones_like(images),
+        masks=None if views == "two" else hidden,
+        mask_known=torch.ones(batch),
+        labels=(torch.arange(batch) % 2).float(),
+        weights=torch.ones(batch),
+        ids=tuple(map(str, range(batch))),
+        rows=tuple(range(batch)),
     )

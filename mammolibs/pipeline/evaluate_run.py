@@ -87,7 +87,7 @@ def histories(run: Run) -> dict[str, Any]:
 
 
 def unet_histories(folder: Path) -> Any:
-    """"pretrained" and "from scratch" -> history.csv, the newest of each among this run and those moved aside; one path where there is one kind."""
+    """ "pretrained" and "from scratch" -> history.csv, the newest of each among this run and those moved aside; one path where there is one kind."""
     found: dict[str, Path] = {}
     asides = sorted((p for p in folder.glob("aside-*") if p.name[6:].isdigit()), key=lambda path: int(path.name[6:]), reverse=True)
     for place in (folder, *asides):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from mammolibs.errors import BadConfig
 from mammolibs.evaluate import Draws, estimate, estimate_all
@@ -17,8 +18,8 @@ from mammolibs.pipeline.options import EvalOptions
 from mammolibs.pipeline.provenance import provenance
 from mammolibs.pipeline.run import Run
 from mammolibs.pipeline.samples import pretraining_plot
-from mammolibs.pipeline.stage_figures import stage_values
 from mammolibs.pipeline.splits import check_held_out
+from mammolibs.pipeline.stage_figures import stage_values
 from mammolibs.runtime import Runtime, get_runtime
 
 SAMPLES = 4
@@ -76,4 +77,10 @@ def write_stage_reports(run: Run, runtime: Runtime, report: Mapping[str, Any], e
         write_stage(run.stage(name), name, report[name], provenance=report["provenance"], samples=samples)
     for name in ("encoder", "autoencoder"):
         if report[name].keys() - {"split_hash"}:
-            write_stage(run.stage(name), name, report[name], provenance=provenance(run, {name: None}), plot=pretraining_plot(run, name, runtime, "best", SAMPLES))
+            write_stage(
+                run.stage(name),
+                name,
+                report[name],
+                provenance=provenance(run, {name: None}),
+                plot=pretraining_plot(run, name, runtime, "best", SAMPLES),
+            )

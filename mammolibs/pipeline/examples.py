@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from mammolibs.evaluate import Prediction
 from mammolibs.evaluate.examples import KINDS, Example, select_examples

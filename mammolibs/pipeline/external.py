@@ -135,7 +135,9 @@ def evaluated(run: Run, judge: Judge) -> tuple[Operating, list[Prediction]]:
     predictions = read_run_predictions(run.folder)
     made_with = read_report(run)["provenance"]["weights_sha256"]
     if operating.models != judge.models or made_with != judge.models or operating.contract_hash != run.contract.hash():
-        raise BadConfig(f"{run.folder}: was evaluated with other weights than its best of today; run: python eval/pipeline_eval.py --run {run.folder}")
+        raise BadConfig(
+            f"{run.folder}: was evaluated with other weights than its best of today; run: python eval/pipeline_eval.py --run {run.folder}"
+        )
     return operating, predictions
 
 

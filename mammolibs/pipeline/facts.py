@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
 from operator import or_
 from pathlib import Path, PurePath
-from typing import Any, Iterable, Mapping, Sequence
+from typing import Any
 
 from mammolibs.catalog import Skipped, read_skipped
 from mammolibs.catalog.nameless import anonymous
@@ -52,7 +53,9 @@ def split_facts(rows: Sequence[ImageRow]) -> dict[str, int]:
     }
 
 
-def catalog_flow(rows: Sequence[ImageRow], listed: Sequence[Skipped], unread: Mapping[str, str], ingest: IngestReport | None) -> dict[str, Any]:
+def catalog_flow(
+    rows: Sequence[ImageRow], listed: Sequence[Skipped], unread: Mapping[str, str], ingest: IngestReport | None
+) -> dict[str, Any]:
     """How many images came into the catalog and out of it again, for the report's flow of exclusions.
 
     listed: what the sources left out, by their name; what has none was left out when samples were made, which `ingest` tells.

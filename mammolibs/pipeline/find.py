@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, Iterator, Sequence
+from typing import Any
 
 from mammolibs.errors import BadConfig, BadData, BadFile, MammolibsError
 from mammolibs.imaging import iter_image_files
@@ -79,7 +80,9 @@ def open_finder(options: PredictOptions) -> tuple[Finder, Operating, Contract]:
     judge = Judge.open(run, runtime)
     operating = Operating.load(run.folder / OPERATING_NAME)
     if operating.models != judge.models or operating.contract_hash != run.contract.hash():
-        raise BadConfig(f"{run.folder}: its operating points were chosen for other weights; run: python eval/pipeline_eval.py --run {run.folder}")
+        raise BadConfig(
+            f"{run.folder}: its operating points were chosen for other weights; run: python eval/pipeline_eval.py --run {run.folder}"
+        )
     if options.adapt is None:
         return judge.finder, operating, run.contract
     adaptation = Adaptation.load(options.adapt, operating)
@@ -141,9 +144,16 @@ def write_tables(out: Path, results: Sequence[tuple[Findings, Path]], skipped: S
     """findings.csv, one row per image, and skipped.csv."""
     rows = [
         (
-            f.source_file, f.outcome, "" if f.image_score is None else f"{f.image_score:.6f}", len(f.findings),
+            f.source_file,
+            f.outcome,
+            "" if f.image_score is None else f"{f.image_score:.6f}",
+            len(f.findings),
             max((x.probability for x in f.findings), default=""),
-            max((x.malignancy for x in f.findings), default=""), f.laterality, f.view, " ".join(f.verdict.codes), path.relative_to(out).as_posix(),
+            max((x.malignancy for x in f.findings), default=""),
+            f.laterality,
+            f.view,
+            " ".join(f.verdict.codes),
+            path.relative_to(out).as_posix(),
         )
         for f, path in results
     ]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any
 
 from mammolibs.catalog import Skipped, read_catalog, split_hash
 from mammolibs.catalog.verdict import short_verdict

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Sequence
 
 import numpy as np
 
@@ -69,8 +69,13 @@ def read_values(path: Path) -> Values:
     try:
         found = json.loads(path.read_text())
         return {
-            stage: {name: ImageValues(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}) for name, fields in figures.items()}
+            stage: {
+                name: ImageValues(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+                for name, fields in figures.items()
+            }
             for stage, figures in found.items()
         }
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise BadFile(path, f"cannot be read ({error})", f"make it again: python eval/pipeline_eval.py --run {path.parent.parent}") from error
+        raise BadFile(
+            path, f"cannot be read ({error})", f"make it again: python eval/pipeline_eval.py --run {path.parent.parent}"
+        ) from error

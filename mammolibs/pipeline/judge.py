@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -14,8 +15,23 @@ from mammolibs.catalog import read_catalog, split_hash
 from mammolibs.catalog.nameless import anonymous
 from mammolibs.errors import BadConfig, BadFile, MammolibsError
 from mammolibs.evaluate import (
-    Calibration, Chosen, DiceSweep, PatchScore, Prediction, Region, Threshold, ViewRule, calibrate_regions, choose_calibration, choose_mask_threshold,
-    choose_region_threshold, choose_score_threshold, choose_view_rule, fit_combiner, fit_region_calibration, region_features,
+    Calibration,
+    Chosen,
+    DiceSweep,
+    PatchScore,
+    Prediction,
+    Region,
+    Threshold,
+    ViewRule,
+    calibrate_regions,
+    choose_calibration,
+    choose_mask_threshold,
+    choose_region_threshold,
+    choose_score_threshold,
+    choose_view_rule,
+    fit_combiner,
+    fit_region_calibration,
+    region_features,
 )
 from mammolibs.evaluate.detection import is_located
 from mammolibs.imaging.pool import map_files
@@ -66,7 +82,11 @@ class Operating:
         """What a reader of findings should know of them; empty where calibrations and thresholds rest on enough and stand as they were chosen."""
         adapted = (self.adapted,) if self.adapted else ()
         weak = tuple(f"{c.name} says little: {c.reason}" for c in (self.region_calibration, self.calibration) if c.reason)
-        return adapted + weak + tuple(f"no cut for {t.name.replace('_', ' ')}: {t.reason}" for t in self.thresholds.values() if t.value is None)
+        return (
+            adapted
+            + weak
+            + tuple(f"no cut for {t.name.replace('_', ' ')}: {t.reason}" for t in self.thresholds.values() if t.value is None)
+        )
 
     def calibrated(self, regions: Sequence[Region]) -> tuple[Region, ...]:
         """The regions with probabilities that can be compared between runs and folds."""
@@ -95,7 +115,9 @@ class Operating:
     def load(cls, path: Path) -> Operating:
         """Raises BadConfig where they were never chosen, BadFile where the file is damaged."""
         if not path.is_file():
-            raise BadConfig(f"{path.parent}: no operating points yet (trained, never evaluated); run: python eval/pipeline_eval.py --run {path.parent}")
+            raise BadConfig(
+                f"{path.parent}: no operating points yet (trained, never evaluated); run: python eval/pipeline_eval.py --run {path.parent}"
+            )
         try:
             values = json.loads(path.read_text())
             for name in {"region_calibration", "calibration", "combiner"} & values.keys():
@@ -126,7 +148,9 @@ class Judge:
     given: tuple[ImageRow, ...] | None = None
 
     @classmethod
-    def open(cls, run: Run, runtime: Runtime, *, unet: int | None = None, resnet: int | None = None, workers: int = 1, second_stage: bool = True) -> Judge:
+    def open(
+        cls, run: Run, runtime: Runtime, *, unet: int | None = None, resnet: int | None = None, workers: int = 1, second_stage: bool = True
+    ) -> Judge:
         """The best weights of both stages, or those iterations. Raises BadConfig, saying what to type, where one is not trained."""
         chosen = {"unet": unet} | ({"resnet": resnet} if second_stage else {})
         networks, hashes = {}, {}
@@ -136,7 +160,9 @@ class Judge:
                 networks[stage] = from_run(run.stage(stage), which)
                 hashes[stage] = weights_hash(run.stage(stage), which)
             except MammolibsError as error:
-                raise BadConfig(f"{run.folder}: no trained {stage} ({error}); train it with: bash train/train.sh --run {run.folder}") from error
+                raise BadConfig(
+                    f"{run.folder}: no trained {stage} ({error}); train it with: bash train/train.sh --run {run.folder}"
+                ) from error
         finder = Finder(runtime, networks["unet"], networks.get("resnet"), run.contract)
         fold = run.settings.fold[0] if run.settings.fold else -1
         return cls(run, finder, hashes, workers, fold, chosen)
@@ -147,7 +173,9 @@ class Judge:
 
     def prepared(self, rows: Sequence[ImageRow], name: str, prepare: Callable[..., Any] = prepare_row) -> Iterator[Prepared]:
         """Each image as the networks need it; one that cannot be read is noted in `skipped`."""
-        results = map_files(partial(prepare, contract=self.run.contract, policy=self.run.policy), rows, workers=self.workers, describe=_path)
+        results = map_files(
+            partial(prepare, contract=self.run.contract, policy=self.run.policy), rows, workers=self.workers, describe=_path
+        )
         for row, result in progress(results, name, unit="image", total=len(rows)):
             if isinstance(result, MammolibsError):
                 told = result.problem if isinstance(result, BadFile) else str(result)
@@ -155,7 +183,9 @@ class Judge:
                 continue
             yield result
 
-    def analyses(self, rows: Sequence[ImageRow], name: str, prepare: Callable[..., Any] = prepare_row) -> Iterator[tuple[Prepared, Analysis]]:
+    def analyses(
+        self, rows: Sequence[ImageRow], name: str, prepare: Callable[..., Any] = prepare_row
+    ) -> Iterator[tuple[Prepared, Analysis]]:
         """Both stages on each image that can be read."""
         waiting: list[Prepared] = []
         for prepared in self.prepared(rows, name, prepare):
@@ -176,19 +206,26 @@ class Judge:
         region_calibration = fit_region_calibration(rows)
         rows = [replace(r, regions=calibrate_regions(r.regions, region_calibration)) for r in rows]
         calibration = choose_calibration(
-            np.array([region_features(r.regions) for r in rows]), np.array([raw_score(r.regions) for r in rows]), np.array([r.label for r in rows]),
+            np.array([region_features(r.regions) for r in rows]),
+            np.array([raw_score(r.regions) for r in rows]),
+            np.array([r.label for r in rows]),
             np.array([r.patient_id for r in rows], str),
         )
         operating = Operating(
-            region_calibration=region_calibration, calibration=calibration,
+            region_calibration=region_calibration,
+            calibration=calibration,
             thresholds={"mask": choose_mask_threshold(sweep), "region": choose_region_threshold(rows)},
-            models=self.models, contract_hash=self.run.contract.hash(), split_hash=split_hash(read_catalog(self.run.catalog)),
+            models=self.models,
+            contract_hash=self.run.contract.hash(),
+            split_hash=split_hash(read_catalog(self.run.catalog)),
         )
         scored = [replace(r, image_score=operating.image_score(r.regions)) for r in rows]
         view_rule = choose_view_rule(scored)
         operating = replace(
-            operating, thresholds=operating.thresholds | {"image_score": choose_score_threshold(scored)},
-            view_rule=view_rule, combiner=fit_combiner(scored, view_rule.name),
+            operating,
+            thresholds=operating.thresholds | {"image_score": choose_score_threshold(scored)},
+            view_rule=view_rule,
+            combiner=fit_combiner(scored, view_rule.name),
         )
         return operating, sorted(scored, key=lambda r: r.image_id)
 
@@ -199,8 +236,12 @@ class Judge:
             self.cues[analysis.sample.image_id] = prepared.cues
             regions = operating.calibrated(matched_regions(analysis))
             row = as_prediction(
-                analysis, regions, image_score=operating.image_score(regions), fold=self.fold,
-                mask_threshold=operating.thresholds["mask"].value, patches=self._patches(prepared, analysis, regions),
+                analysis,
+                regions,
+                image_score=operating.image_score(regions),
+                fold=self.fold,
+                mask_threshold=operating.thresholds["mask"].value,
+                patches=self._patches(prepared, analysis, regions),
             )
             rows.append(replace(row, oracle_score=self._oracle_score(row, operating)))
         return sorted(rows, key=lambda r: r.image_id)
@@ -218,7 +259,9 @@ class Judge:
         truths = lesion_truths(analysis.sample)
         placed = [(index, t) for index, t in enumerate(truths) if t.placed]
         scores = self.finder.malignancies([cut_patch(prepared.full, (t.centre_x, t.centre_y), self.run.contract) for _, t in placed])
-        judged = [PatchScore(label=PATCH_LABELS.get(t.pathology, -1), score=s, origin="lesion", lesion=i) for (i, t), s in zip(placed, scores)]
+        judged = [
+            PatchScore(label=PATCH_LABELS.get(t.pathology, -1), score=s, origin="lesion", lesion=i) for (i, t), s in zip(placed, scores)
+        ]
         side_px = patch_side_px(self.run.contract, prepared.full.spacing_mm, prepared.full.breast_height_px)
         for region in regions:
             label = region_label(analysis.sample, truths, region, side_px)

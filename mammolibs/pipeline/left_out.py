@@ -83,7 +83,8 @@ def write_joint_report(folder: Path, runs: Sequence[Run]) -> dict[str, Any]:
         hashes = told[name]["internal_split_hash"], told[name]["split_hash"]
         places = run.report / "predictions.parquet", out / "predictions.parquet"
         inside, outside = (
-            Beside(rows=held_out_rows(read_predictions(place)), chosen=chosen, split_hash=hashed) for place, hashed in zip(places, hashes, strict=True)
+            Beside(rows=held_out_rows(read_predictions(place)), chosen=chosen, split_hash=hashed)
+            for place, hashed in zip(places, hashes, strict=True)
         )
         found[name] = LeftOut(trained_on=tuple(told[name]["sources"]), internal=inside, external=outside)
     return write_left_out(folder / "report", found, data={"truth": sorted(truths)}, provenance=told, command=command_line())

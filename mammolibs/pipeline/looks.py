@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from mammolibs.catalog import read_catalog, split_hash
@@ -22,10 +22,13 @@ LOOKS_NAME = "test_set_looks.jsonl"
 
 
 def note_look(run: Run, elsewhere: str | None = None) -> None:
-    """Add a line to the list. elsewhere: split hash of what is looked at, where it is not the run's own test set. Raises BadFile where it cannot be written: a look that nobody counts is not taken."""
+    """Add a line to the list. elsewhere: split hash of what is looked at, where it is not the run's own test set.
+
+    Raises BadFile where it cannot be written: a look that nobody counts is not taken.
+    """
     path = _place(run)
     entry = {
-        "when": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "run": run.folder.name,
         "split_hash": elsewhere or split_hash(read_catalog(run.catalog)),
         "command": command_line(),
@@ -36,7 +39,9 @@ def note_look(run: Run, elsewhere: str | None = None) -> None:
             file.write((json.dumps(entry, ensure_ascii=False) + "\n").encode())
             os.fsync(file.fileno())
     except OSError as error:
-        raise BadFile(path, f"cannot be written ({error.strerror})", "each look at the test set is counted there; make it writable") from error
+        raise BadFile(
+            path, f"cannot be written ({error.strerror})", "each look at the test set is counted there; make it writable"
+        ) from error
 
 
 def looks_at(run: Run, elsewhere: str | None = None) -> int:

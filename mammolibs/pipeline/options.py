@@ -8,10 +8,11 @@ from mammolibs.errors import BadConfig
 from mammolibs.pipeline.cli import option
 from mammolibs.pipeline.policy import accept_option, policy_option
 from mammolibs.pipeline.presets import PRESETS
+from mammolibs.pipeline.table_options import check_prevalence
 
 
 def parse_pretrain(text: str) -> str | int:
-    """"no" or the number of an iteration. Raises BadConfig."""
+    """ "no" or the number of an iteration. Raises BadConfig."""
     if text == "no":
         return text
     if text.isdigit():
@@ -53,8 +54,10 @@ class StageOptions(RunOptions):
     """What every stage script takes."""
 
     pretrain: str | int | None = option(
-        None, "no: start afresh; N: go on from iteration N; without it: resume, else start from the previous stage",
-        parse=parse_pretrain, metavar="no|N",
+        None,
+        "no: start afresh; N: go on from iteration N; without it: resume, else start from the previous stage",
+        parse=parse_pretrain,
+        metavar="no|N",
     )
     it: int = option(20, "iterations to train; one is a pass over the training rows, or --steps-per-it steps")
     lr: float | None = option(None, "learning rate (default from the preset)", parse=float)
@@ -99,8 +102,11 @@ class UNetOptions(StageOptions):
     """train/unet/finetune.py"""
 
     autoencoder: int | None = option(
-        None, "with --pretrain no: iteration of the autoencoder to start from (default its best)",
-        parse=int, metavar="N", aliases=("--auencoder",),
+        None,
+        "with --pretrain no: iteration of the autoencoder to start from (default its best)",
+        parse=int,
+        metavar="N",
+        aliases=("--auencoder",),
     )
 
 
@@ -155,16 +161,23 @@ class ExternalEvalOptions:
 
     run: str = option("runs/default", "folder of the trained and evaluated run", metavar="FOLDER")
     source: tuple[str, ...] = option(
-        (), "a data set that training had nothing of: its kind and the folder or archive it lies in; may be given several times",
-        repeat=True, parse=str, metavar="NAME=PATH",
+        (),
+        "a data set that training had nothing of: its kind and the folder or archive it lies in; may be given several times",
+        repeat=True,
+        parse=str,
+        metavar="NAME=PATH",
     )
     source_options: tuple[str, ...] = option(
         (), "of a source, see docs/data.md; may be given several times", flag="option", repeat=True, parse=str, metavar="NAME.OPTION=VALUE"
     )
     out: str | None = option(None, "folder for report and catalog (default external/<source names> in the run)", metavar="FOLDER")
     adapt: tuple[str, ...] = option(
-        (), "without labels, beside the unchanged pipeline: intensity (grey values), norm (batch norm's statistics), recall (the cut); "
-        "may be given several times", repeat=True, parse=parse_adapt, metavar="KIND",
+        (),
+        "without labels, beside the unchanged pipeline: intensity (grey values), norm (batch norm's statistics), recall (the cut); "
+        "may be given several times",
+        repeat=True,
+        parse=parse_adapt,
+        metavar="KIND",
     )
     limit: int | None = option(None, "look at some so many images only, whole patients, drawn by their ids", parse=int)
     spacing_mm: float | None = option(None, "millimetres per pixel of all images, in place of what source and files say", parse=float)
@@ -194,7 +207,9 @@ class PredictOptions:
     workers: int = option(1, "processes that read")
     policy: str | None = policy_option()
     accept: tuple[str, ...] = accept_option()
-    adapt: str | None = option(None, "adaptation.json of a site, as eval/external_eval.py --adapt fits it; told in every findings file", metavar="FILE")
+    adapt: str | None = option(
+        None, "adaptation.json of a site, as eval/external_eval.py --adapt fits it; told in every findings file", metavar="FILE"
+    )
 
     def __post_init__(self):
         check_spacing(self.spacing_mm)
@@ -207,26 +222,25 @@ def check_spacing(spacing_mm: float | None) -> None:
         raise BadConfig(f"--spacing-mm {spacing_mm:g}: millimetres per pixel, {allowed}")
 
 
-def check_prevalence(prevalence: float | None) -> None:
-    """Raises BadConfig for what is no share of some and not all."""
-    if prevalence is not None and not 0 < prevalence < 1:
-        raise BadConfig(f"--prevalence {prevalence:g}: a share between 0 and 1, such as 0.006")
-
-
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions(RunOptions):
     """train/train.sh"""
 
     run: str | None = option(None, "folder of the run (default runs/default, or runs/<source names>)", metavar="FOLDER")
     source: tuple[str, ...] = option(
-        (), "a data set: its kind and the folder or archive it lies in; may be given several times",
-        repeat=True, parse=str, metavar="NAME=PATH",
+        (),
+        "a data set: its kind and the folder or archive it lies in; may be given several times",
+        repeat=True,
+        parse=str,
+        metavar="NAME=PATH",
     )
     source_options: tuple[str, ...] = option(
         (), "of a source, see docs/data.md; may be given several times", flag="option", repeat=True, parse=str, metavar="NAME.OPTION=VALUE"
     )
     folds: int | None = option(None, "cross-validate by patient in that many folds", parse=int)
-    seeds: int | None = option(None, "train that many times on the same data and split, from --seed upwards, and report how far the figures move", parse=int)
+    seeds: int | None = option(
+        None, "train that many times on the same data and split, from --seed upwards, and report how far the figures move", parse=int
+    )
     leave_one_source_out: bool = option(False, "for each --source: train on the others, judge on it; one report on what is lost elsewhere")
     exams: int | None = option(None, "synthetic exams to make where no --source is given (default 60)", parse=int)
     rows: int | None = option(None, "rows of a synthetic image (default 768)", parse=int)
@@ -237,7 +251,9 @@ class TrainOptions(RunOptions):
     spacing_mm: float | None = option(None, "millimetres per pixel of all images, in place of what source and files say", parse=float)
     policy: str | None = policy_option()
     accept: tuple[str, ...] = accept_option()
-    key: str | None = option(None, "file that your patients' pseudonyms come from (default: data/pseudonyms.key in the run)", metavar="FILE")
+    key: str | None = option(
+        None, "file that your patients' pseudonyms come from (default: data/pseudonyms.key in the run)", metavar="FILE"
+    )
     dry_run: bool = option(False, "say how long it would take, how much disk and memory; do nothing")
 
     def __post_init__(self):
@@ -254,40 +270,6 @@ class TrainOptions(RunOptions):
         if self.seeds and self.folds:
             raise BadConfig("--seeds and --folds: one of them; for both, run --folds once per --seed, each in its own --run")
         if self.leave_one_source_out and (self.folds or self.seeds):
-            raise BadConfig(f"--{'folds' if self.folds else 'seeds'} and --leave-one-source-out: one of them; leaving a source out needs no folds")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScoresOptions:
-    """eval/scores.py"""
-
-    table: str = option(MISSING, "a CSV with a head", positional=True)
-    score: str = option(MISSING, "column of the score, higher is more suspicious", metavar="COLUMN")
-    truth: str = option(MISSING, "column that says 1 (positive) or 0; empty where nobody knows", metavar="COLUMN")
-    patient: str = option(MISSING, "column of the patient", metavar="COLUMN")
-    image: str | None = option(None, "column of the image: a row is an image", metavar="COLUMN")
-    breast: str | None = option(None, "column of the breast (a side, say): figures per breast too", metavar="COLUMN")
-    source: str | None = option(None, "column of the data set or site: figures inside each too", metavar="COLUMN")
-    second: str | None = option(None, "column of another model's score, to be compared on the same rows", metavar="COLUMN")
-    threshold: float | None = option(None, "scores at or above it are called (default read off the curve at 90 % specificity, and said so)", parse=float)
-    prevalence: float | None = option(None, "share positive where the scores would be used (default the table's own)", parse=float)
-    out: str = option("scores", "folder for the report", metavar="FOLDER")
-    rounds: int = option(2000, "bootstrap rounds")
-    seed: int = option(0, "of the bootstrap")
-
-    def __post_init__(self):
-        check_prevalence(self.prevalence)
-        if self.threshold is not None and self.threshold != self.threshold:
-            raise BadConfig("--threshold nan: give a number")
-        if self.rounds < 100:
-            raise BadConfig(f"--rounds {self.rounds}: at least 100")
-
-
-@dataclass(frozen=True, kw_only=True)
-class CompareOptions:
-    """eval/compare.py"""
-
-    first: str = option(MISSING, "folder of an evaluated run", positional=True)
-    second: str = option(MISSING, "folder of another, on the same held-out images", positional=True)
-    out: str | None = option(None, "folder for the comparison (default the first run's report)", metavar="FOLDER")
-    rounds: int = option(2000, "bootstrap rounds")
+            raise BadConfig(
+                f"--{'folds' if self.folds else 'seeds'} and --leave-one-source-out: one of them; leaving a source out needs no folds"
+            )

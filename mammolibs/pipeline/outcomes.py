@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -99,8 +100,14 @@ def true_regions(truths: Sequence[LesionTruth], patches: Sequence[PatchScore]) -
     """
     return tuple(
         Region(
-            probability=1.0, malignancy=patch.score, score=patch.score, centre_x=truth.centre_x, centre_y=truth.centre_y, box=truth.box,
-            area_px=np.pi * truth.radius_px**2, hit=patch.lesion,
+            probability=1.0,
+            malignancy=patch.score,
+            score=patch.score,
+            centre_x=truth.centre_x,
+            centre_y=truth.centre_y,
+            box=truth.box,
+            area_px=np.pi * truth.radius_px**2,
+            hit=patch.lesion,
         )
         for patch in patches
         if patch.origin == "lesion" and (truth := truths[patch.lesion]).shown
@@ -125,12 +132,32 @@ def as_prediction(
         if sample.extra["spacing_mm"]:
             surface, hausdorff = surface_distances(found, sample.mask, sample.extra["spacing_mm"] / sample.placement.scale) or (None, None)
     return Prediction(
-        image_id=sample.image_id, patient_id=sample.patient_id, exam_id=sample.exam_id, source=sample.source,
-        laterality=sample.laterality, view=sample.view, split=sample.split, fold=fold, pathology=sample.pathology,
-        label=sample.label, has_lesion=sample.has_lesion, raw_score=raw_score(regions),
-        image_score=raw_score(regions) if image_score is None else image_score, regions=regions, lesions=lesion_truths(sample), dice=dice, iou=iou,
-        surface_mm=surface, hausdorff95_mm=hausdorff, spacing_mm=sample.extra["spacing_mm"],
-        height=sample.placement.original[0], width=sample.placement.original[1],
-        patches=patches, maker=sample.extra["maker"], density=sample.extra.get("density", ""), age_years=sample.extra.get("age_years"),
-        technology=sample.extra["technology"], implant=sample.extra["implant"],
+        image_id=sample.image_id,
+        patient_id=sample.patient_id,
+        exam_id=sample.exam_id,
+        source=sample.source,
+        laterality=sample.laterality,
+        view=sample.view,
+        split=sample.split,
+        fold=fold,
+        pathology=sample.pathology,
+        label=sample.label,
+        has_lesion=sample.has_lesion,
+        raw_score=raw_score(regions),
+        image_score=raw_score(regions) if image_score is None else image_score,
+        regions=regions,
+        lesions=lesion_truths(sample),
+        dice=dice,
+        iou=iou,
+        surface_mm=surface,
+        hausdorff95_mm=hausdorff,
+        spacing_mm=sample.extra["spacing_mm"],
+        height=sample.placement.original[0],
+        width=sample.placement.original[1],
+        patches=patches,
+        maker=sample.extra["maker"],
+        density=sample.extra.get("density", ""),
+        age_years=sample.extra.get("age_years"),
+        technology=sample.extra["technology"],
+        implant=sample.extra["implant"],
     )

@@ -80,8 +80,12 @@ def found_requests(run: Run, rows: list[ImageRow], runtime: Runtime, unet: int |
                         lesion_id = truths[region.hit].lesion_id if region.hit >= 0 else ""
                         requests.append(
                             PatchRequest(
-                                row=by_id[sample.image_id], label=label, origin="found", lesion_id=lesion_id,
-                                centre=(region.centre_x, region.centre_y), score=region.probability,
+                                row=by_id[sample.image_id],
+                                label=label,
+                                origin="found",
+                                lesion_id=lesion_id,
+                                centre=(region.centre_x, region.centre_y),
+                                score=region.probability,
                             )
                         )
     return requests

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from statistics import median
-from typing import Any, Iterable, Sequence
+from typing import Any
 
 from mammolibs.records import ImageRow
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -73,7 +74,9 @@ def most_images(judged: int) -> int:
 
 def drawn(rows: Sequence[ImageRow], most: int, seed: int) -> list[ImageRow]:
     """Training images with a known label, no derived copies, at most so many, by seed: up to half of them malignant."""
-    usable = sorted((row for row in rows if row.split == "train" and row.pathology in MALIGNANT and not row.parent_id), key=lambda row: row.image_id)
+    usable = sorted(
+        (row for row in rows if row.split == "train" and row.pathology in MALIGNANT and not row.parent_id), key=lambda row: row.image_id
+    )
     rng = np.random.default_rng(seed)
     shuffled = [usable[k] for k in rng.permutation(len(usable))]
     ill = [row for row in shuffled if MALIGNANT[row.pathology]]

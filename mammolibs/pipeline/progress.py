@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sized
-from typing import Iterable, TypeVar
+from collections.abc import Iterable, Sized
+from typing import TypeVar
 
 from tqdm import tqdm
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Mapping
+from typing import Any
 
 from mammolibs.catalog import read_catalog, split_hash
 from mammolibs.catalog.verdict import short_verdict

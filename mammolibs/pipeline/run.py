@@ -71,12 +71,24 @@ class Run:
         return cls(folder, settings)
 
     @classmethod
-    def create(cls, folder: str | Path, settings: RunSettings) -> "Run":
+    def create(cls, folder: str | Path, settings: RunSettings) -> Run:
         """A new run, or the one that is there where it was made with the same settings. Raises BadConfig for other data."""
         folder = local_folder(folder)
         if (folder / "run.json").is_file():
             there = cls.open(folder)
-            for name in ("preset", "seed", "contract", "sources", "source_options", "fold", "left_out", "data", "spacing_mm", "pretraining", "policy"):
+            for name in (
+                "preset",
+                "seed",
+                "contract",
+                "sources",
+                "source_options",
+                "fold",
+                "left_out",
+                "data",
+                "spacing_mm",
+                "pretraining",
+                "policy",
+            ):
                 same = getattr(there.settings, name) == getattr(settings, name)
                 if not same and not (name == "sources" and there.has_sources(settings.sources)):
                     raise BadConfig(
@@ -91,7 +103,7 @@ class Run:
         kept = self.settings.sources
         return len(kept) == len(sources) and all((name, path or given[1]) == given for (name, path), given in zip(kept, sources))
 
-    def remember(self, **notes: Any) -> "Run":
+    def remember(self, **notes: Any) -> Run:
         """The run with further notes written into run.json."""
         settings = replace(self.settings, notes=self.settings.notes | notes)
         write_settings(self.folder, settings)

@@ -20,7 +20,11 @@ def pretraining_plot(run: Run, name: str, runtime: Runtime, iteration: int | str
     stage = make_stage(name, run)
     model = runtime.prepare(from_run(run.stage(name), iteration)).eval()
     stream = Stream(
-        run.shards("test"), global_batch=count * runtime.world, mode="evaluate", seed=run.settings.seed, views=stage.views,
+        run.shards("test"),
+        global_batch=count * runtime.world,
+        mode="evaluate",
+        seed=run.settings.seed,
+        views=stage.views,
         augment=Augment() if stage.views == "two" else None,
     )
     batch = next(iter(runtime.feed(stream.batches(0, 1))))

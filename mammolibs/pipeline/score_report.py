@@ -6,8 +6,8 @@ from pathlib import Path
 
 from mammolibs.evaluate.score_report import summary, write_score_report
 from mammolibs.evaluate.score_table import ScoreColumns, read_scores
-from mammolibs.pipeline.options import ScoresOptions
 from mammolibs.pipeline.facts import command_line
+from mammolibs.pipeline.table_options import ScoresOptions
 
 
 def report_scores(options: ScoresOptions) -> None:
@@ -18,7 +18,13 @@ def report_scores(options: ScoresOptions) -> None:
     )  # fmt: skip
     table = read_scores(options.table, columns)
     result = write_score_report(
-        options.out, table, threshold=options.threshold, prevalence=options.prevalence, command=command_line(), rounds=options.rounds, seed=options.seed
+        options.out,
+        table,
+        threshold=options.threshold,
+        prevalence=options.prevalence,
+        command=command_line(),
+        rounds=options.rounds,
+        seed=options.seed,
     )
     print(summary(result))
     print(f"report: {Path(options.out) / 'report.html'}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any
 
 from mammolibs.catalog import read_catalog
 from mammolibs.errors import BadData
@@ -25,12 +26,15 @@ def write_seed_report(folder: Path, runs: Sequence[Run], runtime: Runtime) -> di
     reports = [read_report(run) for run in runs]
     splits = {report["provenance"]["split_hash"] for report in reports}
     if len(splits) > 1:
-        raise BadData(f"{folder}: its seeds were judged on different splits ({', '.join(sorted(splits))}); judge each again: python eval/pipeline_eval.py")
+        raise BadData(
+            f"{folder}: its seeds were judged on different splits ({', '.join(sorted(splits))}); judge each again: python eval/pipeline_eval.py"
+        )
     rows = [held_out_rows(read_predictions(run.report / "predictions.parquet")) for run in runs]
     unread = [(image["image_id"], image["reason"]) for report in reports for image in report["data"]["unread"]]
     result = spread_over_seeds(reports, rows, splits.pop()) | {
         "runs": [
-            {"seed": run.settings.seed, "folder": f"seeds/{run.folder.name}"} | {stage: report[stage] for stage in STAGES if stage in report}
+            {"seed": run.settings.seed, "folder": f"seeds/{run.folder.name}"}
+            | {stage: report[stage] for stage in STAGES if stage in report}
             for run, report in zip(runs, reports, strict=True)
         ],
         "data": data_facts(read_catalog(runs[0].catalog), [runs[0].skipped], unread)

@@ -50,7 +50,11 @@ def from_elsewhere(run: Run, weights: Path) -> bool:
     if card is not None and card.split_hash == wanted:
         return False
     if run.folder.resolve() in weights.resolve().parents:
-        found = "has no card that says on which split" if card is None else f"was trained on another split of the data ({card.split_hash}, the catalog has {wanted})"
+        found = (
+            "has no card that says on which split"
+            if card is None
+            else f"was trained on another split of the data ({card.split_hash}, the catalog has {wanted})"
+        )
         raise BadWeights(f"{weights}: {found}: held-out patients may be among those it has seen; train that stage again")
     return True
 

@@ -32,15 +32,25 @@ def stage_values(run: Run, name: str, runtime: Runtime, iteration: int | str = "
         values = stage.per_image(model, stream.batches(), runtime)
     patients = tuple(stream.index.text["patient_id"])
     methods = {figure: f"mean {figure.replace('_', ' ')}" for figure in values}
-    methods["retrieval_top1"] = f"share of images whose other view is the nearest of all {len(patients)} (by chance {1 / max(len(patients), 1):.3f})"
-    found = {figure: ImageValues(kind="mean", method=methods[figure], values=tuple(array.tolist()), patients=patients) for figure, array in values.items()}
+    methods["retrieval_top1"] = (
+        f"share of images whose other view is the nearest of all {len(patients)} (by chance {1 / max(len(patients), 1):.3f})"
+    )
+    found = {
+        figure: ImageValues(kind="mean", method=methods[figure], values=tuple(array.tolist()), patients=patients)
+        for figure, array in values.items()
+    }
     return found | ({"linear_probe_auc": probe(run, model, runtime)} if name == "encoder" else {})
 
 
 def split_stream(run: Run, split: str, runtime: Runtime, views: str = "one", augment: Any = None) -> Stream:
     """All images of a split, once, in the order of its index."""
     return Stream(
-        run.shards(split), global_batch=VALIDATION_BATCH * runtime.world, mode="evaluate", seed=run.settings.seed, views=views, augment=augment
+        run.shards(split),
+        global_batch=VALIDATION_BATCH * runtime.world,
+        mode="evaluate",
+        seed=run.settings.seed,
+        views=views,
+        augment=augment,
     )
 
 
@@ -53,7 +63,11 @@ def probe(run: Run, model: nn.Module, runtime: Runtime) -> ImageValues:
         return ImageValues(kind="auc", method=method, reason="training labels hold one class only")
     known = truth >= 0
     return ImageValues(
-        kind="auc", method=method, values=tuple(scores[known].tolist()), patients=tuple(clusters[known].tolist()), labels=tuple(truth[known].tolist())
+        kind="auc",
+        method=method,
+        values=tuple(scores[known].tolist()),
+        patients=tuple(clusters[known].tolist()),
+        labels=tuple(truth[known].tolist()),
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any
 
 from mammolibs.augment import Augment
 from mammolibs.catalog import read_catalog, split_hash
@@ -32,7 +33,9 @@ VALIDATION_BATCH = 8
 # Iterations without a better validation figure after which a leg ends; the default leg is never cut short.
 PATIENCE = 20
 # Weights are not written again when they are evaluated, so a card says where to look.
-OPERATING_POINTS = "operating.json in the run's folder once it is evaluated: thresholds and calibrations from validation patients, for the sha256 it names"
+OPERATING_POINTS = (
+    "operating.json in the run's folder once it is evaluated: thresholds and calibrations from validation patients, for the sha256 it names"
+)
 
 
 def train_stage(name: str, options: StageOptions) -> FitResult:
@@ -160,7 +163,9 @@ def open_streams(run: Run, stage: Any, options: StageOptions, runtime: Runtime) 
     )
     for stream in (train, validation):
         if stream.contract_hash != run.contract.hash():
-            raise BadConfig(f"{run.data}: its shards were made under another contract than the run {run.folder}; make them again, or take another --run")
+            raise BadConfig(
+                f"{run.data}: its shards were made under another contract than the run {run.folder}; make them again, or take another --run"
+            )
     return train, validation
 
 

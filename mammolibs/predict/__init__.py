@@ -7,6 +7,16 @@ from mammolibs.predict.regions import Region, RegionRule, find_regions
 from mammolibs.predict.statistics import Statistics, estimate_statistics, running_norms
 
 __all__ = [
-    "Analysis", "Finder", "Region", "RegionRule", "Statistics", "draw", "estimate_statistics", "find_regions", "make_findings", "refused_findings",
-    "running_norms", "write_overlay",
+    "Analysis",
+    "Finder",
+    "Region",
+    "RegionRule",
+    "Statistics",
+    "draw",
+    "estimate_statistics",
+    "find_regions",
+    "make_findings",
+    "refused_findings",
+    "running_norms",
+    "write_overlay",
 ]

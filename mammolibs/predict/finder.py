@@ -6,8 +6,9 @@ The one inference path: scripts, evaluation and the search for hard patches all 
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,7 +42,16 @@ class Analysis:
 class Finder:
     """U-Net and, where it is given, ResNet, on one runtime. Batches have one fixed shape each, so nothing recompiles."""
 
-    def __init__(self, runtime: Any, unet: nn.Module, resnet: nn.Module | None, contract: Contract, *, rule: RegionRule = RegionRule(), batch: int = 8):
+    def __init__(
+        self,
+        runtime: Any,
+        unet: nn.Module,
+        resnet: nn.Module | None,
+        contract: Contract,
+        *,
+        rule: RegionRule = RegionRule(),
+        batch: int = 8,
+    ):
         self.runtime = runtime
         self.contract = contract
         self.rule = rule
@@ -70,7 +80,9 @@ class Finder:
     def find(self, samples: Sequence[Sample]) -> list[Analysis]:
         """The first stage alone, on samples that are prepared already."""
         maps = self.probability_maps([s.image for s in samples])
-        return [Analysis(sample=s, probability=p, regions=tuple(find_regions(p, self.rule)), malignancies=()) for s, p in zip(samples, maps)]
+        return [
+            Analysis(sample=s, probability=p, regions=tuple(find_regions(p, self.rule)), malignancies=()) for s, p in zip(samples, maps)
+        ]
 
     def probability_maps(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The U-Net's lesion probability, float32 H W in [0, 1], of canvas images uint16 H W; air is never a lesion."""

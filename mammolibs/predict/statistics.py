@@ -38,7 +38,9 @@ def estimate_statistics(model: nn.Module, images: Sequence[np.ndarray], runtime:
             layer.training, layer.momentum = True, 1 / number
         with runtime.autocast():
             model(runtime.place(torch.from_numpy(part)))
-    return {name: {"mean": _told(layer.running_mean, runtime), "variance": _told(layer.running_var, runtime)} for name, layer in layers.items()}
+    return {
+        name: {"mean": _told(layer.running_mean, runtime), "variance": _told(layer.running_var, runtime)} for name, layer in layers.items()
+    }
 
 
 def with_statistics(model: nn.Module, statistics: Statistics) -> nn.Module:

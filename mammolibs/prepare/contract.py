@@ -52,8 +52,12 @@ class Contract:
                 object.__setattr__(self, field.name, float(getattr(self, field.name)))
         for name in ("canvas_height_px", "canvas_width_px"):
             _check_side(name, getattr(self, name))
-        _check(0 <= self.low_percentile < self.high_percentile <= 100, "low_percentile, high_percentile",
-               (self.low_percentile, self.high_percentile), "0 <= low < high <= 100")
+        _check(
+            0 <= self.low_percentile < self.high_percentile <= 100,
+            "low_percentile, high_percentile",
+            (self.low_percentile, self.high_percentile),
+            "0 <= low < high <= 100",
+        )
         _check(self.finder_reduce >= 1, "finder_reduce", self.finder_reduce, "at least 1")
         _check(self.finder_blur_cells >= 0, "finder_blur_cells", self.finder_blur_cells, "at least 0")
         _check(0 <= self.finder_open_share < 0.5, "finder_open_share", self.finder_open_share, "0 up to 0.5")

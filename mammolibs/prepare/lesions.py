@@ -48,20 +48,28 @@ class Raster:
         return any(lesion.box for lesion in self.lesions)
 
 
-def rasterize(lesions: Sequence[Lesion], shape: tuple[int, int], read_mask: Callable[[str], np.ndarray] | None = None, *, name: str = "image") -> Raster:
+def rasterize(
+    lesions: Sequence[Lesion], shape: tuple[int, int], read_mask: Callable[[str], np.ndarray] | None = None, *, name: str = "image"
+) -> Raster:
     """All lesions of one image as pixels. shape: height, width. read_mask: path -> array H W.
 
     What reaches beyond the image is cut off. Raises BadData where a lesion lies outside the
     image altogether, where a mask is empty, or where it differs in aspect by over 1 %.
     """
     labels = np.zeros(shape, np.uint16)
-    drawn = [(index, lesion, *_draw(lesion, shape, read_mask, name)) for index, lesion in enumerate(lesions, 1) if lesion.outline.shape != "none"]
+    drawn = [
+        (index, lesion, *_draw(lesion, shape, read_mask, name)) for index, lesion in enumerate(lesions, 1) if lesion.outline.shape != "none"
+    ]
     found = {}
     for index, lesion, (x, y), pixels in sorted(drawn, key=lambda d: -int(d[3].sum())):
         labels[y : y + pixels.shape[0], x : x + pixels.shape[1]][pixels] = index
         rows, columns = pixels.nonzero()
         found[index] = LesionShape(
-            lesion_id=lesion.lesion_id, kind=lesion.kind, pathology=lesion.pathology, shape=lesion.outline.shape, index=index,
+            lesion_id=lesion.lesion_id,
+            kind=lesion.kind,
+            pathology=lesion.pathology,
+            shape=lesion.outline.shape,
+            index=index,
             box=(x + int(columns.min()), y + int(rows.min()), x + int(columns.max()) + 1, y + int(rows.max()) + 1),
             centre=(x + float(columns.mean()), y + float(rows.mean())),
             radius_px=float(np.sqrt(rows.size / np.pi)),
@@ -88,8 +96,17 @@ def canvas_mask(mask: np.ndarray, lesions: Sequence[LesionShape], placement: Pla
 
 def describe(lesion: LesionShape, placement: Placement) -> dict[str, Any]:
     """One lesion for `Sample.extra`, JSON types: ids, and box, centre, radius on the canvas, centre and radius in the original."""
-    told = {"lesion_id": lesion.lesion_id, "kind": lesion.kind, "pathology": lesion.pathology, "shape": lesion.shape,
-            "box": None, "centre": None, "radius_px": None, "centre_original": None, "radius_original_px": None}
+    told = {
+        "lesion_id": lesion.lesion_id,
+        "kind": lesion.kind,
+        "pathology": lesion.pathology,
+        "shape": lesion.shape,
+        "box": None,
+        "centre": None,
+        "radius_px": None,
+        "centre_original": None,
+        "radius_original_px": None,
+    }
     if lesion.box is None:
         return told
     x0, y0, x1, y1 = lesion.box
@@ -105,7 +122,9 @@ def describe(lesion: LesionShape, placement: Placement) -> dict[str, Any]:
     }
 
 
-def _draw(lesion: Lesion, shape: tuple[int, int], read_mask: Callable[[str], np.ndarray] | None, name: str) -> tuple[tuple[int, int], np.ndarray]:
+def _draw(
+    lesion: Lesion, shape: tuple[int, int], read_mask: Callable[[str], np.ndarray] | None, name: str
+) -> tuple[tuple[int, int], np.ndarray]:
     """Where the lesion's pixels start (x, y), and those pixels: bool, cut to the image, at least one True."""
     outline = lesion.outline
     if outline.shape == "mask":
@@ -119,7 +138,9 @@ def _draw(lesion: Lesion, shape: tuple[int, int], read_mask: Callable[[str], np.
             points = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
         start, pixels = _polygon(points, shape)
     if not pixels.any():
-        raise BadData(f"{name}: lesion {lesion.lesion_id} ({outline.shape}) lies outside the image of {shape[1]} x {shape[0]} pixels; correct its coordinates")
+        raise BadData(
+            f"{name}: lesion {lesion.lesion_id} ({outline.shape}) lies outside the image of {shape[1]} x {shape[0]} pixels; correct its coordinates"
+        )
     rows, columns = np.flatnonzero(pixels.any(1)), np.flatnonzero(pixels.any(0))
     return (start[0] + int(columns[0]), start[1] + int(rows[0])), pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
@@ -155,13 +176,20 @@ def _from_file(path: str, shape: tuple[int, int], read_mask: Callable[[str], np.
     mask = mask.max(-1) if mask.ndim == 3 else mask
     across, down = shape[1] / mask.shape[1], shape[0] / mask.shape[0]
     if abs(across / down - 1) > ASPECT_TOLERANCE:
-        raise BadData(f"{path}: mask of {mask.shape[1]} x {mask.shape[0]} pixels for an image of {shape[1]} x {shape[0]} ({name}); its aspect differs by over 1 %")
+        raise BadData(
+            f"{path}: mask of {mask.shape[1]} x {mask.shape[0]} pixels for an image of {shape[1]} x {shape[0]} ({name}); its aspect differs by over 1 %"
+        )
     top = float(mask.max())
     # 8, 12 or 16 bits, whatever the file stores them in; JPEG noise round 0 stays below half of that
     span = 1 if mask.dtype == bool or top <= 1 else next((r for r in (255, 4095) if top <= r), 65535)
     drawn = mask > span / 2
     if not drawn.any():
-        raise BadData(f"{path}: the mask of lesion {lesion.lesion_id} is empty (its highest value is {top:g}); draw it again or leave the lesion out")
+        raise BadData(
+            f"{path}: the mask of lesion {lesion.lesion_id} is empty (its highest value is {top:g}); draw it again or leave the lesion out"
+        )
     if mask.shape != tuple(shape):
-        drawn = cv2.resize(drawn.astype(np.float32), (shape[1], shape[0]), interpolation=cv2.INTER_AREA if across < 1 else cv2.INTER_LINEAR) >= 0.5
+        drawn = (
+            cv2.resize(drawn.astype(np.float32), (shape[1], shape[0]), interpolation=cv2.INTER_AREA if across < 1 else cv2.INTER_LINEAR)
+            >= 0.5
+        )
     return drawn

@@ -59,7 +59,7 @@ def locate(mammogram: Mammogram, contract: Contract) -> Located:
 
 
 def chest_wall_side(mask: np.ndarray, laterality: str = "unknown") -> str:
-    """"left" or "right", from the breast's mask H W.
+    """ "left" or "right", from the breast's mask H W.
 
     The chest wall cuts the breast off straight, so there the mask is high up to its very
     edge; at the nipple it narrows. Where both edges are alike the side with more of the
@@ -92,8 +92,10 @@ def _levels(pixels: np.ndarray, region: BreastRegion, contract: Contract, name: 
     """The percentiles over a regular grid of the breast's pixels, without the rim of air that the mask has."""
     x0, y0, x1, y1 = region.box
     step = max(1, round(((x1 - x0) * (y1 - y0) / PERCENTILE_PIXELS) ** 0.5))
-    rows, columns = (np.minimum(np.arange(start, stop, step) // region.reduce, size - 1)
-                     for start, stop, size in ((y0, y1, region.core.shape[0]), (x0, x1, region.core.shape[1])))
+    rows, columns = (
+        np.minimum(np.arange(start, stop, step) // region.reduce, size - 1)
+        for start, stop, size in ((y0, y1, region.core.shape[0]), (x0, x1, region.core.shape[1]))
+    )
     inside = pixels[y0:y1:step, x0:x1:step][region.core[np.ix_(rows, columns)]]
     low, high = np.percentile(inside, (contract.low_percentile, contract.high_percentile))
     if not high > low:

@@ -17,7 +17,11 @@ def patch_side_px(contract: Contract, spacing_mm: float | None, breast_height_px
 
 
 def patch_placement(
-    full: FullResolution, centre_xy: tuple[float, float], contract: Contract, spacing_mm: float | None = None, breast_height_px: float | None = None
+    full: FullResolution,
+    centre_xy: tuple[float, float],
+    contract: Contract,
+    spacing_mm: float | None = None,
+    breast_height_px: float | None = None,
 ) -> Placement:
     """Where the patch round a point comes from. Its crop may reach beyond the image.
 
@@ -37,7 +41,11 @@ def patch_placement(
 
 
 def cut_patch(
-    full: FullResolution, centre_xy: tuple[float, float], contract: Contract, spacing_mm: float | None = None, breast_height_px: float | None = None
+    full: FullResolution,
+    centre_xy: tuple[float, float],
+    contract: Contract,
+    spacing_mm: float | None = None,
+    breast_height_px: float | None = None,
 ) -> np.ndarray:
     """The patch round a point: uint16 S S, S = patch_size_px, mirrored as the canvas is; beyond the breast it is air, 0.
 

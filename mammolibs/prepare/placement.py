@@ -34,8 +34,12 @@ def extended_size(placement: Placement) -> tuple[int, int]:
 def breast_box(placement: Placement) -> tuple[int, int, int, int]:
     """The crop on the canvas: x0, y0, x1, y1 in canvas pixels, ends exclusive."""
     x0, y0, x1, y1 = placement.crop
-    return (0, 0, min(placement.canvas[1], math.ceil((x1 - x0) * placement.scale)),
-            min(placement.canvas[0], math.ceil((y1 - y0) * placement.scale)))
+    return (
+        0,
+        0,
+        min(placement.canvas[1], math.ceil((x1 - x0) * placement.scale)),
+        min(placement.canvas[0], math.ceil((y1 - y0) * placement.scale)),
+    )
 
 
 def to_canvas(points: np.ndarray, placement: Placement) -> np.ndarray:
@@ -78,7 +82,9 @@ def cells_to_canvas(cells: np.ndarray, reduce: int, start: tuple[int, int], plac
     step = reduce * placement.scale
     shift = [(reduce / 2 - at) * placement.scale - 0.5 for at in start]
     matrix = np.array([[step, 0, shift[0]], [0, step, shift[1]]])
-    soft = cv2.warpAffine(cells.astype(np.uint8) * 255, matrix, placement.canvas[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    soft = cv2.warpAffine(
+        cells.astype(np.uint8) * 255, matrix, placement.canvas[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
     x0, y0, x1, y1 = breast_box(placement)
     soft[y1:], soft[:, x1:] = 0, 0
     return soft > 127

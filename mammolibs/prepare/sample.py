@@ -73,7 +73,11 @@ def full_resolution(mammogram: Mammogram, contract: Contract, *, located: Locate
     crop = cv2.flip(crop, 1) if located.mirrored else crop
     pixels = scale_levels(crop, mask_on_pixels(located.region), located)
     return FullResolution(
-        pixels=pixels, original=mammogram.pixels.shape[:2], crop=located.crop, mirrored=located.mirrored, spacing_mm=breast_spacing_mm(mammogram)
+        pixels=pixels,
+        original=mammogram.pixels.shape[:2],
+        crop=located.crop,
+        mirrored=located.mirrored,
+        spacing_mm=breast_spacing_mm(mammogram),
     )
 
 
@@ -91,8 +95,18 @@ def breast_on_canvas(located: Located, placement: Placement) -> np.ndarray:
 def _identity(mammogram: Mammogram, row: ImageRow | None) -> dict[str, Any]:
     if row is None:
         name = Path(mammogram.facts.source_file).stem
-        return {"image_id": name, "patient_id": name, "exam_id": name, "source": "", "laterality": mammogram.laterality,
-                "view": mammogram.view, "pathology": UNKNOWN, "label": -1, "has_lesion": -1, "split": ""}
+        return {
+            "image_id": name,
+            "patient_id": name,
+            "exam_id": name,
+            "source": "",
+            "laterality": mammogram.laterality,
+            "view": mammogram.view,
+            "pathology": UNKNOWN,
+            "label": -1,
+            "has_lesion": -1,
+            "split": "",
+        }
     return {
         "image_id": row.image_id,
         "patient_id": row.patient_id,
@@ -113,7 +127,9 @@ def _has_lesion(row: ImageRow) -> int:
     return 0 if row.pathology == "normal" else -1
 
 
-def _extra(mammogram: Mammogram, lesions: Sequence[LesionShape], row: ImageRow | None, located: Located, placement: Placement) -> dict[str, Any]:
+def _extra(
+    mammogram: Mammogram, lesions: Sequence[LesionShape], row: ImageRow | None, located: Located, placement: Placement
+) -> dict[str, Any]:
     extra = {
         "frame": mammogram.frame,
         "spacing_mm": breast_spacing_mm(mammogram),

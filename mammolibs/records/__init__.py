@@ -1,9 +1,25 @@
 """What passes through the doors between rooms: frozen dataclasses, standard library only."""
 
-from mammolibs.records.acceptance import BreastPlace, Policy, Reason, USES, Verdict
+from mammolibs.records.acceptance import USES, BreastPlace, Policy, Reason, Verdict
 from mammolibs.records.image import (
-    Batch, ImageFacts, ImageRow, LATERALITIES, LESION_KINDS, Lesion, Mammogram, OUTLINE_SHAPES, Outline, PATHOLOGIES,
-    Placement, Position, SPLITS, Sample, TECHNOLOGIES, TRUTHS, UNKNOWN, VIEWS,
+    LATERALITIES,
+    LESION_KINDS,
+    OUTLINE_SHAPES,
+    PATHOLOGIES,
+    SPLITS,
+    TECHNOLOGIES,
+    TRUTHS,
+    UNKNOWN,
+    VIEWS,
+    Batch,
+    ImageFacts,
+    ImageRow,
+    Lesion,
+    Mammogram,
+    Outline,
+    Placement,
+    Position,
+    Sample,
 )
 from mammolibs.records.result import Estimate, Finding, Findings, RunCard
 

@@ -121,7 +121,7 @@ class BreastPlace:
 
 def _changed(use: str, kept: tuple[tuple[str, str], ...], said: Any) -> tuple[tuple[str, str], ...]:
     if not isinstance(said, Mapping):
-        raise ValueError(f"{use}: expected codes with their actions, such as {{\"implant\": \"refuse\"}}")
+        raise ValueError(f'{use}: expected codes with their actions, such as {{"implant": "refuse"}}')
     for code, action in said.items():
         check_code(code)
         _check(f"action of {code}", action, ACTIONS)

@@ -86,8 +86,8 @@ class Finding:
 class Findings:
     """All that the pipeline says of one image. No findings is an outcome with its own score.
 
-    image_score: None where the image was refused. verdict: what speaks against the image; refused is an outcome too. models: stage -> sha256 of its weights. contract_hash, split_hash: how its images were
-    prepared, and which patients it was trained, tuned and tested on.
+    image_score: None where the image was refused. verdict: what speaks against the image; refused is an outcome too. models: stage -> sha256
+    of its weights. contract_hash, split_hash: how its images were prepared, and which patients it was trained, tuned and tested on.
     """
 
     image_id: str

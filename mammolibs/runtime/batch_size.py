@@ -16,5 +16,7 @@ def check_batch(global_batch: int, runtime: Runtime, parts: int = 1) -> int:
         below = global_batch // share * share
         nearest = [str(n) for n in (below, below + share) if n > 0]
         cut = f", in {parts} parts" if parts > 1 else ""
-        raise BadConfig(f"a batch of {global_batch} does not divide over {runtime.world} core{'s' * (runtime.world > 1)}{cut}; take --batch {' or '.join(nearest)}")
+        raise BadConfig(
+            f"a batch of {global_batch} does not divide over {runtime.world} core{'s' * (runtime.world > 1)}{cut}; take --batch {' or '.join(nearest)}"
+        )
     return global_batch // runtime.hosts // parts

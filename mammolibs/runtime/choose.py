@@ -41,7 +41,9 @@ def get_runtime(precision: str = "auto", seed: int = 0, *, announce: bool = True
 
         runtime = SingleRuntime(precision)
     if one_process and runtime.hosts > 1:
-        raise BadConfig(f"this script works in one process, {runtime.hosts} were started: start it on one host, without torchrun; the stage scripts run on several")
+        raise BadConfig(
+            f"this script works in one process, {runtime.hosts} were started: start it on one host, without torchrun; the stage scripts run on several"
+        )
     runtime.seed(seed)
     if announce and runtime.is_main:
         print(describe(runtime), flush=True)
@@ -69,7 +71,9 @@ def _check_own_variable(device: str) -> None:
     if device != "tpu":
         raise RuntimeUnavailable(f"{DEVICE_VARIABLE}={device}: the only value is tpu (TorchTPU); unset it for CPU, GPU and PyTorch/XLA")
     if os.environ.get("PJRT_DEVICE"):
-        raise RuntimeUnavailable(f"{DEVICE_VARIABLE}=tpu and PJRT_DEVICE={os.environ['PJRT_DEVICE']}: these are TorchTPU and PyTorch/XLA; unset one")
+        raise RuntimeUnavailable(
+            f"{DEVICE_VARIABLE}=tpu and PJRT_DEVICE={os.environ['PJRT_DEVICE']}: these are TorchTPU and PyTorch/XLA; unset one"
+        )
 
 
 def _check_device_kind(asked: str) -> None:

@@ -42,5 +42,7 @@ class TpuRuntime(DdpRuntime):
         import torch_tpu  # noqa: F401  registers the device and its backend
 
         if not torch.tpu.is_available():
-            raise RuntimeUnavailable(f"MAMMOLIBS_DEVICE=tpu: torch_tpu finds none of this machine's {chips} chip(s); is another process using them?")
+            raise RuntimeUnavailable(
+                f"MAMMOLIBS_DEVICE=tpu: torch_tpu finds none of this machine's {chips} chip(s); is another process using them?"
+            )
         return "tpu", "cpu:gloo,tpu:tpu_dist"

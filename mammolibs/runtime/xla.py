@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from mammolibs.errors import BadConfig, RuntimeUnavailable
 from mammolibs.records import Batch
 from mammolibs.runtime.checksum import checksums
-from mammolibs.runtime.precision import choose_precision
 from mammolibs.runtime.norms import shard_norms
+from mammolibs.runtime.precision import choose_precision
 from mammolibs.runtime.single import one_ahead
 from mammolibs.runtime.trees import copy_to_host, map_batch, map_tensors
 
@@ -140,7 +140,6 @@ class XlaRuntime:
         found = self._metrics.metric_data("TransferFromDeviceTime")
         return found[0] if found else 0
 
-
     def _replicated(self, rows: Tensor) -> Tensor:
         """The rows whole on every core. Reading divided rows compiles a program each time, and other hosts' cores cannot be read."""
         whole = rows + 0  # a clone would keep the layout that the rows have
@@ -155,7 +154,9 @@ class XlaRuntime:
         placed = self._xm.send_cpu_data_to_device([tensor.contiguous()], self.device, spec)[0]
         layout = self._xla._XLAC._get_xla_sharding_spec(placed)
         if self.world > 1 and not layout.startswith(f"{{devices=[{self.world}" + ",1" * (tensor.ndim - 1) + "]"):
-            raise RuntimeUnavailable(f"XLA laid a batch of shape {tuple(tensor.shape)} out as {layout}, not divided over {self.world} cores")
+            raise RuntimeUnavailable(
+                f"XLA laid a batch of shape {tuple(tensor.shape)} out as {layout}, not divided over {self.world} cores"
+            )
         return placed
 
 

@@ -106,9 +106,7 @@ def read_notes(store: Store, names: Sequence[str], made_from: str) -> tuple[list
     return entries, closed
 
 
-def still_true(
-    store: Store, entries: Iterable[Entry], closed: Iterable[Closed], *, items: int, lanes: int, shard_bytes: int
-) -> Earlier:
+def still_true(store: Store, entries: Iterable[Entry], closed: Iterable[Closed], *, items: int, lanes: int, shard_bytes: int) -> Earlier:
     """What may be kept of what notes tell of a set of so many items."""
     known = _without_gap(entries)
     dealer = Dealer(lanes, shard_bytes)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Iterable
+from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
@@ -50,7 +51,9 @@ class AutoencoderStage:
         found = {}
         for batch in runtime.feed(batches):
             logits = model(batch.images * (1 - batch.hidden))
-            *tensors, rows = runtime.gather_rows((logits.float(), batch.images, batch.hidden, batch.breast, batch.weights, list(batch.rows)))
+            *tensors, rows = runtime.gather_rows(
+                (logits.float(), batch.images, batch.hidden, batch.breast, batch.weights, list(batch.rows))
+            )
             for i, row in enumerate(rows):
                 if row >= 0:
                     image = [t[i : i + 1] for t in tensors]

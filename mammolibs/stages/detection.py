@@ -23,13 +23,29 @@ def canvas_prediction(image_id: str, probability: np.ndarray, mask: np.ndarray, 
         for i, r in enumerate(find_regions(mask.astype(np.float32), _EVERY_LESION))
     )
     found = [
-        Region(probability=min(r.probability, 1.0), score=r.probability, centre_x=r.centre[0], centre_y=r.centre[1], box=tuple(map(float, r.box)), area_px=r.area_px)
+        Region(
+            probability=min(r.probability, 1.0),
+            score=r.probability,
+            centre_x=r.centre[0],
+            centre_y=r.centre[1],
+            box=tuple(map(float, r.box)),
+            area_px=r.area_px,
+        )
         for r in find_regions(probability, rule)
     ]
     return Prediction(
-        image_id=image_id, patient_id=image_id, exam_id=image_id, source="", label=-1, has_lesion=int(bool(lesions)),
-        image_score=0.0, raw_score=0.0, regions=match_regions(found, lesions, height=mask.shape[0]), lesions=lesions,
-        height=mask.shape[0], width=mask.shape[1],
+        image_id=image_id,
+        patient_id=image_id,
+        exam_id=image_id,
+        source="",
+        label=-1,
+        has_lesion=int(bool(lesions)),
+        image_score=0.0,
+        raw_score=0.0,
+        regions=match_regions(found, lesions, height=mask.shape[0]),
+        lesions=lesions,
+        height=mask.shape[0],
+        width=mask.shape[1],
     )
 
 

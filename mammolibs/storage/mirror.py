@@ -125,7 +125,9 @@ class Mirror:
         try:
             return {str(name): int(crc32c) for name, crc32c in json.loads(text)["files"].items()}, generation
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise BadFile(f"{self.store.location}/{INDEX_NAME}", f"is damaged ({error})", "take another folder, or delete it to start anew") from error
+            raise BadFile(
+                f"{self.store.location}/{INDEX_NAME}", f"is damaged ({error})", "take another folder, or delete it to start anew"
+            ) from error
 
     def _taken_over(self) -> BadFile:
         remedy = f"stop one of the two; what was not sent lies in {self.folder}"

@@ -155,8 +155,9 @@ class Shadow:
 
 @contextlib.contextmanager
 def open_shadow(location: str) -> Iterator[Shadow]:
-    """The shadow of `gs://bucket/prefix` as the bucket now is, or of an archive by its address, in this machine's cache; one listing. One process at a time has it.
+    """The shadow of `gs://bucket/prefix` as the bucket now is, or of an archive by its address, in this machine's cache; one listing.
 
+    One process at a time has it.
     Raises BadFile where nothing lies there, BadConfig where it is no bucket, and what the store raises.
     """
     store = _open_bucket(location)

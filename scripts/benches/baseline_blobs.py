@@ -107,7 +107,9 @@ def as_regions(sample: Sample, candidates: Candidates, truth: Prediction) -> tup
     return match_regions(regions, truth.lesions, truth.spacing_mm, height=truth.height)
 
 
-def score_regions(candidates: list[Candidates], regions: list[tuple[Region, ...]], usable: np.ndarray, folds: np.ndarray, seed: int = 0) -> list[tuple[Region, ...]]:
+def score_regions(
+    candidates: list[Candidates], regions: list[tuple[Region, ...]], usable: np.ndarray, folds: np.ndarray, seed: int = 0
+) -> list[tuple[Region, ...]]:
     """The regions with the probability that a forest, grown on the other folds' candidates, gives them.
 
     usable: bool per image, True where all its lesions are known by place: only those are learned from.

@@ -127,7 +127,20 @@ def build_apart(folder: Path, count: int) -> tuple[float, int, int]:
 def link_rsna(root: Path, files: Path, count: int) -> None:
     """The layout of RSNA's data set: a table, and four images of each patient."""
     images = root / "train_images"
-    columns = "site_id,patient_id,image_id,laterality,view,age,cancer,biopsy,BIRADS,implant,density,machine_id".split(",")
+    columns = [
+        "site_id",
+        "patient_id",
+        "image_id",
+        "laterality",
+        "view",
+        "age",
+        "cancer",
+        "biopsy",
+        "BIRADS",
+        "implant",
+        "density",
+        "machine_id",
+    ]
     images.mkdir(parents=True)
     with open(root / "train.csv", "w", newline="") as file:
         table = csv.writer(file)

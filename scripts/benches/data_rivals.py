@@ -24,10 +24,10 @@ from urllib.parse import quote
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, default_collate
-
 from benches.data import BUCKET, Contract, bucket, print_head, print_row, samples
 from benches.data_stream import LANES, OURS, SHARDS, Reader, as_tensors, compare_samples, our_readers, timed
+from torch.utils.data import DataLoader, default_collate
+
 from mammolibs.shards import write_shards
 from mammolibs.shards.codec import decode_image, decode_mask, encode_image, encode_mask
 from mammolibs.storage import Store, open_store

@@ -18,13 +18,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pydicom
+from benches.data import cpu_s, print_head, print_row
+from benches.decode import dicom_bytes, mammogram_like
 from pydicom.pixels import apply_voi_lut
 from skimage.filters import threshold_otsu
 from skimage.measure import label
 from skimage.transform import resize
 
-from benches.data import cpu_s, print_head, print_row
-from benches.decode import dicom_bytes, mammogram_like
 from mammolibs.imaging import read_mammogram, read_stored
 from mammolibs.prepare import Contract, prepare_image
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-
 from benches.data import SIDE, Contract, cpu_s, print_head, print_row, samples
 from benches.decode import mammogram_like
+
 from mammolibs.records import Sample
 from mammolibs.shards import ShardIndex, read_sample, write_shards
 from mammolibs.storage import Store, open_store

@@ -31,9 +31,9 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from benches.data import BUCKET, Contract, ask, bucket, print_head, print_row, samples
 from torch.utils.data import DataLoader, Dataset
 
-from benches.data import BUCKET, Contract, ask, bucket, print_head, print_row, samples
 from mammolibs.shards import write_shards
 from mammolibs.storage import open_store
 from mammolibs.stream import Stream

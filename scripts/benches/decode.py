@@ -29,7 +29,11 @@ from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from mammolibs.imaging import read_facts, read_mammogram, read_stored
 
 ASPECT = 2560 / 3328
-NATIVE = {"implicit LE": uid.ImplicitVRLittleEndian, "explicit LE": uid.ExplicitVRLittleEndian, "deflated": uid.DeflatedExplicitVRLittleEndian}
+NATIVE = {
+    "implicit LE": uid.ImplicitVRLittleEndian,
+    "explicit LE": uid.ExplicitVRLittleEndian,
+    "deflated": uid.DeflatedExplicitVRLittleEndian,
+}
 ENCODERS: dict[str, tuple[str, Callable]] = {
     "RLE": (uid.RLELossless, lambda a, bits: pydicom.pixels.encoders.RLELosslessEncoder.encode(a, **_rle_options(a, bits))),
     "JPEG baseline .50": (uid.JPEGBaseline8Bit, lambda a, bits: imagecodecs.jpeg8_encode(a, level=95)),

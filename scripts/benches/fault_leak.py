@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-
 from benches import leaks
+
 from mammolibs.catalog import Thumbnails
 from mammolibs.records import ImageRow
 

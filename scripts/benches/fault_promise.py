@@ -25,7 +25,18 @@ def alarms(seed: int, planted: bool) -> tuple[str, ...]:
 
 def drawn(rng: np.random.Generator, count: int, split: str, maker: str, *, distance: float = DISTANCE) -> list[Prediction]:
     """Patients with one image each; their scores lie `distance` higher where they have cancer."""
-    plain = Prediction(image_id="x", patient_id="x", exam_id="x", source="simulated", split=split, maker=maker, label=0, has_lesion=-1, image_score=0.0, raw_score=0.0)
+    plain = Prediction(
+        image_id="x",
+        patient_id="x",
+        exam_id="x",
+        source="simulated",
+        split=split,
+        maker=maker,
+        label=0,
+        has_lesion=-1,
+        image_score=0.0,
+        raw_score=0.0,
+    )
     rows = []
     for number in range(count):
         name, label = f"{split}{maker}{number}", int(number < ILL * count)

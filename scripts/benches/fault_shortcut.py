@@ -62,9 +62,18 @@ def drawn(
                 image_id=name, source="drawn", patient_id=f"{split}{number}", exam_id=f"{split}{number}", path=name, laterality=side, view=view,
                 pathology="malignant" if ill else "normal", split=split, maker=maker, age_years=age, density="ABCD"[rng.integers(int(ill), 4)],
             )  # fmt: skip
-            pixels = image(rng, height + rng.normal(0, 2), depth + rng.normal(0, 2), air, lesion=ill, marks=1 + int(ill and rng.random() < marked))
+            pixels = image(
+                rng, height + rng.normal(0, 2), depth + rng.normal(0, 2), air, lesion=ill, marks=1 + int(ill and rng.random() < marked)
+            )
             facts = ImageFacts(
-                source_file=name, transfer_syntax="", rows=ROWS, columns=COLUMNS, bits_stored=bits, laterality=side, view=view, spacing_mm=spacing
+                source_file=name,
+                transfer_syntax="",
+                rows=ROWS,
+                columns=COLUMNS,
+                bits_stored=bits,
+                laterality=side,
+                view=view,
+                spacing_mm=spacing,
             )
             mammogram = Mammogram(pixels=pixels if side == "L" else np.ascontiguousarray(pixels[:, ::-1]), facts=facts)
             made.append((row, cues_of(mammogram, locate(mammogram, CONTRACT), row)))
@@ -90,5 +99,10 @@ def _predicted(rng: np.random.Generator, row: ImageRow, probes: tuple) -> Predic
     """A row of an honest pipeline, whose score knows the lesion alone."""
     label = int(row.pathology == "malignant")
     score = float(1 / (1 + np.exp(1.0 - LIFT * label - rng.normal())))
-    known = {name: getattr(row, name) for name in ("image_id", "patient_id", "exam_id", "source", "laterality", "view", "pathology", "maker", "density")}
-    return replace(Prediction(label=label, has_lesion=label, image_score=score, raw_score=score, **known), probes=probes, age_years=row.age_years)
+    known = {
+        name: getattr(row, name)
+        for name in ("image_id", "patient_id", "exam_id", "source", "laterality", "view", "pathology", "maker", "density")
+    }
+    return replace(
+        Prediction(label=label, has_lesion=label, image_score=score, raw_score=score, **known), probes=probes, age_years=row.age_years
+    )

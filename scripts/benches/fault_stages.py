@@ -11,8 +11,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mammolibs.evaluate import (
-    Calibration, Chosen, Draws, LesionTruth, PatchScore, Prediction, Region, calibrate_regions, choose_region_threshold, choose_score_threshold,
-    fit_calibration, fit_region_calibration, match_regions, region_features,
+    Calibration,
+    Chosen,
+    Draws,
+    LesionTruth,
+    PatchScore,
+    Prediction,
+    Region,
+    calibrate_regions,
+    choose_region_threshold,
+    choose_score_threshold,
+    fit_calibration,
+    fit_region_calibration,
+    match_regions,
+    region_features,
 )  # fmt: skip
 from mammolibs.evaluate.analysis import Evidence
 from mammolibs.evaluate.failing import failures, stage_figures
@@ -75,7 +87,9 @@ def simulate(seed: int, fault: str = "", patients: int = PATIENTS) -> Evidence:
     held_out = [
         replace(p, image_score=_image_score(p.regions, by_image), oracle_score=_image_score(_true_regions(p), by_image)) for p in held_out
     ]
-    chosen = Chosen(thresholds=(choose_region_threshold(validation), choose_score_threshold(validation)), calibrations=(by_region, by_image))
+    chosen = Chosen(
+        thresholds=(choose_region_threshold(validation), choose_score_threshold(validation)), calibrations=(by_region, by_image)
+    )
     draws = Draws([p.patient_id for p in held_out], rounds=ROUNDS)
     return Evidence(held_out=held_out, validation=validation, draws=draws, chosen={-1: chosen}, split_hash="simulated")
 

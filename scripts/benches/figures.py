@@ -45,7 +45,9 @@ def main(arguments: list[str]) -> None:
         seconds.append(own_s)
     check(ours, plain(scores, labels))
     print(f"{len(ours)} figures of {options.images} images, {options.rounds} rounds: {statistics.median(seconds):.1f} s")
-    print(f"a loop over scikit-learn: {statistics.median(ratios):.0f} times as long (rounds {min(ratios):.0f} to {max(ratios):.0f}; wanted 50)")
+    print(
+        f"a loop over scikit-learn: {statistics.median(ratios):.0f} times as long (rounds {min(ratios):.0f} to {max(ratios):.0f}; wanted 50)"
+    )
 
 
 def table(images: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -59,7 +61,11 @@ def table(images: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def measured(scores: np.ndarray, labels: np.ndarray, patients: np.ndarray, rounds: int) -> dict:
     """Ours, the ranking and the draws included."""
     ranked = Ranked(scores, labels, patients, "image")
-    figures = {**ranking_figures(ranked), **probability_figures(ranked), **{f"{name} at the cut": f for name, f in at_cut(ranked, CUT, 0.1, "given").items()}}
+    figures = {
+        **ranking_figures(ranked),
+        **probability_figures(ranked),
+        **{f"{name} at the cut": f for name, f in at_cut(ranked, CUT, 0.1, "given").items()},
+    }
     return estimate_all(figures, Draws(patients, rounds=rounds))
 
 

@@ -253,7 +253,11 @@ def verdict(flags: argparse.Namespace, announced: bool) -> str:
 
 def costs_of(flags: argparse.Namespace, apart: int, best: bool) -> Costs:
     """The costs as given; a save every so many seconds of training, in whole steps, at least 1. best: the interval of Young and Daly, else the engine's."""
-    usual_s = save_interval(flags.save_blocking + flags.save_background, FitOptions().save_seconds) if flags.save_seconds is None else flags.save_seconds
+    usual_s = (
+        save_interval(flags.save_blocking + flags.save_background, FitOptions().save_seconds)
+        if flags.save_seconds is None
+        else flags.save_seconds
+    )
     interval_s = young_daly_s(flags.save_blocking, apart * flags.step_seconds) if best else usual_s
     return Costs(
         step_s=flags.step_seconds,

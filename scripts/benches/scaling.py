@@ -34,11 +34,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from benches.train import STAGES, PlainLoop, RandomBatches, make_stage
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-from benches.train import STAGES, PlainLoop, RandomBatches, make_stage
 from mammolibs.engine import FitOptions, fit
 from mammolibs.records import RunCard
 from mammolibs.runtime import get_runtime

@@ -87,7 +87,6 @@ class PlainLoop:
         self.optimizer.step()
         return loss.item()
 
-
     def count_flop(self) -> int:
         """FLOP of one step: convolutions and matrix products."""
         from torch.utils.flop_counter import FlopCounterMode
@@ -123,7 +122,9 @@ def measure(stage: Any, runtime: Runtime, batches: Any, steps: int, rounds: int,
     card = RunCard(
         stage=stage.name, iteration=0, steps=0, architecture={}, contract={}, contract_hash="", data_hash="", split_hash="", seed=0
     )
-    options = FitOptions(iterations=rounds + 1, steps_per_iteration=steps, learning_rate=1e-4, log_every=10**6, save_seconds=10**6, keep_every=10**6)
+    options = FitOptions(
+        iterations=rounds + 1, steps_per_iteration=steps, learning_rate=1e-4, log_every=10**6, save_seconds=10**6, keep_every=10**6
+    )
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         fit(stage, runtime, train=batches, validate=plain_round, folder=folder, card=card, options=options)
         rows = read_history(folder)
@@ -154,7 +155,13 @@ def make_batches(flags: argparse.Namespace, stage: Any, runtime: Runtime) -> tup
         random = RandomBatches(flags.batch, tuple(flags.size), runtime.hosts)
         return random, random
     stream = Stream(
-        flags.data, global_batch=flags.batch, augment=Augment(), views=stage.views, workers=flags.workers, hosts=runtime.hosts, host=runtime.host
+        flags.data,
+        global_batch=flags.batch,
+        augment=Augment(),
+        views=stage.views,
+        workers=flags.workers,
+        hosts=runtime.hosts,
+        host=runtime.host,
     )
     return stream, RandomBatches(flags.batch, stream.shape, runtime.hosts)
 
@@ -162,7 +169,9 @@ def make_batches(flags: argparse.Namespace, stage: Any, runtime: Runtime) -> tup
 def report(name: str, found: Measured, flags: argparse.Namespace, runtime: Runtime, stage: Any, size: tuple[int, int], rate: float) -> None:
     """Print one stage's figures."""
     parameters = sum(p.numel() for p in stage.build().parameters())
-    print(f"{name}: {parameters / 1e6:.1f} M parameters, batch {flags.batch} of {size[0]}x{size[1]}, {torch.get_num_threads()} threads, {runtime.kind}")
+    print(
+        f"{name}: {parameters / 1e6:.1f} M parameters, batch {flags.batch} of {size[0]}x{size[1]}, {torch.get_num_threads()} threads, {runtime.kind}"
+    )
     for loop, seconds in (("ours", found.ours), ("plain", found.plain)):
         middle, least = statistics.median(seconds), min(seconds)
         speed, share = found.flop / middle, found.flop / middle / rate
@@ -178,7 +187,9 @@ def report(name: str, found: Measured, flags: argparse.Namespace, runtime: Runti
 
 def main(arguments: list[str]) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="scripts/bench.py train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench.py train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--stage", choices=(*STAGES, "all"), default="unet")
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--depth", type=int, default=5)

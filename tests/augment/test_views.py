@@ -49,7 +49,7 @@ def test_what_comes_out_fits_what_went_in(pair):
         image, mask = augment_pair(*pair, generator(0, step, "a"), Augment())
         views = two_views(pair[0], generator(0, step, "a"), Augment())
         for one in (image, *views):
-            assert one.shape == SHAPE and one.dtype == np.float32 and 0 <= one.min() and one.max() <= 1 and one.any()
+            assert one.shape == SHAPE and one.dtype == np.float32 and one.min() >= 0 and one.max() <= 1 and one.any()
         assert mask.shape == SHAPE and mask.dtype == np.uint8 and set(np.unique(mask)) <= {0, 1}
     assert augment_pair(pair[0], None, generator(0, 0, "a"), Augment())[1] is None
 

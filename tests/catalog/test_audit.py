@@ -6,7 +6,16 @@ from dataclasses import replace
 import pytest
 
 from mammolibs.catalog import (
-    Verdict, audit, audit_own, copy_split, make_catalog, read_split, read_verdict, split_hash, write_split, write_verdict,
+    Verdict,
+    audit,
+    audit_own,
+    copy_split,
+    make_catalog,
+    read_split,
+    read_verdict,
+    split_hash,
+    write_split,
+    write_verdict,
 )  # fmt: skip
 from mammolibs.catalog.verdict import PIXELS, POOL, Offender, in_words, short_verdict
 from mammolibs.errors import BadData, BadFile

@@ -35,7 +35,9 @@ def test_only_what_is_named_private_gets_other_ids(tmp_path):
     for name in ("dicom_folder", "csv", "mias"):
         MAKERS[name](tmp_path / name)
     read = [row for name in ("dicom_folder", "csv", "mias") for row in SOURCES[name](tmp_path / name).rows]
-    made = {row.path: row for row in build_catalog([(n, tmp_path / n) for n in ("dicom_folder", "csv", "mias")], unpack_folder=tmp_path).rows}
+    made = {
+        row.path: row for row in build_catalog([(n, tmp_path / n) for n in ("dicom_folder", "csv", "mias")], unpack_folder=tmp_path).rows
+    }
     for before in read:
         after = made[before.path]
         same = [getattr(before, what) == getattr(after, what) for what in ("image_id", "patient_id", "exam_id")]
@@ -111,7 +113,9 @@ def test_errors_of_a_catalog_name_no_patient(folder, tmp_path):
 def audited(tmp_path, capsys, **flags):
     names = ("catalog", "source", "csv", "split", "key", "json", "id_column", "split_column", "group_column", "image_column")
     nothing = dict.fromkeys((*names, "exam_column", "parent_column", "official_column", "patient_regex"), "")
-    options = SimpleNamespace(**nothing | {"pool": (), "ignore": (), "no_pixels": True, "cache": str(tmp_path / "cache"), "workers": 0} | flags)
+    options = SimpleNamespace(
+        **nothing | {"pool": (), "ignore": (), "no_pixels": True, "cache": str(tmp_path / "cache"), "workers": 0} | flags
+    )
     return run_audit(options), capsys.readouterr().out
 
 

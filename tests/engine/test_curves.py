@@ -18,7 +18,9 @@ def train(folder, iterations, start):
     return fit(DiceStage(), runtime, train=Batches(), validate=validator(runtime), folder=folder, card=card(), options=options, start=start)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("tensorboard") is None, reason="the tensorboard package is not installed (extra mammolibs[tensorboard])")
+@pytest.mark.skipif(
+    importlib.util.find_spec("tensorboard") is None, reason="the tensorboard package is not installed (extra mammolibs[tensorboard])"
+)
 def test_curves_are_the_history_also_after_going_back(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -27,7 +29,9 @@ def test_curves_are_the_history_also_after_going_back(tmp_path):
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     rows = read_history(tmp_path)
     assert [row["iteration"] for row in rows] == [1, 2]
-    assert {"train_loss", "dice", "learning_rate"} <= set(events.Tags()["scalars"]) == {name for row in rows for name in row} - {"iteration"}
+    assert (
+        {"train_loss", "dice", "learning_rate"} <= set(events.Tags()["scalars"]) == {name for row in rows for name in row} - {"iteration"}
+    )
     for name in events.Tags()["scalars"]:
         found = [(event.step, event.value) for event in events.Scalars(name)]
         # What was written of the iterations that were gone back from is hidden.

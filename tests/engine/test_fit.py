@@ -26,9 +26,7 @@ def train(folder, values, stage=None, **options):
         assert not model.training and not torch.is_grad_enabled()
         return {"dice": next(told), "other": 1.0}
 
-    return fit(
-        stage or DiceStage(), runtime, train=Batches(), validate=validate, folder=folder, card=card(), options=FitOptions(**options)
-    )
+    return fit(stage or DiceStage(), runtime, train=Batches(), validate=validate, folder=folder, card=card(), options=FitOptions(**options))
 
 
 def test_best_last_and_every_tenth_are_kept(tmp_path, capsys):
@@ -157,7 +155,9 @@ def test_the_rate_warms_up_falls_and_is_never_nothing():
     rates = [rate_at(step, leg) for step in range(30, 130)]
     assert rates == [rate_at(step, leg) for step in range(30, 130)]
     assert rates[0] == pytest.approx(1e-2 / 11) and max(rates) == rates[10] == 1e-2
-    assert all(a < b for a, b in zip(rates[:10], rates[1:11], strict=True)) and all(a > b for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert all(a < b for a, b in zip(rates[:10], rates[1:11], strict=True)) and all(
+        a > b for a, b in zip(rates[10:], rates[11:], strict=False)
+    )
     assert rates[55] == pytest.approx(1e-2 * (0.01 + 0.99 * 0.5)) and 0 < 1e-4 < rates[-1] < 2e-4
     short = Leg(start_iteration=0, start_step=0, iterations=1, steps_per_iteration=1, learning_rate=0.5, warmup_steps=20)
     assert rate_at(0, short) == 0.5

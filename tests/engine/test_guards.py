@@ -208,7 +208,9 @@ def test_a_replica_that_differs_stops_the_run_at_the_next_comparison(tmp_path, m
         return [own, own if len(calls) < 3 else [*own[:-1], own[-1] + 1]]
 
     monkeypatch.setattr(SingleRuntime, "replicas", replicas)
-    with pytest.raises(MammolibsError, match=r"after step 6 replica 1 of 2 does not hold the weights of replica 0 \(last.bias: 1 of 10 tensors\)"):
+    with pytest.raises(
+        MammolibsError, match=r"after step 6 replica 1 of 2 does not hold the weights of replica 0 \(last.bias: 1 of 10 tensors\)"
+    ):
         train(tmp_path, options=FitOptions(iterations=1, steps_per_iteration=12, log_every=3, check_every=3))
 
 

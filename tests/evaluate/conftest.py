@@ -55,7 +55,7 @@ def _image(rng, number, side, view, pathology, skill, fold, split, regions):
         spacing_mm=0.2,
         height=1000,
         width=800,
-        patches=tuple(PatchScore(label=int(l.pathology == "malignant"), score=r.malignancy) for l in lesions for r in proposals[:1]),
+        patches=tuple(PatchScore(label=int(one.pathology == "malignant"), score=r.malignancy) for one in lesions for r in proposals[:1]),
     )
 
 
@@ -63,7 +63,9 @@ def _region(rng, x, y, shift):
     probability = float(1 / (1 + np.exp(-rng.normal(shift - 1))))
     malignancy = float(rng.random())
     box = (x - 20, y - 25, x + 20, y + 25)
-    return Region(probability=probability, malignancy=malignancy, score=probability * malignancy, centre_x=x, centre_y=y, box=box, area_px=1500.0)
+    return Region(
+        probability=probability, malignancy=malignancy, score=probability * malignancy, centre_x=x, centre_y=y, box=box, area_px=1500.0
+    )
 
 
 @pytest.fixture(scope="session")

@@ -12,10 +12,10 @@ from mammolibs.evaluate import (
     Calibration,
     DiceSweep,
     Region,
+    calibrate_regions,
     choose_mask_threshold,
     choose_region_threshold,
     choose_score_threshold,
-    calibrate_regions,
     fit_calibration,
     fit_region_calibration,
     measure,
@@ -24,7 +24,6 @@ from mammolibs.evaluate import (
 from mammolibs.evaluate.bootstrap import point
 from mammolibs.evaluate.probability import brier, expected_calibration_error, reliability
 from mammolibs.evaluate.ranked import Ranked
-
 
 RAW = np.full(400, 0.5)
 
@@ -124,7 +123,6 @@ def test_regions_of_two_folds_come_onto_one_scale(make_predictions):
     mended = calibrated(folds[0], fitted[0]) + calibrated(folds[1], fitted[1])
     assert measure(mended, "lesion_sensitivity_at_1_fp").value == pytest.approx(honest, abs=0.02)
 
-
     def error(rows):
         regions = [x for r in rows for x in r.regions]
         ranked = Ranked([x.probability for x in regions], [x.hit >= 0 for x in regions], np.arange(len(regions)), "region")
@@ -137,7 +135,10 @@ def test_calibrated_regions_keep_their_order_and_carry_their_score(make_predicti
     rows = make_predictions(100, split="validation")
     fitted = fit_region_calibration(rows)
     box = (0, 0, 1, 1)
-    raw = tuple(Region(probability=p, malignancy=0.5, score=p / 2, centre_x=0, centre_y=0, box=box, area_px=1) for p in (1 - 1e-6, 1 - 1e-5, 0.6, 0.02))
+    raw = tuple(
+        Region(probability=p, malignancy=0.5, score=p / 2, centre_x=0, centre_y=0, box=box, area_px=1)
+        for p in (1 - 1e-6, 1 - 1e-5, 0.6, 0.02)
+    )
     after = calibrate_regions(raw, fitted)
     assert [r.probability for r in after] == sorted({r.probability for r in after}, reverse=True)
     assert all(r.score == r.probability * 0.5 for r in after)
@@ -146,7 +147,10 @@ def test_calibrated_regions_keep_their_order_and_carry_their_score(make_predicti
 
 def test_regions_of_unmarked_images_teach_nothing(make_predictions):
     rows = make_predictions(100, split="validation")
-    unmarked = [replace(r, has_lesion=-1, lesions=(), regions=tuple(replace(x, hit=-1) for x in r.regions)) for r in make_predictions(50, seed=9, split="validation")]
+    unmarked = [
+        replace(r, has_lesion=-1, lesions=(), regions=tuple(replace(x, hit=-1) for x in r.regions))
+        for r in make_predictions(50, seed=9, split="validation")
+    ]
     assert fit_region_calibration(rows + unmarked) == fit_region_calibration(rows)
     too_few = fit_region_calibration(unmarked)
     assert too_few.is_identity and "0 validation regions on a lesion" in too_few.reason

@@ -13,7 +13,9 @@ from mammolibs.evaluate.report import build_result
 
 
 def cuts(image, region):
-    return Chosen(thresholds=(Threshold(name="image_score", value=image, rule=""), Threshold(name="region_probability", value=region, rule="")))
+    return Chosen(
+        thresholds=(Threshold(name="image_score", value=image, rule=""), Threshold(name="region_probability", value=region, rule=""))
+    )
 
 
 def test_each_fold_is_judged_at_its_own_cut(make_predictions):
@@ -48,7 +50,10 @@ def test_a_pool_that_only_knows_the_source_is_not_believed(make_predictions):
     rng = np.random.default_rng(0)
     many, few = make_predictions(60, malignant_share=0.9, seed=1), make_predictions(60, malignant_share=0.05, seed=2)
     rows = [replace(p, source="a", image_score=float(0.8 + rng.uniform(0, 0.1))) for p in many]
-    rows += [replace(p, source="b", patient_id=f"b{p.patient_id}", image_id=f"b{p.image_id}", image_score=float(rng.uniform(0, 0.1))) for p in few]
+    rows += [
+        replace(p, source="b", patient_id=f"b{p.patient_id}", image_id=f"b{p.image_id}", image_score=float(rng.uniform(0, 0.1)))
+        for p in few
+    ]
     assert measure(rows, "image_auc").low > 0.6
     assert 0.35 < within("sources", rows, "image_auc").evaluate(np.ones((1, 120), np.float32))[0] < 0.65
     result, sentence = told(rows)
@@ -71,7 +76,10 @@ def test_skill_inside_each_fold_is_believed(make_predictions):
 
 
 def test_weights_from_elsewhere_are_told():
-    result = {"pipeline": {level: {"value": None, "reason": "none", "low": None, "events": 0} for level in ("image_auc", "patient_auc")}, "unet": {}}
+    result = {
+        "pipeline": {level: {"value": None, "reason": "none", "low": None, "events": 0} for level in ("image_auc", "patient_auc")},
+        "unet": {},
+    }
     sentences = conclusions(result | {"provenance": {"fold 0": {"weights_from_elsewhere": {"resnet": "other.pth"}}}})
     assert any("other.pth" in s and "not known" in s for s in sentences)
     for provenance, words in (

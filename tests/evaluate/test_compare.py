@@ -12,7 +12,7 @@ from mammolibs.errors import MammolibsError
 from mammolibs.evaluate import write_predictions
 from mammolibs.evaluate.result import is_figure
 from mammolibs.pipeline.compare_runs import compare_runs
-from mammolibs.pipeline.options import CompareOptions
+from mammolibs.pipeline.table_options import CompareOptions
 
 
 def run_of(folder, rows):

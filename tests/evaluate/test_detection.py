@@ -81,7 +81,9 @@ def by_hand():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("rate", "expected"), [(0.0, 1 / 4), (0.2, 1 / 4), (0.4, 2 / 4), (0.6, 2 / 4), (0.8, 3 / 4), (1.0, 3 / 4), (2.0, 3 / 4)])
+@pytest.mark.parametrize(
+    ("rate", "expected"), [(0.0, 1 / 4), (0.2, 1 / 4), (0.4, 2 / 4), (0.6, 2 / 4), (0.8, 3 / 4), (1.0, 3 / 4), (2.0, 3 / 4)]
+)
 def test_froc_by_hand(rate, expected):
     assert point(lesion_sensitivity_statistic(collect(by_hand()), false_per_image=rate)) == pytest.approx(expected)
 

@@ -31,11 +31,15 @@ def written(make_predictions, tmp_path_factory):
     """The folder and the report.json of these rows, of a catalog that lost images at every step."""
     left = [{"reason": "cannot be read", "count": 3}, {"reason": "twin", "count": 2}]
     data = {
-        "catalog": catalog(400, 165, left_out=left, refused={"train": [{"reason": "too small", "count": 4}]}, unread=[{"reason": "broken", "count": 4}]),
+        "catalog": catalog(
+            400, 165, left_out=left, refused={"train": [{"reason": "too small", "count": 4}]}, unread=[{"reason": "broken", "count": 4}]
+        ),
         "samples": {"train": 220, "validation": 10, "test": 161},
     }
     folder = tmp_path_factory.mktemp("report")
-    return folder, write_report(folder, predictions=poor_rows(make_predictions), stages={}, data=data, runtime={}, split_hash="x", rounds=20)
+    return folder, write_report(
+        folder, predictions=poor_rows(make_predictions), stages={}, data=data, runtime={}, split_hash="x", rounds=20
+    )
 
 
 def test_steps_add_up_and_end_at_what_the_figures_say(written):
@@ -74,7 +78,12 @@ def test_the_walk_finds_what_it_is_for(written):
 
     assert faults(whole) == []
     assert faults(broken(low=None, high=None)) == ["/extra/auc: no low, high, and no reason"]
-    assert faults(broken(events=None)) and faults(broken(unit="")) and faults(broken(value=2.0)) and not faults(broken(low=None, high=None, reason="few"))
+    assert (
+        faults(broken(events=None))
+        and faults(broken(unit=""))
+        and faults(broken(value=2.0))
+        and not faults(broken(low=None, high=None, reason="few"))
+    )
     assert faults(whole | {"extra": {"auc": whole["pipeline"]["image_auc"]}}) == ["/extra: names no split"]
     assert faults(whole | {"extra": [{"by_maker": {"image_auc": 0.7}}]}) == ["/extra/0/by_maker/image_auc: a bare number"]
     assert faults(whole | {"extra": {"auc": {"value": 0.7, "low": 0.6, "high": 0.8}, "split_hash": "x"}})

@@ -6,13 +6,26 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mammolibs.evaluate import Beside, Chosen, Draws, LeftOut, Threshold, measure, paired_difference, unpaired_difference, write_left_out, write_report
+from mammolibs.evaluate import (
+    Beside,
+    Chosen,
+    Draws,
+    LeftOut,
+    Threshold,
+    measure,
+    paired_difference,
+    unpaired_difference,
+    write_left_out,
+    write_report,
+)
 from mammolibs.evaluate.analysis import Evidence
 from mammolibs.evaluate.conclusions import conclusions
 from mammolibs.evaluate.external import beside_adapted, beside_internal, drop_reading
 from mammolibs.records import Estimate
 
-CHOSEN = {-1: Chosen(thresholds=(Threshold(name="image_score", value=0.2, rule=""), Threshold(name="region_probability", value=0.5, rule="")))}
+CHOSEN = {
+    -1: Chosen(thresholds=(Threshold(name="image_score", value=0.2, rule=""), Threshold(name="region_probability", value=0.5, rule="")))
+}
 
 
 def site(rows, name):
@@ -51,7 +64,10 @@ def test_what_one_side_lacks_the_difference_lacks_with_its_reason():
 
 def test_a_drop_is_seen_and_told_and_none_is_claimed_where_there_is_none(make_predictions):
     home = Beside(rows=site(make_predictions(60, skill=2.5, seed=1, malignant_share=0.4), "here"), chosen=CHOSEN, split_hash="home")
-    for skill, reading, words in ((0.0, "worse elsewhere", "is more than chance"), (2.5, "no drop shown", "No drop of the image AUC is shown")):
+    for skill, reading, words in (
+        (0.0, "worse elsewhere", "is more than chance"),
+        (2.5, "no drop shown", "No drop of the image AUC is shown"),
+    ):
         rows = site(make_predictions(60, skill=skill, seed=2, malignant_share=0.4), "there")
         part = beside_internal(evidence(rows, home))
         found, drop = part.result, part.result["drop"]["image_auc"]
@@ -108,7 +124,10 @@ def test_an_adaptation_is_compared_image_by_image(make_predictions):
 
 def test_the_mean_drop_counts_a_patient_of_two_runs_once(make_predictions, tmp_path):
     """What is held out at home in one run comes from elsewhere in the other: with equal scores the drops cancel in every draw."""
-    a, b = site(make_predictions(40, skill=3, seed=1, malignant_share=0.4), "a"), site(make_predictions(40, skill=0.5, seed=2, malignant_share=0.4), "b")
+    a, b = (
+        site(make_predictions(40, skill=3, seed=1, malignant_share=0.4), "a"),
+        site(make_predictions(40, skill=0.5, seed=2, malignant_share=0.4), "b"),
+    )
     sides = {name: Beside(rows=rows, chosen=CHOSEN, split_hash=name) for name, rows in (("a", a), ("b", b))}
     runs = {
         "a": LeftOut(trained_on=("b",), internal=sides["b"], external=sides["a"]), "b": LeftOut(trained_on=("a",), internal=sides["a"], external=sides["b"])
@@ -119,7 +138,9 @@ def test_the_mean_drop_counts_a_patient_of_two_runs_once(make_predictions, tmp_p
     mean = result["mean_drop"]["image_auc"]
     assert mean["value"] == pytest.approx(0, abs=1e-9) and mean["high"] - mean["low"] < 1e-6
     known = Beside(rows=[replace(p, label=-1, pathology="unknown") for p in b], chosen=CHOSEN, split_hash="b")
-    result = write_left_out(tmp_path, runs | {"b": replace(runs["b"], external=known)}, data={"truth": ["synthetic"]}, provenance={}, command="", rounds=200)
+    result = write_left_out(
+        tmp_path, runs | {"b": replace(runs["b"], external=known)}, data={"truth": ["synthetic"]}, provenance={}, command="", rounds=200
+    )
     assert result["mean_drop"]["image_auc"]["value"] == pytest.approx(first)
     assert "1 of 2 sources without it left out" in result["mean_drop"]["image_auc"]["method"]
     assert "mean over 1 source" in (tmp_path / "report.md").read_text() and "is synthetic" in (tmp_path / "report.md").read_text()

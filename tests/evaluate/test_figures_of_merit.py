@@ -20,9 +20,7 @@ def test_auc_with_ties_and_weights_equals_sklearn(seed):
     scores, labels, patients = tied(seed)
     statistic = auc_statistic(scores, labels, patients, "image")
     weights = np.random.default_rng(seed).integers(0, 4, (5, len(statistic.patients))).astype(np.float32)
-    expected = [
-        roc_auc_score(labels, scores, sample_weight=row[np.searchsorted(statistic.patients, patients)]) for row in weights
-    ]
+    expected = [roc_auc_score(labels, scores, sample_weight=row[np.searchsorted(statistic.patients, patients)]) for row in weights]
     np.testing.assert_allclose(statistic.evaluate(weights), expected, atol=1e-12)
 
 

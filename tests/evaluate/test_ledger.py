@@ -101,7 +101,9 @@ def test_a_false_alarm_is_made_by_the_most_suspicious_region(lesions, regions, s
 
 def test_the_grading_cut_spares_nine_in_ten_validation_regions():
     grades = [i / 100 for i in range(1, 21)]
-    rows = [image(0.1, 0, (), (region(0.9, g, hit=-1), region(0.1, 0.99, hit=-1))) for g in grades] + [image(0.9, 1, (MASS,), (region(0.9, 0.9),))]
+    rows = [image(0.1, 0, (), (region(0.9, g, hit=-1), region(0.1, 0.99, hit=-1))) for g in grades] + [
+        image(0.9, 1, (MASS,), (region(0.9, 0.9),))
+    ]
     cut = choose_grading_cut(rows, 0.2)
     assert (cut.value, cut.achieved, cut.n, cut.events) == (0.18, 1.0, 21, 1)
     none = choose_grading_cut([], 0.2)
@@ -145,7 +147,9 @@ def test_true_regions_give_the_difference_of_the_two_areas(clean):
 
 def test_the_gap_is_found_where_regions_lie_badly(clean):
     def worse(p):
-        return replace(p, patches=tuple(replace(q, score=0.3 * q.score) if q.origin == "region" and q.lesion >= 0 else q for q in p.patches))
+        return replace(
+            p, patches=tuple(replace(q, score=0.3 * q.score) if q.origin == "region" and q.lesion >= 0 else q for q in p.patches)
+        )
 
     bad = replace(clean, held_out=[worse(p) for p in clean.held_out])
     assert oracle(bad).result["grading_gap"]["low"] > 0.02
@@ -165,9 +169,17 @@ def test_what_cannot_be_told_is_said(clean, make_predictions):
     for rows in (some[:6], one_class, *changed, make_predictions(5)):
         part = ledger(told(rows, chosen))
         assert part.alarms == () or rows is changed[1]
-        figures = [f for kind in ("missed_images", "missed_lesions", "false_alarms", "stages") for f in part.result[kind].values() if isinstance(f, dict)]
+        figures = [
+            f
+            for kind in ("missed_images", "missed_lesions", "false_alarms", "stages")
+            for f in part.result[kind].values()
+            if isinstance(f, dict)
+        ]
         assert all(f["value"] is not None or f["reason"] for f in figures)
-    assert oracle(told(one_class, chosen)).result["gain_of_perfect_segmentation"]["reason"] == f"no positive image among {len(one_class)}, one class only"
+    assert (
+        oracle(told(one_class, chosen)).result["gain_of_perfect_segmentation"]["reason"]
+        == f"no positive image among {len(one_class)}, one class only"
+    )
     assert ledger(told(clean.held_out, {})) is None and oracle(told(make_predictions(5), {})) is None
     no_cut = Chosen(thresholds=(Threshold(name="image_score", value=None, rule="", reason="no validation image"),))
     assert "no validation image" in ledger(told(clean.held_out, {-1: no_cut})).result["reason"]

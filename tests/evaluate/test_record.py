@@ -36,7 +36,11 @@ def test_the_terms_of_every_source_are_known(licence):
     [
         ("Duke-Breast-Cancer-MRI: CC BY-NC 4.0", ["commercial"], ["naming the source"]),
         ("CMMD: CC BY 4.0", [], ["naming the source"]),
-        ("EMBED: non-commercial research only; no part may be passed on, and no weights or embeddings trained on it released,", ["commercial", "releasing weights", "passing on images", "but research"], []),
+        (
+            "EMBED: non-commercial research only; no part may be passed on, and no weights or embeddings trained on it released,",
+            ["commercial", "releasing weights", "passing on images", "but research"],
+            [],
+        ),
         ("CC BY-NC-SA 4.0", ["commercial"], ["naming the source", "same licence"]),
         ("synthetic", [], []),
         ("CC0", [], []),
@@ -66,10 +70,22 @@ def test_the_checklists_have_the_items_of_their_sources():
 
 
 def test_paths_lead_to_what_holds_something():
-    report = {"a": {"x": {"n": 1, "none": None}, "y": {"n": 0}, "word": "z"}, "f": {"value": None, "unit": "image"}, "l": [], "s": {"split_hash": "q"}}
+    report = {
+        "a": {"x": {"n": 1, "none": None}, "y": {"n": 0}, "word": "z"},
+        "f": {"value": None, "unit": "image"},
+        "l": [],
+        "s": {"split_hash": "q"},
+    }
     assert resolve(report, "a.*.n") == {"a.x.n": 1, "a.y.n": 0}
     assert resolve(report, "a.word") == {"a.word": "z"}
-    assert resolve(report, "a.x.none") == resolve(report, "f") == resolve(report, "l") == resolve(report, "s") == resolve(report, "gone.n") == {}
+    assert (
+        resolve(report, "a.x.none")
+        == resolve(report, "f")
+        == resolve(report, "l")
+        == resolve(report, "s")
+        == resolve(report, "gone.n")
+        == {}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +101,12 @@ def test_a_checklist_says_what_is_filled_empty_and_the_authors(written):
     told = json.loads((folder / "checklist.json").read_text())
     assert told == checklists(result)
     items = {item["item"]: item for item in told["claim_2024"]["items"]}
-    assert items["44"]["state"] == "author" and items["37"]["state"] == "filled" and items["7"]["state"] == "partly" and items["22"]["state"] == "empty"
+    assert (
+        items["44"]["state"] == "author"
+        and items["37"]["state"] == "filled"
+        and items["7"]["state"] == "partly"
+        and items["22"]["state"] == "empty"
+    )
     assert items["7"]["answers"] == {"data.sources": "mias"}
     assert re.fullmatch(r"0\.\d\d \[0\.\d\d, [01]\.\d\d\] \(48 x image\)", items["2"]["answers"]["pipeline.image_auc"])
     for checklist in told.values():

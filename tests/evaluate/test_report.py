@@ -29,8 +29,13 @@ from mammolibs.records import Estimate
 from tests.walk import faults
 
 CHOSEN = Chosen(
-    thresholds=(Threshold(name="image_score", value=0.3, rule="90 % specificity"), Threshold(name="region_probability", value=0.5, rule="1 false positive")),
-    calibrations=(Calibration(name="image score", features=("logit_raw",), slopes=(1.0,), n=9, events=1, reason="1 malignant and 8 others, 3 needed"),),
+    thresholds=(
+        Threshold(name="image_score", value=0.3, rule="90 % specificity"),
+        Threshold(name="region_probability", value=0.5, rule="1 false positive"),
+    ),
+    calibrations=(
+        Calibration(name="image score", features=("logit_raw",), slopes=(1.0,), n=9, events=1, reason="1 malignant and 8 others, 3 needed"),
+    ),
 )
 FIELDS = {"value", "low", "high", "n", "events", "unit", "method", "reason"}
 
@@ -55,7 +60,11 @@ def written(tmp_path_factory, make_predictions):
         data={"synthetic": True, "splits": {"train": {"images": 5}}},
         runtime={"device": "cpu"},
         split_hash="abc123",
-        history={"unet": {"pretrained": folder / "history.csv", "from scratch": folder / "history.csv"}, "resnet": folder / "gone.csv", "U-Net, fold 0": folder / "history.csv"},
+        history={
+            "unet": {"pretrained": folder / "history.csv", "from scratch": folder / "history.csv"},
+            "resnet": folder / "gone.csv",
+            "U-Net, fold 0": folder / "history.csv",
+        },
         examples=shown,
         chosen={k: CHOSEN for k in range(4)},
         comparisons={"simple measures": {"image_auc": paired_difference(rows, other, "image_auc", rounds=100)}},
@@ -195,5 +204,8 @@ def test_a_stage_prints_the_table_of_its_json(tmp_path):
 
 
 def test_evaluating_never_loads_torch():
-    code = "import sys, mammolibs.evaluate as e; import mammolibs.evaluate.figures; print([m for m in ('torch', 'matplotlib', 'scipy', 'pyarrow') if m in sys.modules])"
+    code = (
+        "import sys, mammolibs.evaluate as e; import mammolibs.evaluate.figures; "
+        "print([m for m in ('torch', 'matplotlib', 'scipy', 'pyarrow') if m in sys.modules])"
+    )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"

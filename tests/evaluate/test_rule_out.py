@@ -89,7 +89,11 @@ def test_each_fold_has_its_own_cut_and_one_without_is_left_out_and_named():
         assert np.all(table.low[table.folds == k] == band.low.value) if k < 2 else np.all(np.isnan(table.low[table.folds == k]))
     result = rule_out(evidence(held_out, validation)).result
     assert result["level"] == 0.2 and result["levels"]["0.1"]["ruled_out"]["n"] == 100
-    assert [c["reason"] for c in result["cuts"] if c["bound"] == "rule out" and c["level"] == 0.1] == ["", "", "4 validation patients with cancer, 22 needed"]
+    assert [c["reason"] for c in result["cuts"] if c["bound"] == "rule out" and c["level"] == 0.1] == [
+        "",
+        "",
+        "4 validation patients with cancer, 22 needed",
+    ]
 
 
 def test_luck_in_choosing_the_cut_is_counted_exactly():
@@ -119,7 +123,9 @@ def test_what_cannot_be_computed_is_said(held_out, validation):
         part = analysis(evidence(held_out, validation))
         assert not part.alarms and part.sections[0].items
         figures = [f for block in walk(part.result) for f in block.values() if is_figure(f)]
-        assert figures and all(f["reason"] if f["value"] is None or f["low"] is None else f["low"] <= f["value"] <= f["high"] for f in figures)
+        assert figures and all(
+            f["reason"] if f["value"] is None or f["low"] is None else f["low"] <= f["value"] <= f["high"] for f in figures
+        )
 
 
 def walk(value):
@@ -133,7 +139,11 @@ def walk(value):
 def test_equal_scores_rule_nobody_out():
     held_out, validation = patients([0, 1] * 30, [0.5] * 60), patients([0, 1] * 60, [0.5] * 120, split="validation", name="v")
     figures = rule_out(evidence(held_out, validation)).result["levels"]["0.1"]
-    assert figures["ruled_out"]["value"] == 0 and figures["referred"]["value"] == 1 and figures["cancers_ruled_out"]["high"] == pytest.approx(0.116, abs=0.001)
+    assert (
+        figures["ruled_out"]["value"] == 0
+        and figures["referred"]["value"] == 1
+        and figures["cancers_ruled_out"]["high"] == pytest.approx(0.116, abs=0.001)
+    )
 
 
 def test_a_site_whose_cancers_look_healthy_is_named_and_sound_data_give_no_alarm():
@@ -145,7 +155,7 @@ def test_a_site_whose_cancers_look_healthy_is_named_and_sound_data_give_no_alarm
         ill = [replace(p, image_score=float(norm.cdf(rng.normal(-1)))) if p.label else p for p in other]
         bands = choose_bands(validation, [-1], 0.1)
 
-        def alarms(rows):
+        def alarms(rows, bands=bands):
             table = sort_patients(rows, bands)
             checks = checks_of(table, bands, 0.1, "all")
             for name, members in slices_of(rows, table).items():
@@ -168,7 +178,9 @@ def test_ways_of_working_follow_from_the_cuts_where_errors_are_independent():
     assert figures["triage"]["cancers_lost"]["value"] == pytest.approx(0.8 * out[1])
     assert figures["triage"]["readings_saved"]["value"] == pytest.approx(0.99 * out[0] + 0.01 * out[1])
     assert figures["second_reader"]["sensitivity"]["value"] == pytest.approx(0.8 + 0.2 * called[1])
-    assert figures["second_reader"]["recall_rate"]["value"] == pytest.approx(0.99 * (0.1 + 0.9 * called[0]) + 0.01 * (0.8 + 0.2 * called[1]))
+    assert figures["second_reader"]["recall_rate"]["value"] == pytest.approx(
+        0.99 * (0.1 + 0.9 * called[0]) + 0.01 * (0.8 + 0.2 * called[1])
+    )
     assert figures["decision_referral"]["sensitivity"]["value"] == pytest.approx(called[1] + 0.8 * (1 - out[1] - called[1]))
     assert part.result["reader_alone"]["recall_rate"]["value"] == pytest.approx(0.01 * 0.8 + 0.99 * 0.1)
     assert "No reader has read these images" in part.sections[0].items[0].text

@@ -21,7 +21,12 @@ def with_probes(rows, **skill):
     """Rows with a score of each named probe: so many standard deviations higher on malignant images."""
     rng = np.random.default_rng(7)
     return [
-        replace(p, probes=tuple(ProbeScore(name=name, score=float(rng.normal(lift * p.label)), trained_on=80, trained_events=20) for name, lift in skill.items()))
+        replace(
+            p,
+            probes=tuple(
+                ProbeScore(name=name, score=float(rng.normal(lift * p.label)), trained_on=80, trained_events=20) for name, lift in skill.items()
+            ),
+        )
         for p in rows
     ]  # fmt: skip
 
@@ -35,10 +40,15 @@ BLIND = {"metadata": 0.0, "surroundings": 0.0, "outline": 0.0}
 
 def test_a_probe_is_set_beside_the_pipeline_on_the_same_images(make_predictions):
     rows = make_predictions(120, seed=3)
-    rows = [replace(p, probes=(ProbeScore(name="outline", score=p.raw_score), ProbeScore(name="blurred", score=-p.raw_score))) for p in rows]
+    rows = [
+        replace(p, probes=(ProbeScore(name="outline", score=p.raw_score), ProbeScore(name="blurred", score=-p.raw_score))) for p in rows
+    ]
     figures, auc = audited(rows).result["probes"], measure(rows, "image_auc").value
     assert figures["outline_auc"]["value"] == figures["outline_pipeline_auc"]["value"] == auc
-    assert figures["outline_share"]["value"] == 1 and figures["outline_pipeline_minus"]["value"] == figures["outline_pipeline_minus"]["high"] == 0
+    assert (
+        figures["outline_share"]["value"] == 1
+        and figures["outline_pipeline_minus"]["value"] == figures["outline_pipeline_minus"]["high"] == 0
+    )
     # The pipeline ranks as this probe does, so that its upper half lies above its lower half throughout.
     assert figures["outline_followed"]["value"] == 1 and figures["blurred_followed"]["value"] == 0
     assert figures["blurred_auc"]["value"] == pytest.approx(1 - auc) and figures["blurred_share"]["value"] == pytest.approx(-1)
@@ -51,9 +61,18 @@ def test_only_what_is_blind_surely_above_chance_and_a_large_share_alarms(make_pr
     # A blurred breast, and the patient herself, are told and never alarm.
     assert audited(with_probes(rows, **BLIND, blurred=3.0, person=3.0)).alarms == ()
     weak = audited(with_probes(rows, **BLIND | {"outline": 0.9}))
-    assert weak.result["tests"]["outline"]["surely_above_chance"] and weak.result["probes"]["outline_share"]["value"] < 0.5 and weak.alarms == ()
+    assert (
+        weak.result["tests"]["outline"]["surely_above_chance"]
+        and weak.result["probes"]["outline_share"]["value"] < 0.5
+        and weak.alarms == ()
+    )
     (told,) = audited(with_probes(rows, **BLIND | {"surroundings": 2.0})).alarms
-    assert "what lies outside the breast: AUC 0.9" in told and "Look at markers" in told and "metadata" not in told and "not shown that the pipeline uses it" in told
+    assert (
+        "what lies outside the breast: AUC 0.9" in told
+        and "Look at markers" in told
+        and "metadata" not in told
+        and "not shown that the pipeline uses it" in told
+    )
     chance = [replace(p, image_score=0.2 + 1e-4 * (k % 7)) for k, p in enumerate(rows)]
     assert audited(with_probes(chance, **BLIND | {"surroundings": 2.0})).alarms
 
@@ -77,12 +96,29 @@ def test_scores_of_different_folds_never_meet(make_predictions):
 
 
 def test_sources_are_told_apart_by_blur_and_by_the_score_of_images_without_cancer(make_predictions):
-    rows = [replace(p, source="one" if int(p.patient_id[1:]) % 2 else "two", image_score=p.image_score / (2 if int(p.patient_id[1:]) % 2 else 1)) for p in make_predictions(80, seed=6)]
-    rows = [replace(p, probes=(ProbeScore(name="source", score=0.1), *(ProbeScore(name=source_probe(s), score=float(p.source == s)) for s in ("one", "two")))) for p in rows]
+    rows = [
+        replace(
+            p, source="one" if int(p.patient_id[1:]) % 2 else "two", image_score=p.image_score / (2 if int(p.patient_id[1:]) % 2 else 1)
+        )
+        for p in make_predictions(80, seed=6)
+    ]
+    rows = [
+        replace(
+            p,
+            probes=(
+                ProbeScore(name="source", score=0.1),
+                *(ProbeScore(name=source_probe(s), score=float(p.source == s)) for s in ("one", "two")),
+            ),
+        )
+        for p in rows
+    ]
     part = audited(rows)
     figures = part.result["sources"]
     assert figures["one_by_blurred_auc"]["value"] == figures["two_by_blurred_auc"]["value"] == 1
-    assert figures["one_by_pipeline_auc"]["value"] == pytest.approx(1 - figures["two_by_pipeline_auc"]["value"]) and figures["two_by_pipeline_auc"]["low"] > 0.5
+    assert (
+        figures["one_by_pipeline_auc"]["value"] == pytest.approx(1 - figures["two_by_pipeline_auc"]["value"])
+        and figures["two_by_pipeline_auc"]["low"] > 0.5
+    )
     gap = figures["image_auc"]["value"] - figures["image_auc_within_source"]["value"]
     assert figures["pooled_minus_within_source"]["value"] == pytest.approx(gap)
     assert part.result["probes"]["source_auc"]["reason"] == "all scores are equal"
@@ -118,7 +154,9 @@ def test_rows_without_probes_have_no_audit(make_predictions):
 
 
 def test_rare_categories_share_a_column_and_new_ones_fall_into_it():
-    train = [{"maker": "a", "view": "CC"}] * 6 + [{"maker": "b", "view": "MLO"}] * 6 + [{"maker": f"rare{k}", "view": "CC"} for k in range(3)]
+    train = (
+        [{"maker": "a", "view": "CC"}] * 6 + [{"maker": "b", "view": "MLO"}] * 6 + [{"maker": f"rare{k}", "view": "CC"} for k in range(3)]
+    )
     seen, other = one_hot(train, [{"maker": "never seen", "view": "CC"}, {"maker": "b", "view": "MLO"}])
     assert seen.shape[1] == other.shape[1] == 5
     np.testing.assert_array_equal(other[0], seen[-1])

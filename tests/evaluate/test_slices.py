@@ -52,12 +52,16 @@ def test_a_slice_has_the_figures_of_its_own_rows(planted, rows):
     masses = [p for p in rows if p.label == 0 or p.lesions[0].kind == "mass"]
     found = by["lesion kind"]["mass"]
     assert found["auc"]["value"] == pytest.approx(roc_auc_score([p.label for p in masses], [p.image_score for p in masses]))
-    assert "specificity" not in found and found["lesion_sensitivity_at_1_fp"]["n"] == sum(p.lesions[0].kind == "mass" for p in rows if p.lesions)
+    assert "specificity" not in found and found["lesion_sensitivity_at_1_fp"]["n"] == sum(
+        p.lesions[0].kind == "mass" for p in rows if p.lesions
+    )
     assert list(by["age"]) == ["under 40", "40 to 49", "50 to 59", "60 to 69", "70 and over"]
 
 
 def test_what_nobody_says_is_no_slice(rows):
-    silent = [replace(p, maker="", technology="", view="unknown", age_years=None if p.laterality == "L" else 55, spacing_mm=None) for p in rows]
+    silent = [
+        replace(p, maker="", technology="", view="unknown", age_years=None if p.laterality == "L" else 55, spacing_mm=None) for p in rows
+    ]
     result = part_of(silent).result
     assert not {"maker", "technology", "view", "age", "lesion size"} & set(result["by"]) and "implant" in result["by"]
     assert result["not_said"]["maker"] == "nobody says it"
@@ -66,7 +70,12 @@ def test_what_nobody_says_is_no_slice(rows):
 
 def test_bands_and_the_lesions_that_make_an_image_malignant(rows):
     row = next(p for p in rows if p.label == 1)
-    assert [IMAGE_FACTS["age"](replace(row, age_years=years)) for years in (39, 40, 69, 70)] == ["under 40", "40 to 49", "60 to 69", "70 and over"]
+    assert [IMAGE_FACTS["age"](replace(row, age_years=years)) for years in (39, 40, 69, 70)] == [
+        "under 40",
+        "40 to 49",
+        "60 to 69",
+        "70 and over",
+    ]
     lesions = tuple(
         LesionTruth(lesion_id=name, kind=kind, pathology=name, centre_x=1.0, centre_y=1.0, radius_px=radius)
         for name, kind, radius in (("malignant", "mass", 50.0), ("benign", "calcification", 50.5))
@@ -98,7 +107,10 @@ def test_the_p_value_is_that_of_two_proportions():
 
 def test_a_bad_slice_is_named_once_and_clean_rows_raise_nothing(planted):
     assert planted.alarms(planted.make_predictions(200, 1), ROUNDS) == ()
-    bad = [replace(p, technology="film" if p.maker == planted.BAD_MAKER else "digital") for p in planted.make_predictions(200, 1, bad_maker=planted.BAD_MAKER)]
+    bad = [
+        replace(p, technology="film" if p.maker == planted.BAD_MAKER else "digital")
+        for p in planted.make_predictions(200, 1, bad_maker=planted.BAD_MAKER)
+    ]
     [alarm] = planted.alarms(bad, ROUNDS)
     assert "AUC 0." in alarm and "swapped" not in alarm
     # Two names of the same images are one finding.
@@ -143,4 +155,9 @@ def test_chance_in_one_source_is_a_bad_slice_and_no_swap():
 def test_poor_rows_raise_nothing_and_say_why(planted, rows, poor):
     part = part_of(poor(rows[:160]), planted.CHOSEN)
     assert part.alarms == () and part.sections[0].items
-    assert all(test["p"] is not None or test["reason"] for fact in part.result["by"].values() for found in fact.values() for test in found["tests"].values())
+    assert all(
+        test["p"] is not None or test["reason"]
+        for fact in part.result["by"].values()
+        for found in fact.values()
+        for test in found["tests"].values()
+    )

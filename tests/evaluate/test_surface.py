@@ -51,7 +51,10 @@ def test_the_answer_does_not_depend_on_which_is_the_truth_nor_on_air_around():
 
 
 def test_an_empty_mask_has_no_distance_and_shapes_must_agree():
-    assert surface_distances(np.zeros((5, 5)), np.ones((5, 5)), 1.0) is None and surface_distances(np.ones((5, 5)), np.zeros((5, 5)), 1.0) is None
+    assert (
+        surface_distances(np.zeros((5, 5)), np.ones((5, 5)), 1.0) is None
+        and surface_distances(np.ones((5, 5)), np.zeros((5, 5)), 1.0) is None
+    )
     with pytest.raises(ValueError, match="cannot be compared"):
         surface_distances(np.ones((5, 5)), np.ones((5, 6)), 1.0)
 

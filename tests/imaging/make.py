@@ -33,7 +33,9 @@ class Syntax:
 
 COMPRESSED = {
     "JPEG baseline": Syntax(uid.JPEGBaseline8Bit, lambda a, b: imagecodecs.jpeg8_encode(a, level=98), (8,), exact=False),
-    "JPEG extended": Syntax(uid.JPEGExtended12Bit, lambda a, b: imagecodecs.jpeg8_encode(a, level=98, bitspersample=12), (12,), exact=False),
+    "JPEG extended": Syntax(
+        uid.JPEGExtended12Bit, lambda a, b: imagecodecs.jpeg8_encode(a, level=98, bitspersample=12), (12,), exact=False
+    ),
     "JPEG lossless 5": Syntax(
         uid.JPEGLossless, lambda a, b: imagecodecs.jpeg8_encode(a, lossless=True, predictor=5, bitspersample=b), (8, 12, 14, 16)
     ),
@@ -41,7 +43,9 @@ COMPRESSED = {
     "JPEG-LS": Syntax(uid.JPEGLSLossless, lambda a, b: imagecodecs.jpegls_encode(a), (8, 16)),
     "JPEG-LS near": Syntax(uid.JPEGLSNearLossless, lambda a, b: imagecodecs.jpegls_encode(a, level=2), (16,), exact=False),
     "JPEG 2000": Syntax(
-        uid.JPEG2000Lossless, lambda a, b: imagecodecs.jpeg2k_encode(a, level=0, codecformat="j2k", reversible=True, bitspersample=b), (8, 12, 16)
+        uid.JPEG2000Lossless,
+        lambda a, b: imagecodecs.jpeg2k_encode(a, level=0, codecformat="j2k", reversible=True, bitspersample=b),
+        (8, 12, 16),
     ),
     "JPEG 2000 lossy": Syntax(
         uid.JPEG2000, lambda a, b: imagecodecs.jpeg2k_encode(a, level=60, codecformat="j2k", bitspersample=b), (12,), exact=False

@@ -19,9 +19,19 @@ from mammolibs.imaging import read_facts, read_mammogram, read_stored
 from tests.imaging.make import COMPRESSED, NATIVE, dicom_bytes, texture
 
 # Elements whose values decide sizes and meanings: group, element.
-TELLING = [(0x28, n) for n in (0x02, 0x04, 0x06, 0x08, 0x10, 0x11, 0x100, 0x101, 0x102, 0x103, 0x120, 0x1050, 0x1051, 0x1052, 0x1053, 0x3002, 0x3006)]
+TELLING = [
+    (0x28, n)
+    for n in (0x02, 0x04, 0x06, 0x08, 0x10, 0x11, 0x100, 0x101, 0x102, 0x103, 0x120, 0x1050, 0x1051, 0x1052, 0x1053, 0x3002, 0x3006)
+]
 SYNTAXES = [s.encode() for s in (*NATIVE.values(), *(c.uid for c in COMPRESSED.values()), "1.2.840.10008.1.2.4.100")]
-BUNDLED = ("MR_small_RLE.dcm", "MR_small_jp2klossless.dcm", "SC_rgb_small_odd_jpeg.dcm", "rtdose_1frame.dcm", "JPEGLSNearLossless_16.dcm", "badVR.dcm")
+BUNDLED = (
+    "MR_small_RLE.dcm",
+    "MR_small_jp2klossless.dcm",
+    "SC_rgb_small_odd_jpeg.dcm",
+    "rtdose_1frame.dcm",
+    "JPEGLSNearLossless_16.dcm",
+    "badVR.dcm",
+)
 
 
 @functools.cache
@@ -100,14 +110,14 @@ def _blank(data, rng):
 
 def _lie_about_a_value(data, rng):
     place = _find(data, rng)
-    if 0 <= place and place + 10 <= len(data):
+    if place >= 0 and place + 10 <= len(data):
         value = int(rng.choice([0, 1, 3, 8, 12, 16, 17, 32, 255, 4096, 32768, 65535, int(rng.integers(65536))]))
         struct.pack_into("<H", data, place + 8, value)
 
 
 def _lie_about_a_length(data, rng):
     place = _find(data, rng)
-    if 0 <= place and place + 12 <= len(data):
+    if place >= 0 and place + 12 <= len(data):
         length = int(rng.choice([0, 1, 2, 7, 0xFFFE, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFE, 0xFFFFFFFF, int(rng.integers(1 << 32))]))
         if rng.random() < 0.5:
             struct.pack_into("<H", data, place + 6, length & 0xFFFF)
@@ -142,7 +152,7 @@ def _folder() -> tempfile.TemporaryDirectory:
 
 
 def read_mutant(number: int) -> str:
-    """"read", "refused", or the traceback of an error that is none of ours."""
+    """ "read", "refused", or the traceback of an error that is none of ours."""
     path = Path(_folder().name) / "mutant.dcm"
     path.write_bytes(mutant(number))
     try:
@@ -156,4 +166,4 @@ def read_mutant(number: int) -> str:
     facts, pixels = shown.facts, shown.pixels
     if pixels.shape != (facts.rows, facts.columns) or pixels.dtype != np.float32:
         return f"{pixels.dtype} {pixels.shape}"
-    return "read" if np.isfinite(pixels).all() and 0 <= pixels.min() and pixels.max() <= 1 else "pixels outside [0, 1]"
+    return "read" if np.isfinite(pixels).all() and pixels.min() >= 0 and pixels.max() <= 1 else "pixels outside [0, 1]"

@@ -132,7 +132,11 @@ def test_the_verdict_is_json_and_the_policy_decides_it():
     facts = replace(CLEAN, implant=True, view_modifiers=("spot",))
     train, predict = (judge(facts, use) for use in USES)
     assert (train.status, predict.status) == ("refused", "accepted") and train.codes == predict.codes == ("spot_or_magnified", "implant")
-    assert asdict(train)["reasons"][0] == {"code": "spot_or_magnified", "text": "it shows a detail and not the breast: spot", "action": "refuse"}
+    assert asdict(train)["reasons"][0] == {
+        "code": "spot_or_magnified",
+        "text": "it shows a detail and not the breast: spot",
+        "action": "refuse",
+    }
     strict = Policy().changed({"predict": {"implant": "refuse", "spot_or_magnified": "ignore"}})
     assert judge(facts, "predict", strict).codes == ("implant",) and judge(facts, "predict", strict).refused
     assert judge(facts, "train", strict) == train
@@ -141,8 +145,9 @@ def test_the_verdict_is_json_and_the_policy_decides_it():
 
 
 @pytest.mark.parametrize("values,told", [
-    ({"trian": {}}, "did you mean train"), ({"train": {"implants": "warn"}}, "did you mean implant"), ({"train": {"implant": "refused"}}, "did you mean refuse"),
-    ({"least_side_px": "big"}, "least_side_px"), ({"least_side_px": True}, "least_side_px"), ([], "expected an object"), ({"predict": ["implant"]}, "expected codes"),
+    ({"trian": {}}, "did you mean train"), ({"train": {"implants": "warn"}}, "did you mean implant"),
+    ({"train": {"implant": "refused"}}, "did you mean refuse"), ({"least_side_px": "big"}, "least_side_px"),
+    ({"least_side_px": True}, "least_side_px"), ([], "expected an object"), ({"predict": ["implant"]}, "expected codes"),
 ])  # fmt: skip
 def test_a_policy_that_is_none_names_what_is_allowed(values, told):
     with pytest.raises(ValueError, match=told):
@@ -163,13 +168,27 @@ def code(concept):
 
 def test_what_the_gate_asks_stands_in_the_header(tmp_path):
     view = code(codes.cid4014.CranioCaudal)
-    view.ViewModifierCodeSequence = Sequence([code(codes.cid4015.SpotCompression), code(codes.cid4015.RolledLateral), code(codes.cid4015.Magnification)])
+    view.ViewModifierCodeSequence = Sequence(
+        [code(codes.cid4015.SpotCompression), code(codes.cid4015.RolledLateral), code(codes.cid4015.Magnification)]
+    )
     path = tmp_path / "a.dcm"
     path.write_bytes(
-        dicom_bytes(np.zeros((8, 8), np.uint16), ViewCodeSequence=Sequence([view]), PatientOrientation=["A", "R"], BodyPartExamined="BREAST", LossyImageCompression="01")
+        dicom_bytes(
+            np.zeros((8, 8), np.uint16),
+            ViewCodeSequence=Sequence([view]),
+            PatientOrientation=["A", "R"],
+            BodyPartExamined="BREAST",
+            LossyImageCompression="01",
+        )
     )
     facts = read_facts(path)
-    assert (facts.view, facts.view_modifiers, facts.orientation, facts.body_part, facts.lossy) == ("CC", ("magnification", "spot"), ("A", "R"), "BREAST", True)
+    assert (facts.view, facts.view_modifiers, facts.orientation, facts.body_part, facts.lossy) == (
+        "CC",
+        ("magnification", "spot"),
+        ("A", "R"),
+        "BREAST",
+        True,
+    )
     path.write_bytes(dicom_bytes(np.zeros((8, 8), np.uint16), SeriesDescription="R CC spot"))
     silent = read_facts(path)
     assert (silent.view_modifiers, silent.orientation, silent.body_part, silent.lossy) == (("spot",), (), "", None)

@@ -55,10 +55,7 @@ def test_every_syntax_gives_the_pixels_back(tmp_path, syntax):
     write_mammogram(tmp_path / "a.dcm", PIXELS, HEADER, syntax=syntax)
     data = pydicom.dcmread(tmp_path / "a.dcm")
     assert data.file_meta.TransferSyntaxUID == TRANSFER_SYNTAXES[syntax]
-    if syntax == "jpeg-lossless":
-        pixels = imagecodecs.ljpeg_decode(get_frame(data.PixelData, 0))
-    else:
-        pixels = data.pixel_array
+    pixels = imagecodecs.ljpeg_decode(get_frame(data.PixelData, 0)) if syntax == "jpeg-lossless" else data.pixel_array
     assert (pixels == PIXELS).all()
     if syntax != "deflated":
         assert _errors(tmp_path / "a.dcm") == []
@@ -79,7 +76,7 @@ def test_same_arguments_same_bytes():
 def test_the_caller_keeps_his_array():
     before = PIXELS.copy()
     mammogram_bytes(PIXELS, HEADER, syntax="big")
-    assert (PIXELS == before).all() and PIXELS.dtype == np.uint16
+    assert (before == PIXELS).all() and PIXELS.dtype == np.uint16
 
 
 def test_an_unknown_syntax_is_refused():

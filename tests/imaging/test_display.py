@@ -48,7 +48,9 @@ FORMS = {"LINEAR": linear, "LINEAR_EXACT": linear_exact, "SIGMOID": sigmoid}
 @pytest.mark.parametrize("center,width", [(2048, 4096), (1500.5, 700), (100, 1), (0, 50), (4095, 3)])
 def test_windows_are_the_standards(tmp_path, function, center, width):
     shown = displayed(tmp_path, WindowCenter=center, WindowWidth=width, VOILUTFunction=function)
-    expected = [FORMS[function](x, center, width) for x in range(4096)] if (function, width) != ("LINEAR", 1) else RAMP.ravel() > center - 0.5
+    expected = (
+        [FORMS[function](x, center, width) for x in range(4096)] if (function, width) != ("LINEAR", 1) else RAMP.ravel() > center - 0.5
+    )
     assert shown.pixels.dtype == np.float32
     assert np.allclose(shown.pixels.ravel(), np.asarray(expected, float), atol=1e-6)
     assert shown.display_chain == (f"window {function} center {center:g} width {width:g}",)
@@ -190,14 +192,20 @@ def test_for_processing_is_a_negative_logarithm(tmp_path, photometric):
 
 
 def test_for_processing_that_is_a_logarithm_already(tmp_path):
-    rising = displayed(tmp_path, PresentationIntentType="FOR PROCESSING", PixelIntensityRelationship="LOG", PixelIntensityRelationshipSign=1)
-    falling = displayed(tmp_path, PresentationIntentType="FOR PROCESSING", PixelIntensityRelationship="LOG", PixelIntensityRelationshipSign=-1)
+    rising = displayed(
+        tmp_path, PresentationIntentType="FOR PROCESSING", PixelIntensityRelationship="LOG", PixelIntensityRelationshipSign=1
+    )
+    falling = displayed(
+        tmp_path, PresentationIntentType="FOR PROCESSING", PixelIntensityRelationship="LOG", PixelIntensityRelationshipSign=-1
+    )
     assert np.allclose(rising.pixels.ravel(), 1 - np.arange(4096) / 4095, atol=1e-6)
     assert np.allclose(falling.pixels, 1 - rising.pixels, atol=1e-6)
 
 
 def test_for_processing_with_falling_exposure(tmp_path):
-    shown = displayed(tmp_path, PresentationIntentType="FOR PROCESSING", PixelIntensityRelationship="LIN", PixelIntensityRelationshipSign=-1)
+    shown = displayed(
+        tmp_path, PresentationIntentType="FOR PROCESSING", PixelIntensityRelationship="LIN", PixelIntensityRelationshipSign=-1
+    )
     assert shown.pixels[0, 0] == 0.0 and shown.pixels[-1, -1] == 1.0
     assert np.allclose(shown.pixels.ravel(), 1 - np.log(4096 - np.arange(4096)) / np.log(4096), atol=1e-6)
 
@@ -217,7 +225,9 @@ def test_functional_groups_come_first(tmp_path):
 
     frames = np.stack([RAMP, RAMP])
     path = tmp_path / "a.dcm"
-    path.write_bytes(dicom_bytes(frames, bits=12, PerFrameFunctionalGroupsSequence=Sequence([group(10), group(1000)]), WindowCenter=1, WindowWidth=1))
+    path.write_bytes(
+        dicom_bytes(frames, bits=12, PerFrameFunctionalGroupsSequence=Sequence([group(10), group(1000)]), WindowCenter=1, WindowWidth=1)
+    )
     assert read_mammogram(path, frame=1).display_chain == ("rescale slope 1 intercept 1000", "window LINEAR center 1000 width 100")
     assert read_mammogram(path, frame=0).display_chain[1] == "window LINEAR center 10 width 100"
 

@@ -18,9 +18,21 @@ from mammolibs.imaging.extract import extract, extract_file, plan
 from tests.imaging.make import dicom_bytes, texture
 
 ROOT = Path(__file__).parents[2]
-KEYS = (
-    "source_file transfer_syntax rows columns bits_stored photometric laterality view spacing_mm manufacturer presentation_intent frame display_chain"
-).split()
+KEYS = [
+    "source_file",
+    "transfer_syntax",
+    "rows",
+    "columns",
+    "bits_stored",
+    "photometric",
+    "laterality",
+    "view",
+    "spacing_mm",
+    "manufacturer",
+    "presentation_intent",
+    "frame",
+    "display_chain",
+]
 
 
 def run(*arguments):
@@ -72,8 +84,8 @@ def test_raw_values(tmp_path, here, bits, signed):
 
 
 def test_raw_colour_is_rgb(tmp_path, here):
-    from pydicom.data import get_testdata_file
     from pydicom import dcmread
+    from pydicom.data import get_testdata_file
 
     path = get_testdata_file("SC_rgb_small_odd.dcm", download=False)
     extract(path, tmp_path, raw=True)
@@ -91,7 +103,13 @@ def test_a_folder_with_everything_in_it(tmp_path, here):
     for _ in range(2):  # a second run does not take the first one's results for input
         report = extract(source, out)
         assert (report.written, report.files, len(report.skipped)) == (5, 5, 2)
-    assert sorted(p.relative_to(out).as_posix() for p in out.rglob("*.png")) == ["1.2.3.png", "1.2.4.png", "a/x.png", "b/x.dcm.png", "b/x.png.png"]
+    assert sorted(p.relative_to(out).as_posix() for p in out.rglob("*.png")) == [
+        "1.2.3.png",
+        "1.2.4.png",
+        "a/x.png",
+        "b/x.dcm.png",
+        "b/x.png.png",
+    ]
     rows = list(csv.DictReader((out / "skipped.csv").open()))
     assert [Path(r["item"]).name for r in rows] == ["cut.dcm", "text.dcm"]
     assert "cut short" in rows[0]["reason"] and "no DICOM" in rows[1]["reason"]

@@ -108,7 +108,14 @@ def test_free_text(text, expected):
 
 
 def test_view_position_words():
-    assert [view_word(w) for w in ("cc", "RMLO", "medio-lateral oblique", "LM", "AP", "")] == ["CC", "MLO", "MLO", "LM", "unknown", "unknown"]
+    assert [view_word(w) for w in ("cc", "RMLO", "medio-lateral oblique", "LM", "AP", "")] == [
+        "CC",
+        "MLO",
+        "MLO",
+        "LM",
+        "unknown",
+        "unknown",
+    ]
 
 
 @pytest.mark.parametrize("elements,spacing", [
@@ -134,8 +141,10 @@ def test_age(tmp_path, age, years):
 
 
 def test_the_other_facts(tmp_path):
-    said = facts(tmp_path, IssuerOfPatientID="WARD", Manufacturer="ACME", BreastImplantPresent="YES", BurnedInAnnotation="NO", StudyInstanceUID="1.2", SeriesInstanceUID="1.3",
-                 EstimatedRadiographicMagnificationFactor=1.8)  # fmt: skip
+    said = facts(
+        tmp_path, IssuerOfPatientID="WARD", Manufacturer="ACME", BreastImplantPresent="YES", BurnedInAnnotation="NO",
+        StudyInstanceUID="1.2", SeriesInstanceUID="1.3", EstimatedRadiographicMagnificationFactor=1.8,
+    )  # fmt: skip
     assert (said.manufacturer, said.implant, said.burned_in, said.study_uid, said.series_uid) == ("ACME", True, False, "1.2", "1.3")
     assert (said.rows, said.columns, said.bits_allocated, said.bits_stored, said.signed) == (8, 8, 16, 12, False)
     assert (said.magnification, said.patient_id, said.patient_issuer, said.presentation_intent) == (1.8, "P1", "WARD", "FOR PRESENTATION")
@@ -150,7 +159,11 @@ def test_a_slice_says_where_it_lies(tmp_path):
     # Rows run towards the head and columns to the left: the normal points backwards
     sagittal = facts(tmp_path, ImagePositionPatient=[5, 7, 9], ImageOrientationPatient=[0, 0, 1, 1, 0, 0])
     assert sagittal.slice_mm == pytest.approx(7)
-    for silent in ({"ImagePositionPatient": [5, 7, 9]}, {"ImagePositionPatient": [5, 7], "ImageOrientationPatient": [1, 0, 0, 0, 1, 0]}, {}):
+    for silent in (
+        {"ImagePositionPatient": [5, 7, 9]},
+        {"ImagePositionPatient": [5, 7], "ImageOrientationPatient": [1, 0, 0, 0, 1, 0]},
+        {},
+    ):
         assert facts(tmp_path, InstanceNumber="", **silent).slice_mm is None
     assert facts(tmp_path, InstanceNumber="").instance_number is None
 

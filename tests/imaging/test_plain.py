@@ -49,7 +49,9 @@ def test_colour_images(tmp_path):
     rgb = np.dstack([gray, gray[::-1], gray[:, ::-1]])
     path.write_bytes(imagecodecs.png_encode(rgb))
     mixed = read_mammogram(path)
-    assert np.allclose(mixed.pixels, rgb @ [0.299, 0.587, 0.114] / 255, atol=1e-6) and mixed.display_chain[-1] == "luminance of a colour image"
+    assert (
+        np.allclose(mixed.pixels, rgb @ [0.299, 0.587, 0.114] / 255, atol=1e-6) and mixed.display_chain[-1] == "luminance of a colour image"
+    )
     assert np.array_equal(read_stored(path).frames[0], rgb)
     path.write_bytes(imagecodecs.png_encode(np.dstack([rgb, np.full_like(gray, 255)])))
     assert np.array_equal(read_stored(path).frames[0], rgb)

@@ -13,15 +13,48 @@ from tests.imaging.make import COMPRESSED, NATIVE, dicom_bytes, texture
 
 DATA = Path(os.environ.get("MAMMOLIBS_DATA", Path(__file__).parents[2].parent / "shared" / "data")) / "dicom"
 
-PYDICOM_FILES = (
-    "MR_small.dcm MR_small_implicit.dcm MR_small_bigendian.dcm MR_small_expb.dcm MR_small_RLE.dcm MR_small_padded.dcm "
-    "MR_small_jp2klossless.dcm MR_small_jpeg_ls_lossless.dcm image_dfl.dcm JPEGLSNearLossless_08.dcm JPEGLSNearLossless_16.dcm "
-    "693_J2KI.dcm J2K_pixelrep_mismatch.dcm JPEG2000.dcm examples_overlay.dcm rtdose.dcm rtdose_expb.dcm rtdose_rle.dcm "
-    "liver_1frame.dcm SC_rgb_rle_16bit_2frame.dcm SC_rgb_small_odd.dcm SC_rgb_small_odd_big_endian.dcm "
-    "SC_ybr_full_422_uncompressed.dcm SC_rgb_jpeg_dcmtk.dcm SC_rgb_dcmtk_+eb+cr.dcm SC_rgb_jls_lossy_line.dcm GDCMJ2K_TextGBR.dcm "
-    "examples_rgb_color.dcm ExplVR_BigEnd.dcm CT_small.dcm"
-).split()
-NO_IMAGE = "rtplan.dcm rtstruct.dcm test-SR.dcm reportsi.dcm waveform_ecg.dcm priv_SQ.dcm nested_priv_SQ.dcm UN_sequence.dcm".split()
+PYDICOM_FILES = [
+    "MR_small.dcm",
+    "MR_small_implicit.dcm",
+    "MR_small_bigendian.dcm",
+    "MR_small_expb.dcm",
+    "MR_small_RLE.dcm",
+    "MR_small_padded.dcm",
+    "MR_small_jp2klossless.dcm",
+    "MR_small_jpeg_ls_lossless.dcm",
+    "image_dfl.dcm",
+    "JPEGLSNearLossless_08.dcm",
+    "JPEGLSNearLossless_16.dcm",
+    "693_J2KI.dcm",
+    "J2K_pixelrep_mismatch.dcm",
+    "JPEG2000.dcm",
+    "examples_overlay.dcm",
+    "rtdose.dcm",
+    "rtdose_expb.dcm",
+    "rtdose_rle.dcm",
+    "liver_1frame.dcm",
+    "SC_rgb_rle_16bit_2frame.dcm",
+    "SC_rgb_small_odd.dcm",
+    "SC_rgb_small_odd_big_endian.dcm",
+    "SC_ybr_full_422_uncompressed.dcm",
+    "SC_rgb_jpeg_dcmtk.dcm",
+    "SC_rgb_dcmtk_+eb+cr.dcm",
+    "SC_rgb_jls_lossy_line.dcm",
+    "GDCMJ2K_TextGBR.dcm",
+    "examples_rgb_color.dcm",
+    "ExplVR_BigEnd.dcm",
+    "CT_small.dcm",
+]
+NO_IMAGE = [
+    "rtplan.dcm",
+    "rtstruct.dcm",
+    "test-SR.dcm",
+    "reportsi.dcm",
+    "waveform_ecg.dcm",
+    "priv_SQ.dcm",
+    "nested_priv_SQ.dcm",
+    "UN_sequence.dcm",
+]
 
 
 def write(tmp_path, data: bytes, name="a.dcm"):

@@ -39,7 +39,16 @@ def rows(tmp_path):
             lesions = (circle(f"l{number}", x, 130.0, pathology=pathology),)
         split = "train" if number < 6 else "validation" if number < 9 else "test"
         made.append(
-            ImageRow(image_id=f"s-{number:02d}", source="s", patient_id=f"s/{number // 2}", exam_id=f"s/{number // 2}", path=str(path),
-                     pathology=pathology, lesions=lesions, split=split, spacing_mm=0.5)
+            ImageRow(
+                image_id=f"s-{number:02d}",
+                source="s",
+                patient_id=f"s/{number // 2}",
+                exam_id=f"s/{number // 2}",
+                path=str(path),
+                pathology=pathology,
+                lesions=lesions,
+                split=split,
+                spacing_mm=0.5,
+            )
         )
     return made

@@ -54,13 +54,17 @@ def test_what_is_refused_is_skipped_counted_and_listed(rows, dicom, tmp_path):
     report = ingest_images([spot, *rows[1:]], CONTRACT, tmp_path / "out", **QUIET)
     assert report.refused == {"spot_or_magnified": 1, "polarity_contradicts_pixels": 1} and report.written["train"] == 4
     told = dict(report.skipped)
-    assert told[spot.path].startswith("refused, spot_or_magnified: ") and told[rows[1].path].startswith("refused, polarity_contradicts_pixels: ")
+    assert told[spot.path].startswith("refused, spot_or_magnified: ") and told[rows[1].path].startswith(
+        "refused, polarity_contradicts_pixels: "
+    )
     assert "1 spot_or_magnified" in str(report)
     assert ingest_images([spot, *rows[1:]], CONTRACT, tmp_path / "out", **QUIET) == replace(report, reused=True)
 
 
 def test_a_warning_travels_with_its_sample(rows, dicom, tmp_path):
-    report = ingest_images([dicom("implant", {"implant": True, "laterality": "R"}, PatientOrientation="")], CONTRACT, tmp_path / "out", **QUIET)
+    report = ingest_images(
+        [dicom("implant", {"implant": True, "laterality": "R"}, PatientOrientation="")], CONTRACT, tmp_path / "out", **QUIET
+    )
     assert report.warned == {"implant": 1, "side_contradicts_pixels": 1} and report.refused == {} and report.skipped == ()
     store = open_store(tmp_path / "out" / "train")
     assert read_sample(store, open_index(store), 0).extra["acceptance"] == ["implant", "side_contradicts_pixels"]

@@ -90,9 +90,15 @@ def test_each_fault_costs_its_image_and_says_why(rows, tmp_path):
     (tmp_path / "text.dcm").write_text("no image at all")
     cv2.imwrite(str(tmp_path / "black.png"), np.zeros((240, 200), np.uint8))
     faults = {
-        "lies outside the image": replace(rows[0], lesions=(replace(rows[0].lesions[0], outline=Outline(shape="circle", points=((900.0, 9.0),), radius_px=5)),)),
-        "aspect differs": replace(rows[1], lesions=(Lesion(lesion_id="x", outline=Outline(shape="mask", path=str(tmp_path / "mask.png"))),)),
-        "this mask is not there": replace(rows[2], lesions=(Lesion(lesion_id="x", outline=Outline(shape="mask", path=str(tmp_path / "gone.png"))),)),
+        "lies outside the image": replace(
+            rows[0], lesions=(replace(rows[0].lesions[0], outline=Outline(shape="circle", points=((900.0, 9.0),), radius_px=5)),)
+        ),
+        "aspect differs": replace(
+            rows[1], lesions=(Lesion(lesion_id="x", outline=Outline(shape="mask", path=str(tmp_path / "mask.png"))),)
+        ),
+        "this mask is not there": replace(
+            rows[2], lesions=(Lesion(lesion_id="x", outline=Outline(shape="mask", path=str(tmp_path / "gone.png"))),)
+        ),
         "no breast found": replace(rows[3], lesions=(), path=str(tmp_path / "black.png")),
         "": replace(rows[4], path=str(tmp_path / "text.dcm")),
     }
@@ -138,7 +144,12 @@ def test_no_rows_are_refused(tmp_path):
 
 
 def test_a_mask_is_known_only_where_somebody_drew_or_excluded_lesions(rows, tmp_path):
-    unknown = [replace(rows[1], pathology="benign"), replace(rows[2], pathology="malignant", lesions=(Lesion(lesion_id="x"),)), rows[0], rows[4]]
+    unknown = [
+        replace(rows[1], pathology="benign"),
+        replace(rows[2], pathology="malignant", lesions=(Lesion(lesion_id="x"),)),
+        rows[0],
+        rows[4],
+    ]
     ingest_images(unknown, CONTRACT, tmp_path / "out", **QUIET)
     samples = all_samples(tmp_path / "out")
     assert [samples[row.image_id].mask is None for row in unknown] == [True, True, False, False]

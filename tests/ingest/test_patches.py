@@ -82,7 +82,11 @@ def test_normal_places_keep_apart_where_there_is_room(rows, tmp_path):
 
 
 def test_no_normal_tissue_is_cut_where_a_lesion_may_be_unmarked(rows):
-    unmarked = [replace(rows[1], pathology="malignant"), replace(rows[2], lesions=(Lesion(lesion_id="x"),)), replace(rows[4], pathology="unknown")]
+    unmarked = [
+        replace(rows[1], pathology="malignant"),
+        replace(rows[2], lesions=(Lesion(lesion_id="x"),)),
+        replace(rows[4], pathology="unknown"),
+    ]
     assert normal_requests(unmarked, 2) == [] and truth_requests(unmarked) == []
 
 

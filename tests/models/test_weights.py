@@ -43,7 +43,9 @@ def published_pretrain_encoder():
     """A small likeness of a published pretraining checkpoint: encoder and a head of its own."""
     state = {n: t for n, t in Autoencoder(norm="batch").state_dict().items() if n.startswith("encoder.")}
     head = {"fc1.1": (8, 4), "fc2.1": (8, 8), "fc3": (2, 8)}
-    return state | {f"{name}.{part}": torch.zeros(shape[: 2 if part == "weight" else 1]) for name, shape in head.items() for part in ("weight", "bias")}
+    return state | {
+        f"{name}.{part}": torch.zeros(shape[: 2 if part == "weight" else 1]) for name, shape in head.items() for part in ("weight", "bias")
+    }
 
 
 def test_three_files_hold_the_same_tensors_and_the_card(tmp_path):

@@ -35,8 +35,18 @@ def as_table(folder: Path) -> Path:
     rows = []
     for row in (row for row in read(folder / "truth.csv") if not row["parent_id"]):
         for lesion in masks.get(row["image_id"], [{}]):
-            known = {"path": row["file"], "patient": row["patient_id"], "exam": row["exam_id"], "laterality": row["laterality"], "view": row["view"]}
-            known |= {"pathology": lesion.get("pathology", row["pathology"]), "kind": lesion.get("kind", ""), "mask": lesion.get("mask", "")}
+            known = {
+                "path": row["file"],
+                "patient": row["patient_id"],
+                "exam": row["exam_id"],
+                "laterality": row["laterality"],
+                "view": row["view"],
+            }
+            known |= {
+                "pathology": lesion.get("pathology", row["pathology"]),
+                "kind": lesion.get("kind", ""),
+                "mask": lesion.get("mask", ""),
+            }
             rows.append(known | {"spacing_mm": row["spacing_mm"]})
     write(folder / "labels.csv", rows)
     return folder / "labels.csv"

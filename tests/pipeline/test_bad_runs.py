@@ -37,12 +37,20 @@ def vanish(run, split):
 def test_a_flipped_byte_in_a_shard_ends_training(run_copy, call):
     for shard in (run_copy / "data" / "shards" / "train").glob("*.tar"):
         flip_byte(shard)
-    said(call("train/unet/finetune.py", "--run", run_copy, "--pretrain", "no", "--it", "2", "--workers", "0"), "shards/train/lane", "make the shards again")
+    said(
+        call("train/unet/finetune.py", "--run", run_copy, "--pretrain", "no", "--it", "2", "--workers", "0"),
+        "shards/train/lane",
+        "make the shards again",
+    )
 
 
 def test_a_run_folder_that_cannot_be_written(tmp_path, call):
     (tmp_path / "file").write_text("in the way")
-    said(call("scripts/make_phantoms.py", "--exams", "1", "--rows", "512", "--out", tmp_path / "file" / "x"), tmp_path / "file", "choose a folder")
+    said(
+        call("scripts/make_phantoms.py", "--exams", "1", "--rows", "512", "--out", tmp_path / "file" / "x"),
+        tmp_path / "file",
+        "choose a folder",
+    )
     said(call("mammolibs/pipeline/__main__.py", "--run", tmp_path / "file" / "run"), tmp_path / "file", "choose a --run")
 
 
@@ -96,7 +104,10 @@ def test_weights_that_are_none(run_copy, tmp_path, call):
 def test_a_folder_without_images(run_copy, tmp_path, call):
     (tmp_path / "empty").mkdir()
     said(call("scripts/predict.py", tmp_path / "empty", "--run", run_copy), tmp_path / "empty", "give another one")
-    said(call("mammolibs/pipeline/__main__.py", "--source", f"dicom_folder={tmp_path / 'empty'}", "--run", tmp_path / "run"), tmp_path / "empty")
+    said(
+        call("mammolibs/pipeline/__main__.py", "--source", f"dicom_folder={tmp_path / 'empty'}", "--run", tmp_path / "run"),
+        tmp_path / "empty",
+    )
     said(call("dataset_enhancement/extract_dicom.py", tmp_path / "empty", "--out", tmp_path / "out"), tmp_path / "empty")
 
 
@@ -120,7 +131,16 @@ def test_a_folder_without_known_lesions_is_refused_before_anything_is_trained(wh
         (tmp_path / "in" / f"patient{number}").mkdir(parents=True)
         (tmp_path / "in" / f"patient{number}" / f"{number}.dcm").write_bytes(image.read_bytes())
     for further in ((), ("--dry-run",)):
-        answer = call("mammolibs/pipeline/__main__.py", "--source", f"dicom_folder={tmp_path / 'in'}", "--run", tmp_path / "run", "--workers", 0, *further)
+        answer = call(
+            "mammolibs/pipeline/__main__.py",
+            "--source",
+            f"dicom_folder={tmp_path / 'in'}",
+            "--run",
+            tmp_path / "run",
+            "--workers",
+            0,
+            *further,
+        )
         said(answer, "no image to train on has a known lesion", "--source with lesions")
     assert not (tmp_path / "run" / "encoder").exists()
 

@@ -37,7 +37,9 @@ def machine(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def options(whole_run):
-    return UNetOptions(run=RUN, data=str(whole_run / "data"), preset="cpu", pretrain="no", from_scratch=True, it=2, steps_per_it=3, workers=0)
+    return UNetOptions(
+        run=RUN, data=str(whole_run / "data"), preset="cpu", pretrain="no", from_scratch=True, it=2, steps_per_it=3, workers=0
+    )
 
 
 @pytest.fixture(scope="module")

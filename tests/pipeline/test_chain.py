@@ -15,11 +15,19 @@ from mammolibs.evaluate import held_out_rows, read_predictions
 from mammolibs.models import from_run, load_weights
 from mammolibs.models.runs import find_weights
 from mammolibs.pipeline.chain import run_chain
-from mammolibs.pipeline.options import AutoencoderOptions, EncoderOptions, EvalOptions, PipelineEvalOptions, ResNetOptions, TrainOptions, UNetOptions
 from mammolibs.pipeline.evaluate_run import evaluate_run
-from mammolibs.pipeline.looks import LOOKS_NAME, looks_at
 from mammolibs.pipeline.evaluate_stage import evaluate_stage
 from mammolibs.pipeline.fold_report import is_judged
+from mammolibs.pipeline.looks import LOOKS_NAME, looks_at
+from mammolibs.pipeline.options import (
+    AutoencoderOptions,
+    EncoderOptions,
+    EvalOptions,
+    PipelineEvalOptions,
+    ResNetOptions,
+    TrainOptions,
+    UNetOptions,
+)
 from mammolibs.pipeline.run import Run
 from mammolibs.pipeline.train_stage import train_stage
 from tests.walk import faults, flow_faults
@@ -41,7 +49,9 @@ def test_what_each_network_sees_is_shown_at_the_start(whole_run):
         picture = cv2.imread(str(whole_run / "inputs" / f"{stage}.png"))
         # Eight tiles beside each other; encoder and autoencoder show two rows. Neither black nor white.
         assert picture.shape[1] > 1000 and 20 < picture.mean() < 235
-    assert cv2.imread(str(whole_run / "inputs" / "encoder.png")).shape[0] > 1.7 * cv2.imread(str(whole_run / "inputs" / "unet.png")).shape[0]
+    assert (
+        cv2.imread(str(whole_run / "inputs" / "encoder.png")).shape[0] > 1.7 * cv2.imread(str(whole_run / "inputs" / "unet.png")).shape[0]
+    )
 
 
 def test_each_stage_starts_from_the_one_before(whole_run):
@@ -95,7 +105,9 @@ def test_what_travels_calls_images_and_patients_as_the_catalog_does_and_names_no
 
 
 def test_what_was_left_out_stands_in_the_report(run_copy):
-    (run_copy / "data" / "skipped.csv").write_text("source,item,reason,on_purpose\nmine,a.dcm,has no pixels,no\nmine,b.dcm,no mammogram,yes\n")
+    (run_copy / "data" / "skipped.csv").write_text(
+        "source,item,reason,on_purpose\nmine,a.dcm,has no pixels,no\nmine,b.dcm,no mammogram,yes\n"
+    )
     result = evaluate_run(PipelineEvalOptions(run=str(run_copy), workers=0))
     assert result["data"]["skipped"] == [{"reason": "has no pixels", "images": 1}]
     assert result["data"]["left_out_on_purpose"] == [{"reason": "no mammogram", "images": 1}]
@@ -232,20 +244,20 @@ def test_a_dry_run_writes_nothing_and_says_what_it_costs(tmp_path, capsys):
 
 def test_folds_give_one_report_over_all_patients(tmp_path, whole_run):
     folder = tmp_path / "folds"
-    options = TrainOptions(run=str(folder), preset="cpu", source=(f"phantom={whole_run / 'phantoms'}",), folds=2, it=1, workers=0)
+    options = TrainOptions(run=str(folder), preset="cpu", source=(f"phantom={whole_run / 'phantoms'}",), folds=3, it=1, workers=0)
     run_chain(options)
     rows = read_predictions(folder / "folds" / "0" / "report" / "predictions.parquet")
     result = json.loads((folder / "report" / "report.json").read_text())
-    whole = [json.loads((folder / "folds" / str(k) / "report" / "report.json").read_text())["pipeline"]["image_auc"]["n"] for k in range(2)]
+    whole = [json.loads((folder / "folds" / str(k) / "report" / "report.json").read_text())["pipeline"]["image_auc"]["n"] for k in range(3)]
     assert result["pipeline"]["image_auc"]["n"] == sum(whole)
     assert {row.fold for row in rows} == {0}
-    patients = [set(json.loads((folder / "folds" / str(k) / "data" / "split.json").read_text())["patients"]) for k in range(2)]
-    assert patients[0] == patients[1]
+    patients = [set(json.loads((folder / "folds" / str(k) / "data" / "split.json").read_text())["patients"]) for k in range(3)]
+    assert patients[0] == patients[1] == patients[2]
     assert np.isfinite(result["pipeline"]["image_auc"]["value"])
-    single = [json.loads((folder / "folds" / str(k) / "report" / "report.json").read_text()) for k in range(2)]
+    single = [json.loads((folder / "folds" / str(k) / "report" / "report.json").read_text()) for k in range(3)]
     assert result["provenance"] == {f"fold {k}": report["provenance"] for k, report in enumerate(single)}
-    assert result["data"]["audit"] == {f"fold {k}": "clean, by ids" for k in range(2)} and result["not_held_out"] == []
-    assert len({report["provenance"]["audit"]["split_hash"] for report in single}) == 2
+    assert result["data"]["audit"] == {f"fold {k}": "clean, by ids" for k in range(3)} and result["not_held_out"] == []
+    assert len({report["provenance"]["audit"]["split_hash"] for report in single}) == 3
     assert len(result["thresholds"]) == sum(len(report["thresholds"]) for report in single)
     for stage, name in (("encoder", "retrieval_top1"), ("encoder", "linear_probe_auc"), ("autoencoder", "masked_error")):
         assert result[stage][name]["n"] == sum(report[stage][name]["n"] for report in single)
@@ -253,8 +265,10 @@ def test_folds_give_one_report_over_all_patients(tmp_path, whole_run):
         assert result[stage][name]["value"] == pytest.approx(np.mean([report[stage][name]["value"] for report in single]))
     assert "figures/miss_1.png" in (folder / "report" / "report.md").read_text()
     assert faults(result) == [] and flow_faults(result) == []
-    assert set(json.loads((folder / "report" / "model_card.json").read_text())["networks"]) == {f"fold {k}: {stage}" for k in range(2) for stage in ("unet", "resnet")}
+    assert set(json.loads((folder / "report" / "model_card.json").read_text())["networks"]) == {
+        f"fold {k}: {stage}" for k in range(3) for stage in ("unet", "resnet")
+    }
 
-    # A fold whose network was trained again will be judged again, the other will not.
+    # A fold whose network was trained again will be judged again, the others will not.
     train_stage("unet", UNetOptions(run=str(folder / "folds" / "1"), pretrain="no", it=2, workers=0))
-    assert [is_judged(Run.open(folder / "folds" / str(k))) for k in range(2)] == [True, False]
+    assert [is_judged(Run.open(folder / "folds" / str(k))) for k in range(3)] == [True, False, True]

@@ -106,7 +106,9 @@ def test_patients_whom_training_has_seen_are_refused_unless_forced_and_then_told
     with pytest.raises(BadData, match=r"not from elsewhere.* patients? \(patient overlap\).*leave those patients out of the source"):
         evaluate_external(options(run, known, out=str(tmp_path), limit=8))
     reports = []
-    monkeypatch.setattr("mammolibs.pipeline.external.write_report", lambda folder, **told: reports.append(told) or {**judged[1], "not_held_out": []})
+    monkeypatch.setattr(
+        "mammolibs.pipeline.external.write_report", lambda folder, **told: reports.append(told) or {**judged[1], "not_held_out": []}
+    )
     evaluate_external(options(run, known, out=str(tmp_path), limit=8, force_touched=True))
     [told] = reports
     assert "(patient overlap)" in told["provenance"]["touched"][0]
@@ -119,7 +121,10 @@ def test_twins_of_training_images_are_found_whatever_they_are_called(judged, who
     run, rows = Run.open(judged[0]), read_catalog(whole_run / "data" / "catalog.parquet")
     seen = [row for row in rows if row.split == "train"][:6]
     monkeypatch.setattr("mammolibs.pipeline.external.read_catalog", lambda place: seen)
-    twins = [replace(row, image_id=f"x-{row.image_id}", patient_id=f"x/{row.patient_id}", exam_id=f"x/{row.exam_id}", split="test") for row in seen[:2]]
+    twins = [
+        replace(row, image_id=f"x-{row.image_id}", patient_id=f"x/{row.patient_id}", exam_id=f"x/{row.exam_id}", split="test")
+        for row in seen[:2]
+    ]
     copies = [replace(row, path=str(shutil.copy(row.path, tmp_path))) for row in twins]
     found = offences(run, audit_elsewhere(run, Elsewhere(rows=copies, out=tmp_path), 0), copies, {"unet": None})
     assert found == ("2 pairs (near-duplicate pixels)",)

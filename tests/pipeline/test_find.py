@@ -63,9 +63,16 @@ def test_a_calibration_that_is_no_full_fit_is_told(whole_run):
     operating = Operating.load(whole_run / "operating.json")
     weak = replace(operating, calibration=replace(operating.calibration, name="image score", reason="1 malignant"))
     assert any(note.startswith("image score says little: 1 malignant") for note in weak.notes)
-    uncut = replace(operating, thresholds=operating.thresholds | {"region": Threshold(name="region_probability", value=None, rule="", reason="no lesion")})
+    uncut = replace(
+        operating,
+        thresholds=operating.thresholds | {"region": Threshold(name="region_probability", value=None, rule="", reason="no lesion")},
+    )
     assert "no cut for region probability: no lesion" in uncut.notes
-    full = replace(operating, calibration=replace(operating.calibration, reason=""), region_calibration=replace(operating.region_calibration, reason=""))
+    full = replace(
+        operating,
+        calibration=replace(operating.calibration, reason=""),
+        region_calibration=replace(operating.region_calibration, reason=""),
+    )
     assert full.notes == ()
 
 

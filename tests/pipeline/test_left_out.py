@@ -1,6 +1,5 @@
 """Leave one source out: what each run is trained on and judged on, what is skipped the second time, what is refused before training."""
 
-import json
 import shutil
 from dataclasses import replace
 
@@ -32,7 +31,14 @@ def sites(tmp_path_factory):
 
 
 def options(folder, sites, **more):
-    return TrainOptions(run=str(folder), preset="cpu", source=tuple(f"{name}={path}" for name, path in sites.items()), workers=0, leave_one_source_out=True, **more)
+    return TrainOptions(
+        run=str(folder),
+        preset="cpu",
+        source=tuple(f"{name}={path}" for name, path in sites.items()),
+        workers=0,
+        leave_one_source_out=True,
+        **more,
+    )
 
 
 def judged(rows, quality):
@@ -42,7 +48,11 @@ def judged(rows, quality):
     for row in rows:
         score = float(1 / (1 + np.exp(-rng.normal(quality * (row.pathology == "malignant")))))
         facts = {"image_id": row.image_id, "patient_id": row.patient_id, "exam_id": row.exam_id, "source": row.source, "split": row.split}
-        found.append(Prediction(**facts, pathology=row.pathology, label=int(row.pathology == "malignant"), has_lesion=-1, image_score=score, raw_score=score))
+        found.append(
+            Prediction(
+                **facts, pathology=row.pathology, label=int(row.pathology == "malignant"), has_lesion=-1, image_score=score, raw_score=score
+            )
+        )
     return found
 
 
@@ -57,10 +67,18 @@ def quick(monkeypatch):
         calls.append(("evaluated", run.settings.left_out))
         write_predictions(run.report / "predictions.parquet", judged([row for row in rows if row.split == "test"], 3))
         cut = Threshold(name="image_score", value=0.5, rule="")
-        Operating(region_calibration=Calibration(), calibration=Calibration(), thresholds={"image_score": cut}, models={}, contract_hash="", split_hash="").save(
-            run.folder / OPERATING_NAME
+        Operating(
+            region_calibration=Calibration(),
+            calibration=Calibration(),
+            thresholds={"image_score": cut},
+            models={},
+            contract_hash="",
+            split_hash="",
+        ).save(run.folder / OPERATING_NAME)
+        write_json(
+            run.report / "report.json",
+            {"provenance": {"weights_sha256": {"unet": "a"}, "split_hash": split_hash(rows)}, "data": {"unread": []}},
         )
-        write_json(run.report / "report.json", {"provenance": {"weights_sha256": {"unet": "a"}, "split_hash": split_hash(rows)}, "data": {"unread": []}})
 
     def judge(run, runtime, place, options):
         calls.append(("judged on", place.name))
@@ -77,7 +95,9 @@ def quick(monkeypatch):
 
 
 def run_all(folder, asked, calls):
-    return left_out.run_without_each(folder, asked, named_sources(asked), None, lambda run, options: calls.append(("trained without", run.settings.left_out)))
+    return left_out.run_without_each(
+        folder, asked, named_sources(asked), None, lambda run, options: calls.append(("trained without", run.settings.left_out))
+    )
 
 
 def test_each_source_is_judged_by_a_run_on_the_others_once(sites, quick, tmp_path, capsys):
@@ -94,7 +114,9 @@ def test_each_source_is_judged_by_a_run_on_the_others_once(sites, quick, tmp_pat
         assert {row.source for row in own} == {other} and all(row.split == whole[row.image_id].split for row in own)
         assert set(open_shards(run.shards("train"))[1].image_ids) == {row.image_id for row in own if row.split == "train"}
         outside = read_catalog(run.folder / "external" / name / "data" / "catalog.parquet")
-        assert {row.image_id for row in outside} == {i for i, row in whole.items() if row.source == name} and {row.split for row in outside} == {"test"}
+        assert {row.image_id for row in outside} == {i for i, row in whole.items() if row.source == name} and {
+            row.split for row in outside
+        } == {"test"}
         assert result["sources"][name]["trained_on"] == [other] and result["sources"][name]["external"]["image_auc"]["n"] == 16
     assert "no source has it on both sides" in result["mean_drop"]["image_auc"]["reason"]
     assert "is synthetic" in (folder / "report" / "report.md").read_text()

@@ -16,7 +16,18 @@ from mammolibs.records import ImageRow
 
 def row(number, pathology="normal", **facts):
     name = f"i{number:03d}"
-    return ImageRow(**{"image_id": name, "source": "s", "patient_id": f"p{number}", "exam_id": name, "path": name, "split": "train", "pathology": pathology} | facts)
+    return ImageRow(
+        **{
+            "image_id": name,
+            "source": "s",
+            "patient_id": f"p{number}",
+            "exam_id": name,
+            "path": name,
+            "split": "train",
+            "pathology": pathology,
+        }
+        | facts
+    )
 
 
 def test_a_run_holds_the_scores_of_its_probes_and_tells_them(whole_run):
@@ -44,7 +55,9 @@ def test_cues_of_an_image_are_the_same_beside_its_samples_and_alone(whole_run):
     np.testing.assert_array_equal(beside.sample.image, prepare_row(one, contract).sample.image)
 
 
-@pytest.mark.parametrize(("ill", "well", "most", "expected"), [(10, 90, 200, (10, 90)), (80, 80, 100, (50, 50)), (90, 20, 100, (80, 20)), (3, 200, 100, (3, 97))])
+@pytest.mark.parametrize(
+    ("ill", "well", "most", "expected"), [(10, 90, 200, (10, 90)), (80, 80, 100, (50, 50)), (90, 20, 100, (80, 20)), (3, 200, 100, (3, 97))]
+)
 def test_the_draw_takes_up_to_half_malignant_and_no_copies(ill, well, most, expected):
     rows = [row(n, "malignant") for n in range(ill)] + [row(500 + n) for n in range(well)]
     others = [row(900, "unknown"), row(901, parent_id="i000"), row(902, split="test"), row(903, "malignant", split="validation")]

@@ -64,8 +64,15 @@ def test_who_the_images_are_of():
     def row(patient, image, **facts):
         return ImageRow(image_id=image, source="s", patient_id=patient, exam_id=patient, path="", **facts)
 
-    rows = [row("a", "1", age_years=50, density="B", maker="M"), row("a", "2", age_years=50, density="B"), row("b", "3", age_years=61), row("c", "4")]
+    rows = [
+        row("a", "1", age_years=50, density="B", maker="M"),
+        row("a", "2", age_years=50, density="B"),
+        row("b", "3", age_years=61),
+        row("c", "4"),
+    ]
     told = population(rows)
     assert told["age_years"] == {"known": 2, "of": 3, "median": 55.5, "from": 50, "to": 61}
-    assert told["density"] == {NOT_SAID: 2, "B": 1} and told["maker"] == {NOT_SAID: 3, "M": 1} and (told["patients"], told["images"]) == (3, 4)
+    assert (
+        told["density"] == {NOT_SAID: 2, "B": 1} and told["maker"] == {NOT_SAID: 3, "M": 1} and (told["patients"], told["images"]) == (3, 4)
+    )
     assert population([])["age_years"] == {"known": 0, "of": 0, "median": None, "from": None, "to": None}

@@ -47,7 +47,10 @@ def test_seeds_share_data_and_split_and_the_report_says_how_far_they_lie_apart(b
     for stage, name in (("pipeline", "image_auc"), ("unet", "lesion_sensitivity_at_1_fp")):
         values = [single[stage][name]["value"] for single in singles]
         assert result["values"][stage][name] == values and result["runs"][1][stage] == singles[1][stage]
-        assert result["mean"][stage][name]["value"] == pytest.approx(np.mean(values)) and result["mean"][stage][name]["n"] == singles[0][stage][name]["n"]
+        assert (
+            result["mean"][stage][name]["value"] == pytest.approx(np.mean(values))
+            and result["mean"][stage][name]["n"] == singles[0][stage][name]["n"]
+        )
         noise, deviation = result["training_noise"][stage][name], np.std(values, ddof=1)
         assert noise["value"] == pytest.approx(deviation) and noise["n"] == 2
         assert noise["high"] == pytest.approx(max(deviation, min(0.5, deviation / np.sqrt(chi2.ppf(0.025, 1)))))

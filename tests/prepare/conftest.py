@@ -21,8 +21,15 @@ def draw_breast(height=400, width=320, seed=0, air=0.02, reach=0.7):
 
 
 def as_mammogram(pixels, *, laterality="unknown", spacing_mm=0.2, padding=None, **facts):
-    known = ImageFacts(source_file="drawn.png", transfer_syntax="", rows=pixels.shape[0], columns=pixels.shape[1],
-                       laterality=laterality, spacing_mm=spacing_mm, **facts)
+    known = ImageFacts(
+        source_file="drawn.png",
+        transfer_syntax="",
+        rows=pixels.shape[0],
+        columns=pixels.shape[1],
+        laterality=laterality,
+        spacing_mm=spacing_mm,
+        **facts,
+    )
     return Mammogram(pixels=pixels, facts=known, padding=padding)
 
 

@@ -6,7 +6,15 @@ import pytest
 from mammolibs.errors import BadConfig
 from mammolibs.prepare import Contract, parse_canvas
 
-OTHER = {"canvas_height_px": 528, "canvas_width_px": 336, "resampler": None, "finder_reduce": 4, "finder_grow_cells": 3, "patch_size_px": 64, "version": 9}
+OTHER = {
+    "canvas_height_px": 528,
+    "canvas_width_px": 336,
+    "resampler": None,
+    "finder_reduce": 4,
+    "finder_grow_cells": 3,
+    "patch_size_px": 64,
+    "version": 9,
+}
 
 
 def test_every_field_changes_the_hash():

@@ -60,7 +60,10 @@ def test_a_lesion_outside_its_image_is_an_error_that_names_both(outline):
 
 
 def test_where_lesions_overlap_the_smaller_one_is_told():
-    lesions = [lesion("small", shape="circle", points=((100, 100),), radius_px=5), lesion("large", shape="circle", points=((100, 100),), radius_px=40)]
+    lesions = [
+        lesion("small", shape="circle", points=((100, 100),), radius_px=5),
+        lesion("large", shape="circle", points=((100, 100),), radius_px=40),
+    ]
     for order in (lesions, lesions[::-1]):
         raster = rasterize(order, SHAPE)
         assert order[raster.labels[100, 100] - 1].lesion_id == "small"
@@ -72,7 +75,9 @@ def test_a_lesion_without_a_place_contributes_nothing():
     assert not raster.mask.any() and not raster.drawn and raster.lesions[0].box is None
 
 
-@pytest.mark.parametrize(("dtype", "value"), [(bool, 1), (np.uint8, 1), (np.uint8, 255), (np.uint16, 255), (np.uint16, 4095), (np.uint16, 65535)])
+@pytest.mark.parametrize(
+    ("dtype", "value"), [(bool, 1), (np.uint8, 1), (np.uint8, 255), (np.uint16, 255), (np.uint16, 4095), (np.uint16, 65535)]
+)
 def test_a_mask_counts_above_half_of_its_range(dtype, value):
     stored = np.zeros(SHAPE, dtype)
     stored[40:60, 100:130] = value

@@ -43,6 +43,9 @@ def test_a_bright_spot_stands_in_the_middle_of_its_patch(breast, mammogram_of):
     dark, bright = pixels * np.float32(0.5), pixels * np.float32(0.5)
     bright[200:204, 80:84] = 1
     contract = Contract(patch_mm=30, patch_size_px=96)
-    patches = [cut_patch(full_resolution(mammogram_of(p, spacing_mm=0.15), contract), (81.5, 201.5), contract).astype(float) for p in (dark, bright)]
+    patches = [
+        cut_patch(full_resolution(mammogram_of(p, spacing_mm=0.15), contract), (81.5, 201.5), contract).astype(float)
+        for p in (dark, bright)
+    ]
     rows, columns = np.nonzero(patches[1] - patches[0] > 3000)
     assert abs(rows.mean() - 47.5) <= 0.5 and abs(columns.mean() - 47.5) <= 0.5

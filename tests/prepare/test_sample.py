@@ -55,7 +55,9 @@ def test_a_lesion_smaller_than_a_pixel_of_the_canvas_keeps_one(breast, mammogram
     pixels, _ = breast
     dot = Lesion(lesion_id="dot", outline=Outline(shape="circle", points=((80.0, 150.0),), radius_px=0))
     raster = rasterize([dot], pixels.shape)
-    sample = prepare_image(mammogram_of(pixels), Contract(canvas_height_px=64, canvas_width_px=48), mask=raster.mask, lesions=raster.lesions)
+    sample = prepare_image(
+        mammogram_of(pixels), Contract(canvas_height_px=64, canvas_width_px=48), mask=raster.mask, lesions=raster.lesions
+    )
     (spot,) = np.argwhere(sample.mask)[:, ::-1]
     assert spot == pytest.approx(sample.extra["lesions"][0]["centre"], abs=0.5)
 
@@ -141,7 +143,11 @@ def test_extra_says_where_the_lesions_are_in_json(breast, mammogram_of):
 def test_the_catalog_says_film_or_digital_before_the_header_and_a_displaced_implant_is_one(breast, mammogram_of):
     mammogram = mammogram_of(breast[0])
     said = replace(mammogram, facts=replace(mammogram.facts, technology="digital", implant=False))
-    assert [prepare_image(said, CONTRACT, row=row).extra["technology"] for row in (None, row_of(), row_of(technology="film"))] == ["digital", "digital", "film"]
+    assert [prepare_image(said, CONTRACT, row=row).extra["technology"] for row in (None, row_of(), row_of(technology="film"))] == [
+        "digital",
+        "digital",
+        "film",
+    ]
     displaced = replace(mammogram, facts=replace(mammogram.facts, view_modifiers=("implant displaced",)))
     assert [prepare_image(m, CONTRACT).extra["implant"] for m in (mammogram, said, displaced)] == [None, False, True]
 
@@ -163,4 +169,7 @@ def test_labels_say_what_is_known(breast, mammogram_of, facts, label, has_lesion
 
 def test_a_breast_of_one_grey_level_is_an_error(breast, mammogram_of):
     with pytest.raises(BadFile, match="drawn.png: the breast has one grey level"):
-        prepare_image(mammogram_of(np.where(breast[1], np.float32(0.5), np.float32(0))), Contract(finder_grow_cells=0, finder_blur_cells=0, low_percentile=50))
+        prepare_image(
+            mammogram_of(np.where(breast[1], np.float32(0.5), np.float32(0))),
+            Contract(finder_grow_cells=0, finder_blur_cells=0, low_percentile=50),
+        )

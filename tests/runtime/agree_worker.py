@@ -42,7 +42,10 @@ class Written:
 
 def train(name: str, stage, runtime, folder: Path, steps: int, shards: str, **more) -> dict:
     """Losses of all steps, figures and programs compiled of each half, and the weights' names."""
-    compiled, common = [runtime.compile_count()], {"seed": 3, "hosts": runtime.hosts, "host": runtime.host, "views": stage.views, "global_batch": BATCH}
+    compiled, common = (
+        [runtime.compile_count()],
+        {"seed": 3, "hosts": runtime.hosts, "host": runtime.host, "views": stage.views, "global_batch": BATCH},
+    )
     held_out = Stream(shards, mode="evaluate", augment=Augment() if stage.views == "two" else None, **common)
 
     def validate(model) -> dict[str, float]:
@@ -58,7 +61,9 @@ def train(name: str, stage, runtime, folder: Path, steps: int, shards: str, **mo
         validate=validate,
         folder=folder / name,
         card=card(stage=stage.name),
-        options=FitOptions(iterations=2, steps_per_iteration=steps // 2, learning_rate=1e-3, clip_norm=0.5, check_every=2, log_every=2, **more),
+        options=FitOptions(
+            iterations=2, steps_per_iteration=steps // 2, learning_rate=1e-3, clip_norm=0.5, check_every=2, log_every=2, **more
+        ),
         start=Start.fresh(),
     )
     runtime.wait_for_hosts()

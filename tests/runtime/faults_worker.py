@@ -112,7 +112,9 @@ def main() -> None:
             "operations": said(runtime, Planted(lambda loss, batch, step: loss + 1e-3 * batch.images.abs().mean() if step == AT else loss)),
             "number": said(runtime, Planted(lambda loss, batch, step: loss * (1.0 if step == AT else 0.7))),
             "divided": said(runtime, WholeBatchStage()),
-            "fallback": said(runtime, Planted(lambda loss, batch, step: loss + 0 * F.interpolate(batch.images, scale_factor=2, mode="bicubic").mean())),
+            "fallback": said(
+                runtime, Planted(lambda loss, batch, step: loss + 0 * F.interpolate(batch.images, scale_factor=2, mode="bicubic").mean())
+            ),
             "read": said(runtime, Planted(lambda loss, batch, step: loss * (1 if loss.item() else 2))),
         }
         usual = torch.optim.AdamW

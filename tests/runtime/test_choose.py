@@ -54,7 +54,11 @@ def test_a_tpu_that_is_not_there_is_refused_at_once_without_torch():
     )
     began = time.monotonic()
     said = subprocess.run(
-        [sys.executable, "-c", code], env=os.environ | {"PJRT_DEVICE": "TPU", "PYTHONPATH": os.getcwd()}, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code],
+        env=os.environ | {"PJRT_DEVICE": "TPU", "PYTHONPATH": os.getcwd()},
+        capture_output=True,
+        text=True,
+        timeout=60,
     ).stdout
     assert "PJRT_DEVICE=TPU" in said and said.count("\n") == 1 and said.endswith("False\n")
     assert time.monotonic() - began < 15

@@ -63,11 +63,20 @@ def test_one_weight_that_differs_by_a_millionth_on_one_replica_is_found(said, ki
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ("shapes", r"step 4: 1 program\(s\) compiled in the step after warm-up; shapes must not change: images was 8x1x16x16 .*, now 8x1x12x12"),
-        ("operations", r"step 4: 1 program\(s\) compiled in the step .* same operations must be used in every step: .*xla::abs 1 times, now 2"),
+        (
+            "shapes",
+            r"step 4: 1 program\(s\) compiled in the step after warm-up; shapes must not change: images was 8x1x16x16 .*, now 8x1x12x12",
+        ),
+        (
+            "operations",
+            r"step 4: 1 program\(s\) compiled in the step .* same operations must be used in every step: .*xla::abs 1 times, now 2",
+        ),
         ("number", r"step 4: 1 program\(s\) compiled in the step .* a Python number in it has come to be 0 or 1"),
         ("late steps counted on the host", r"step \d: 1 program\(s\) compiled in the step .* a Python number"),
-        ("fallback", r"step 2: 1 program\(s\) compiled in the step .* the device does not know aten::upsample_bicubic2d.*: the host computes it"),
+        (
+            "fallback",
+            r"step 2: 1 program\(s\) compiled in the step .* the device does not know aten::upsample_bicubic2d.*: the host computes it",
+        ),
         ("divided", r"the work is not divided: for xla::native_batch_norm.* each core computes the whole global batch"),
     ],
 )

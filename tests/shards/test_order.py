@@ -126,7 +126,7 @@ def test_rows_are_mixed_within_and_between_shards():
     assert abs(np.corrcoef(places[0], places[1])[0, 1]) < 0.05
     _, shard = even(rows, 4, 4)
     found = one_pass(o)
-    same = [np.mean(shard[found[i :: 4][1:]] == shard[found[i :: 4][:-1]]) for i in range(4)]
+    same = [np.mean(shard[found[i::4][1:]] == shard[found[i::4][:-1]]) for i in range(4)]
     assert abs(np.mean(same) - 1 / 4) < 0.04
 
 

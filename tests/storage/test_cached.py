@@ -192,11 +192,9 @@ def test_an_object_is_fetched_once_however_many_threads_want_it(cached, counted)
     assert sorted(counted.reads) == NAMES
 
 
-
 def read_all(store: CachedStore, turn: int) -> bool:
     names = list(store.objects)
     return all(store.read(name) == store.store.read(name) for name in names[turn:] + names[:turn])
-
 
 
 def test_processes_share_a_cache_that_is_smaller_than_what_they_read(tmp_path):

@@ -66,7 +66,11 @@ def shards_of(bucket) -> list[str]:
 def one_pass(place):
     """All that a pass over a set shows: every row once, in its order."""
     return [
-        (batch.rows, batch.ids, *(getattr(batch, name).numpy().tobytes() for name in ("images", "masks", "mask_known", "labels", "weights")))
+        (
+            batch.rows,
+            batch.ids,
+            *(getattr(batch, name).numpy().tobytes() for name in ("images", "masks", "mask_known", "labels", "weights")),
+        )
         for batch in Stream(place, global_batch=3, mode="evaluate", cache_bytes=0).batches()
     ]
 

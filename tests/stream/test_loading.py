@@ -81,7 +81,9 @@ if __name__ == "__main__":
 
 
 def test_workers_do_not_outlive_a_main_process_that_was_killed():
-    with subprocess.Popen([sys.executable, "-c", READER.replace("AND_THEN", "signal.pause()")], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as main:
+    with subprocess.Popen(
+        [sys.executable, "-c", READER.replace("AND_THEN", "signal.pause()")], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as main:
         worker = os.pidfd_open(int(main.stdout.readline()))
         main.kill()
     ended, _, _ = select.select([worker], [], [], 30)

@@ -233,4 +233,6 @@ def _row(volume: Volume, path: Path, facts: ImageFacts, place: int, lesions: tup
     )
 
 
-SOURCE = Source("bcs_dbt", "Breast-Cancer-Screening-DBT, slices of tomosynthesis", read, {"slices": SLICE_OPTIONS}, listed=listed, technology="digital")
+SOURCE = Source(
+    "bcs_dbt", "Breast-Cancer-Screening-DBT, slices of tomosynthesis", read, {"slices": SLICE_OPTIONS}, listed=listed, technology="digital"
+)

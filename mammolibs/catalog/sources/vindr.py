@@ -202,4 +202,6 @@ def _scale(record: Mapping[str, str], facts: ImageFacts) -> tuple[float, float]:
     return facts.rows / rows, facts.columns / columns
 
 
-SOURCE = Source("vindr", "VinDr-Mammo, screening exams with boxes", read, {"malignant_from": MALIGNANT_FROM}, listed=listed, technology="digital")
+SOURCE = Source(
+    "vindr", "VinDr-Mammo, screening exams with boxes", read, {"malignant_from": MALIGNANT_FROM}, listed=listed, technology="digital"
+)
