@@ -17,7 +17,7 @@ setup(
         "pylibjpeg>=2.1",
         "pylibjpeg-openjpeg>=2.4",
         "pyjpegls>=1.5",
-        "opencv-python-headless>=4.10",
+        "opencv-python-headless>=5.0",
         "pyarrow>=16",
         "scipy>=1.11",
         "scikit-learn>=1.4",

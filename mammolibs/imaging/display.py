@@ -11,8 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-ROWS_AT_ONCE = 32
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Lut:
@@ -184,11 +182,14 @@ def _levels(stored: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _looked_up(table: np.ndarray, index: np.ndarray) -> np.ndarray:
-    # table[index] in half its time: numpy widens the index to 8 bytes, which for a few rows stays in the cache.
-    pixels = np.empty(index.shape, table.dtype)
-    for row in range(0, len(index), ROWS_AT_ONCE):
-        np.take(table, index[row : row + ROWS_AT_ONCE], out=pixels[row : row + ROWS_AT_ONCE], mode="wrap")
-    return pixels
+    """table[index], by OpenCV in less than half its time where the index has 8 or 16 bits."""
+    if index.dtype.itemsize > 2:
+        return table[index]
+    import cv2
+
+    whole = np.zeros(1 << 8 * index.dtype.itemsize, table.dtype)
+    whole[: len(table)] = table
+    return cv2.LUT(index, whole)
 
 
 def _present(index: np.ndarray, padding: np.ndarray | None, count: int) -> np.ndarray:
