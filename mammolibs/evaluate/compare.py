@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from mammolibs.evaluate.bootstrap import ROUNDS
-from mammolibs.evaluate.document import Section, Table, Text, to_html, to_markdown
+from mammolibs.evaluate.document import Section, Table, Text
 from mammolibs.evaluate.metrics import measure, paired_difference
+from mammolibs.evaluate.pages import write_pages
 from mammolibs.evaluate.paired import both_tests
 from mammolibs.evaluate.predictions import Prediction
 from mammolibs.evaluate.report import FOLD_FIGURES
 from mammolibs.evaluate.result import DISCLAIMER, block, is_figure, show
 from mammolibs.evaluate.sections import name_of, reading_of, tests_table
 from mammolibs.evaluate.units import scores_at
-from mammolibs.storage import write_atomic, write_json
+from mammolibs.storage import write_json
 
 COMPARED = (
     "image_auc", "patient_auc", "sensitivity_at_90_specificity", "lesion_sensitivity_at_0.5_fp", "lesion_sensitivity_at_1_fp",
@@ -71,8 +72,7 @@ def write_comparison(folder: str | Path, result: Mapping[str, Any], *, called: t
     ]
     folder = Path(folder)
     write_json(folder / "comparison.json", {**result, "command": command, "disclaimer": DISCLAIMER})
-    write_atomic(folder / "comparison.md", to_markdown(title, lead, sections).encode())
-    write_atomic(folder / "comparison.html", to_html(title, lead, sections).encode())
+    write_pages(folder, title, lead, sections, name="comparison")
 
 
 def comparison_table(result: Mapping[str, Any], called: tuple[str, str]) -> str:

@@ -11,12 +11,13 @@ import numpy as np
 
 from mammolibs.evaluate.analysis import Beside
 from mammolibs.evaluate.bootstrap import ROUNDS, Draws, Statistic, difference, estimate_all, mean_over_folds, problem_of
-from mammolibs.evaluate.document import Item, Section, Table, Text, to_html, to_markdown
+from mammolibs.evaluate.document import Item, Section, Table, Text
 from mammolibs.evaluate.external import CUT_RULE, MIX, drop_reading, drops, main_statistics
+from mammolibs.evaluate.pages import write_pages
 from mammolibs.evaluate.result import DISCLAIMER, block, show
 from mammolibs.evaluate.sections import name_of
 from mammolibs.records import Estimate
-from mammolibs.storage import write_atomic, write_json
+from mammolibs.storage import write_json
 
 TITLE = "Leave one source out"
 MEAN_RULE = (
@@ -64,8 +65,7 @@ def write_left_out(
     result |= {"data": dict(data), "provenance": dict(provenance), "command": command, "disclaimer": DISCLAIMER}
     lead = f"Intervals: 95 %, {rounds} bootstrap rounds over whole patients, seed {seed}."
     sections = _sections(result, figures)
-    write_atomic(folder / "report.md", to_markdown(TITLE, lead, sections).encode())
-    write_atomic(folder / "report.html", to_html(TITLE, lead, sections).encode())
+    write_pages(folder, TITLE, lead, sections)
     write_json(folder / "report.json", result)
     return result
 

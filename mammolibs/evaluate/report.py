@@ -18,16 +18,17 @@ from mammolibs.evaluate.chosen import Chosen, at_thresholds
 from mammolibs.evaluate.conclusions import conclusions, not_held_out
 from mammolibs.evaluate.curves import HistoryFiles, as_runs, loss_figure
 from mammolibs.evaluate.data_sections import data_sections
-from mammolibs.evaluate.document import Picture, pictures_of, to_html, to_markdown
+from mammolibs.evaluate.document import Picture
 from mammolibs.evaluate.examples import Example
 from mammolibs.evaluate.exclusions import exclusion_flow
 from mammolibs.evaluate.flow import held_out_counts, held_out_rows
 from mammolibs.evaluate.metrics import METRICS, measure_all, statistics_of
 from mammolibs.evaluate.model_card import model_card, model_card_section
+from mammolibs.evaluate.pages import write_pages
 from mammolibs.evaluate.predictions import Prediction
 from mammolibs.evaluate.result import DISCLAIMER, Figures, block
 from mammolibs.evaluate.units import scores_at
-from mammolibs.storage import write_atomic, write_json
+from mammolibs.storage import write_json
 
 FOLD_FIGURES = ("image_auc", "patient_auc", "dice", "lesion_sensitivity_at_1_fp")
 STAGES = ("encoder", "autoencoder", "unet", "resnet")
@@ -105,13 +106,9 @@ def _look_closer(result: dict[str, Any], evidence: Evidence) -> list[Part]:
 
 def _write_pages(folder: Path, title: str, lead: str, sections: Sequence[parts.Section]) -> None:
     """report.md, report.html and figures/*.png; pictures of an earlier report go."""
-    pictures = {picture.name: picture.png for picture in pictures_of(sections)}
-    for name, png in pictures.items():
-        write_atomic(folder / "figures" / name, png)
+    pictures = write_pages(folder, title, lead, sections)
     for left_over in (path for path in (folder / "figures").glob("*.png") if path.name not in pictures):
         left_over.unlink()  # of an earlier report: a reader of the folder would take it for one of these
-    write_atomic(folder / "report.md", to_markdown(title, lead, sections).encode())
-    write_atomic(folder / "report.html", to_html(title, lead, sections).encode())
 
 
 def build_result(held_out: Sequence[Prediction], draws: Draws, *, stages: Mapping[str, Figures], split_hash: str | None) -> dict[str, Any]:

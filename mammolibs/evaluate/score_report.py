@@ -12,7 +12,8 @@ from mammolibs.evaluate import figures as plots
 from mammolibs.evaluate.bootstrap import ROUNDS, Draws, Statistic, difference, estimate, estimate_all, mean_over_folds
 from mammolibs.evaluate.confidence import confidence_section, judge_confidence
 from mammolibs.evaluate.decisions import confusion, decide
-from mammolibs.evaluate.document import Cards, Item, Picture, Section, Table, Text, pictures_of, to_html, to_markdown
+from mammolibs.evaluate.document import Cards, Item, Picture, Section, Table, Text
+from mammolibs.evaluate.pages import write_pages
 from mammolibs.evaluate.paired import both_tests
 from mammolibs.evaluate.probability import probability_figures, probability_problem
 from mammolibs.evaluate.ranked import Ranked
@@ -23,7 +24,7 @@ from mammolibs.evaluate.sections import figure_table, name_of, tests_table
 from mammolibs.evaluate.slice_alarms import alarms_of
 from mammolibs.evaluate.slice_tests import SOURCE, judge_slices, slices_by
 from mammolibs.records import Estimate
-from mammolibs.storage import write_atomic, write_json
+from mammolibs.storage import write_json
 
 TITLE = "Scores: evaluation"
 OPERATING_SPECIFICITY = 0.9
@@ -63,10 +64,7 @@ def write_score_report(
     result |= {"command": command, "disclaimer": DISCLAIMER}
     sections = _sections(result, table, draws)
     lead = f"Intervals: 95 %, {rounds} bootstrap rounds over whole patients, seed {seed}."
-    for picture in pictures_of(sections):
-        write_atomic(folder / "figures" / picture.name, picture.png)
-    write_atomic(folder / "report.md", to_markdown(TITLE, lead, sections).encode())
-    write_atomic(folder / "report.html", to_html(TITLE, lead, sections).encode())
+    write_pages(folder, TITLE, lead, sections)
     write_json(folder / "report.json", result)
     return result
 

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from mammolibs.evaluate.conclusions import not_held_out
-from mammolibs.evaluate.document import Item, Picture, Section, Table, Text, pictures_of, to_html, to_markdown
+from mammolibs.evaluate.document import Item, Picture, Section, Table, Text
 from mammolibs.evaluate.figures import BLUE, GREY, dress, new_figure, to_png
 from mammolibs.evaluate.flow import flatten
+from mammolibs.evaluate.pages import write_pages
 from mammolibs.evaluate.result import DISCLAIMER, show
 from mammolibs.evaluate.sections import STAGES, name_of
-from mammolibs.storage import write_atomic, write_json
+from mammolibs.storage import write_json
 
 SHOWN = (
     ("pipeline", "image_auc"), ("pipeline", "patient_auc"), ("pipeline", "sensitivity_at_90_specificity"),
@@ -31,10 +32,7 @@ def write_seeds_report(folder: str | Path, result: Mapping[str, Any]) -> None:
     folder, title = Path(folder), f"Mammography pipeline: {len(result['runs'])} seeds"
     lead = f"Trained {len(result['runs'])} times on the same data and split, judged on the same held-out patients. Split {result['data']['split_hash']}."
     sections = build_sections(result)
-    for picture in pictures_of(sections):
-        write_atomic(folder / "figures" / picture.name, picture.png)
-    write_atomic(folder / "report.md", to_markdown(title, lead, sections).encode())
-    write_atomic(folder / "report.html", to_html(title, lead, sections).encode())
+    write_pages(folder, title, lead, sections)
     write_json(folder / "report.json", {**result, "disclaimer": DISCLAIMER})
 
 

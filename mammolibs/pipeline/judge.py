@@ -204,10 +204,10 @@ class Judge:
                 sweep.add(analysis.probability, analysis.sample.mask)
             rows.append(as_prediction(analysis, matched_regions(analysis), mask_threshold=None, fold=self.fold))
         region_calibration = fit_region_calibration(rows)
-        rows = [replace(r, regions=calibrate_regions(r.regions, region_calibration)) for r in rows]
+        rows = [_with_regions(r, calibrate_regions(r.regions, region_calibration)) for r in rows]
         calibration = choose_calibration(
             np.array([region_features(r.regions) for r in rows]),
-            np.array([raw_score(r.regions) for r in rows]),
+            np.array([r.raw_score for r in rows]),
             np.array([r.label for r in rows]),
             np.array([r.patient_id for r in rows], str),
         )
@@ -267,6 +267,10 @@ class Judge:
             label = region_label(analysis.sample, truths, region, side_px)
             judged.append(PatchScore(label=-1 if label is None else label, score=region.malignancy, origin="region", lesion=region.hit))
         return tuple(judged)
+
+
+def _with_regions(row: Prediction, regions: tuple[Region, ...]) -> Prediction:
+    return replace(row, regions=regions, raw_score=raw_score(regions))
 
 
 def _path(row: ImageRow) -> str:

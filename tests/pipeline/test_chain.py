@@ -67,6 +67,7 @@ def test_report_figures_stand_on_held_out_patients_alone(whole_run):
     assert {p.technology for p in table} == {"digital"} and {p.implant for p in table} <= {True, False}
     split = json.loads((whole_run / "data" / "split.json").read_text())["patients"]
     assert {row.split for row in table} == {"validation", "test"} and all(split[row.patient_id] == row.split for row in table)
+    assert [p.raw_score for p in table] == [max((r.score for r in p.regions), default=0.0) for p in table]
     rows = held_out_rows(table)
     result = json.loads((whole_run / "report" / "report.json").read_text())
     assert result["pipeline"]["image_auc"]["n"] == sum(row.label >= 0 for row in rows)
