@@ -109,17 +109,18 @@ def test_what_was_left_out_stands_in_the_report(run_copy):
     (run_copy / "data" / "skipped.csv").write_text(
         "source,item,reason,on_purpose\nmine,a.dcm,has no pixels,no\nmine,b.dcm,no mammogram,yes\n"
     )
+    before = looks_at(Run.open(run_copy))
     result = evaluate_run(PipelineEvalOptions(run=str(run_copy), workers=0))
     assert result["data"]["skipped"] == [{"reason": "has no pixels", "images": 1}]
     assert result["data"]["left_out_on_purpose"] == [{"reason": "no mammogram", "images": 1}]
-    assert result["data"]["looks_at_this_test_set"] == 2
-    assert "has been looked at 2 times" in (run_copy / "report" / "report.md").read_text()
+    assert result["data"]["looks_at_this_test_set"] == before + 1 >= 2
+    assert f"has been looked at {before + 1} times" in (run_copy / "report" / "report.md").read_text()
     looks = run_copy / "data" / LOOKS_NAME
     looks.write_text(looks.read_text().replace(result["data"]["split_hash"], "another", 1) + "half a li")
     with pytest.raises(BadFile, match=f"{LOOKS_NAME}: is damaged"):
         looks_at(Run.open(run_copy))
     looks.write_text(looks.read_text().removesuffix("half a li"))
-    assert looks_at(Run.open(run_copy)) == 1
+    assert looks_at(Run.open(run_copy)) == before
 
 
 def test_a_finished_stage_of_older_parents_is_told(run_copy, capsys):
