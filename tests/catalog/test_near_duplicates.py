@@ -14,6 +14,11 @@ from mammolibs.catalog.near_duplicates import LEAST_CORRELATION, LEAST_INLIERS, 
 from mammolibs.catalog.thumbnails import SIDE_PX, shrink
 from mammolibs.catalog.verdict import POOL
 from mammolibs.errors import BadFile
+from mammolibs.imaging import read_mammogram
+from mammolibs.phantom.exam_files import write_exam
+from mammolibs.phantom.plan import plan_exam
+from mammolibs.phantom.render import render
+from mammolibs.phantom.traps import TRAPS
 from tests.catalog.trees import REAL, row
 
 ARCHIVE = REAL / "mias" / "images.tar.xz"
@@ -206,3 +211,14 @@ def test_a_picture_of_an_archives_image_is_made_anew_where_the_archive_is_anothe
     (tmp_path / "films.zip").unlink()
     [(_, gone)] = Thumbnails(tmp_path / "kept").read([inside])
     assert str(gone).endswith("films.zip/a.pgm: is not there; restore it, or build the catalog again")
+
+
+def test_implants_of_one_size_do_not_make_two_women_one(tmp_path):
+    """Exams 14 and 29 of the default phantoms: skin line, muscle and implant lie alike, the tissue does not."""
+    found = []
+    for number, name in ((13, "E0014/E0014_R_MLO"), (28, "E0029/E0029_L_MLO")):
+        exam = plan_exam(0, number, traps=tuple(TRAPS))
+        write_exam(tmp_path, exam, lambda image, exam=exam: render(exam, image, 768))
+        found.append(make_signature(shrink(read_mammogram(tmp_path / "images" / f"{name}.dcm").pixels)))
+    likeness = compare(*found, mirrored=True)
+    assert likeness.inliers > 10 and not likeness.same
