@@ -82,12 +82,11 @@ def cells_to_canvas(cells: np.ndarray, reduce: int, start: tuple[int, int], plac
     step = reduce * placement.scale
     shift = [(reduce / 2 - at) * placement.scale - 0.5 for at in start]
     matrix = np.array([[step, 0, shift[0]], [0, step, shift[1]]])
-    soft = cv2.warpAffine(
-        cells.astype(np.uint8) * 255, matrix, placement.canvas[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
     x0, y0, x1, y1 = breast_box(placement)
-    soft[y1:], soft[:, x1:] = 0, 0
-    return soft > 127
+    whole = np.zeros(placement.canvas, bool)
+    soft = cv2.warpAffine(cells.astype(np.uint8) * 255, matrix, (x1, y1), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    np.greater(soft, 127, out=whole[:y1, :x1])
+    return whole
 
 
 def mask_to_original(mask: np.ndarray, placement: Placement) -> np.ndarray:
