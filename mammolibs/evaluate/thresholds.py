@@ -35,15 +35,19 @@ class Threshold:
         return asdict(self)
 
 
-def choose_score_threshold(validation: Sequence[Prediction], *, specificity: float = 0.90) -> Threshold:
-    """The lowest image-score cut that keeps at least this specificity on validation images; achieved: its sensitivity."""
+def choose_score_threshold(validation: Sequence[Prediction], unit: str = "image", *, specificity: float = 0.90) -> Threshold:
+    """The lowest cut of the image score, or of the highest of an exam, that keeps at least this specificity on validation data.
+
+    unit: "image" or "exam"; the cut is called `<unit>_score`. One image of four is called by chance more often than one of
+    one, so that an exam at the images' cut is called too often. achieved: the cut's sensitivity.
+    """
     _refuse_test(validation)
-    s = scores_at("image", validation)
-    facts = {"name": "image_score", "rule": f"{specificity * 100:g} % specificity on validation images"}
+    s = scores_at(unit, validation)
+    facts = {"name": f"{unit}_score", "rule": f"{specificity * 100:g} % specificity on validation {unit}s"}
     facts |= {"n": len(s.labels), "events": int(s.labels.sum())}
     negatives = s.scores[s.labels == 0]
     if len(negatives) == 0:
-        return Threshold(value=None, reason="no validation image that is known not to be malignant", **facts)
+        return Threshold(value=None, reason=f"no validation {unit} that is known not to be malignant", **facts)
     cut = specificity_cut(negatives, specificity)
     positives = s.scores[s.labels == 1]
     achieved = float(np.mean(positives > cut)) if len(positives) else None

@@ -21,7 +21,7 @@ from mammolibs.evaluate.units import Scores, scores_at
 from mammolibs.records import Estimate
 
 SETTINGS = {"screening, few": 0.005, "screening, many": 0.008, "diagnostic, few": 0.10, "diagnostic, many": 0.20}
-WHERE = "of exams with an image above the cut chosen on validation patients"
+WHERE = "of exams above the cut chosen on validation exams"
 ASSUMPTION = (
     "Assumed: among malignant exams, and among the others, scores are distributed there as here, and only the share of malignant exams "
     "differs (label shift). Other machines, other processing, other kinds of cancer or of women break it, and then nothing in this table "
@@ -73,10 +73,10 @@ def transfer(evidence: Evidence) -> Part | None:
 
 
 def calls_of(rows: Sequence[Prediction], evidence: Evidence) -> Calls:
-    """Which exams are recalled: the highest image score above the fold's own cut."""
+    """Which exams are recalled: those whose highest image score lies above their fold's own cut for exams."""
     found, called = [], []
     for fold in sorted({p.fold for p in rows}):
-        cut = evidence.chosen[fold].cut("image_score") if fold in evidence.chosen else None
+        cut = evidence.chosen[fold].cut("exam_score") if fold in evidence.chosen else None
         if cut is not None:
             found.append(scores_at("exam", [p for p in rows if p.fold == fold]))
             called.append(found[-1].scores > cut)
@@ -91,9 +91,9 @@ def calls_of(rows: Sequence[Prediction], evidence: Evidence) -> Calls:
 def _figures(calls: Calls, prevalence: float, evidence: Evidence) -> dict[str, Estimate]:
     """Without a cut there is nothing to count, and that is the reason to give."""
     found = decide(calls.exams.ranked, calls.called, prevalence, WHERE, evidence.draws)
-    if any(one.cut("image_score") is not None for one in evidence.chosen.values()):
+    if any(one.cut("exam_score") is not None for one in evidence.chosen.values()):
         return found
-    return {name: replace(figure, reason="no image-score cut was chosen on validation patients") for name, figure in found.items()}
+    return {name: replace(figure, reason="no cut for exams was chosen on validation patients") for name, figure in found.items()}
 
 
 def _expected(calls: Calls, prevalence: float, evidence: Evidence) -> dict[str, Estimate]:
@@ -135,7 +135,7 @@ def _matched(ranked: Ranked, share: float | None, prevalence: float, evidence: E
 def _section(result: Mapping[str, Any]) -> Section:
     sensitivity, specificity = (result["at_the_cut"][name] for name in ("sensitivity", "specificity"))
     lead = (
-        "An exam is recalled where any of its images scores above the cut chosen on validation patients. On the held-out exams "
+        "An exam is recalled where its highest image score lies above the cut chosen for exams on validation patients. On the held-out exams "
         f"({sensitivity['n']}, {sensitivity['events']} malignant): sensitivity {show(sensitivity)}, specificity {show(specificity)}."
     )
     share = result["no_labels"]["recalled_on_validation"]

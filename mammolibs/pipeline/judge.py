@@ -223,7 +223,7 @@ class Judge:
         view_rule = choose_view_rule(scored)
         operating = replace(
             operating,
-            thresholds=operating.thresholds | {"image_score": choose_score_threshold(scored)},
+            thresholds=operating.thresholds | {f"{unit}_score": choose_score_threshold(scored, unit) for unit in ("image", "exam")},
             view_rule=view_rule,
             combiner=fit_combiner(scored, view_rule.name),
         )

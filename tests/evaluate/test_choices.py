@@ -174,6 +174,18 @@ def test_score_threshold_by_hand(make_predictions):
     assert choose_score_threshold([p for p in rows if p.label]).value is None
 
 
+def test_the_cut_for_exams_keeps_their_specificity_where_that_for_images_does_not(make_predictions):
+    rows = make_predictions(300, split="validation", seed=3)
+    exams = {}
+    for p in rows:
+        exams.setdefault((p.patient_id, p.exam_id), []).append(p)
+    sound = [max(p.image_score for p in own) for own in exams.values() if all(p.label == 0 for p in own)]
+    by_image, by_exam = (choose_score_threshold(rows, unit) for unit in ("image", "exam"))
+    assert by_exam.name == "exam_score" and by_exam.n == len(exams) < len(rows) and by_exam.rule.endswith("validation exams")
+    assert np.mean(np.array(sound) <= by_exam.value) >= 0.9 > np.mean(np.array(sound) <= by_image.value)
+    assert by_exam.value in sound
+
+
 def test_thresholds_refuse_held_out_images(make_predictions):
     rows = make_predictions(5)
     for choose in (choose_score_threshold, choose_region_threshold):

@@ -20,7 +20,7 @@ from mammolibs.pipeline.options import PipelineEvalOptions
 
 
 def chosen(cut, reason=""):
-    return Chosen(thresholds=(Threshold(name="image_score", value=cut, rule="90 % specificity", reason=reason),))
+    return Chosen(thresholds=(Threshold(name="exam_score", value=cut, rule="90 % specificity", reason=reason),))
 
 
 def evidence(held_out, validation=(), cuts=None, prevalence=None):
