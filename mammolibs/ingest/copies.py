@@ -13,7 +13,7 @@ from mammolibs.augment.warp import Geometry, affine, warp
 from mammolibs.catalog.outlines import bounds
 from mammolibs.ingest.reading import read_mask
 from mammolibs.prepare import Contract, Located, full_resolution, rasterize
-from mammolibs.prepare.placement import resample
+from mammolibs.prepare.resample import resample
 from mammolibs.records import Lesion, Mammogram, Outline
 
 CLAHE_TILES = 8

@@ -13,7 +13,7 @@ from mammolibs.errors import BadFile
 from mammolibs.imaging.preview import preview
 from mammolibs.ingest import read_lesions, read_row
 from mammolibs.prepare import breast_spacing_mm, find_breast
-from mammolibs.prepare.placement import resample
+from mammolibs.prepare.resample import resample
 from mammolibs.records import ImageRow
 from mammolibs.shards import ShardIndex, open_shards, read_sample
 from mammolibs.storage import Store

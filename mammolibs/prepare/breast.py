@@ -99,7 +99,10 @@ def _threshold(level: np.ndarray, live: np.ndarray) -> np.ndarray:
 
 def otsu(values: np.ndarray, bins: int = 256) -> float:
     """The threshold that separates two classes best (N. Otsu, 1979); values above it are the upper class."""
-    counts, edges = np.histogram(values, bins)
+    low, high = np.float32(values.min()), np.float32(values.max())
+    # OpenCV's range is without its end
+    counts = cv2.calcHist([np.ravel(values).astype(np.float32)], [0], None, [bins], [low, np.nextafter(high, np.float32(np.inf))])
+    counts, edges = counts.ravel().astype(np.float64), np.linspace(low, high, bins + 1)
     centres = (edges[:-1] + edges[1:]) / 2
     weight, moment = np.cumsum(counts)[:-1], np.cumsum(counts * centres)[:-1]
     total, mass = counts.sum(), float(counts @ centres)
@@ -112,15 +115,18 @@ def _largest(tissue: np.ndarray, open_share: float) -> np.ndarray:
     """The largest component after opening, grown back into what the opening took from its rim."""
     side = 2 * round(open_share * min(tissue.shape) / 2) + 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    whole = tissue.astype(np.uint8)
+    x, y, width, height = cv2.boundingRect(tissue.view(np.uint8))
+    whole = tissue[y : y + height, x : x + width].astype(np.uint8)
     # Air round the image: else a strip along its border would count as wide
     framed = cv2.copyMakeBorder(whole, side, side, side, side, cv2.BORDER_CONSTANT, value=0)
     opened = cv2.morphologyEx(framed, cv2.MORPH_OPEN, kernel)[side:-side, side:-side].copy()
     count, labels, stats, _ = cv2.connectedComponentsWithStats(opened, connectivity=4)
-    if count < 2:
-        return np.zeros(tissue.shape, bool)
-    core = (labels == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())).astype(np.uint8)
-    return (cv2.dilate(core, cv2.getStructuringElement(cv2.MORPH_RECT, (3, 3))) & whole).astype(bool)
+    largest = np.zeros(tissue.shape, bool)
+    if count > 1:
+        core = (labels == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())).astype(np.uint8)
+        grown = cv2.dilate(core, cv2.getStructuringElement(cv2.MORPH_RECT, (3, 3)))
+        largest[y : y + height, x : x + width] = grown & whole
+    return largest
 
 
 def _grow(mask: np.ndarray, cells: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Any
 from mammolibs.errors import BadConfig
 
 CANVAS_STEP_PX = 16
-RESAMPLERS = ("opencv-area",)
+RESAMPLERS = ("area",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class Contract:
     finder_blur_cells: sigma of the Gaussian before the threshold. finder_open_share: what is
     thinner than this share of the small image's shorter side is no breast. finder_grow_cells:
     the mask is widened by so many cells, for the skin line. finder_least_share: the smallest
-    breast, as a share of the image. resampler: "opencv-area" (INTER_AREA, bilinear where it enlarges).
+    breast, as a share of the image. resampler: "area" (means over areas, bilinear where it enlarges).
     patch_mm, patch_size_px: width of a square patch on the breast, and in its own pixels.
     patch_height_share: its width as a share of the breast's height where the spacing is unknown.
     version: counts changes of the code that no field shows.
@@ -39,7 +39,7 @@ class Contract:
     finder_open_share: float = 0.06
     finder_grow_cells: int = 2
     finder_least_share: float = 0.02
-    resampler: str = "opencv-area"
+    resampler: str = "area"
     patch_mm: float = 40.0
     patch_size_px: int = 128
     patch_height_share: float = 0.2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mammolibs.prepare.contract import Contract
-from mammolibs.prepare.placement import resample
+from mammolibs.prepare.resample import resample
 from mammolibs.prepare.sample import FullResolution
 from mammolibs.records import Placement
 

@@ -11,7 +11,11 @@ import math
 import cv2
 import numpy as np
 
+from mammolibs.prepare.resample import resample
 from mammolibs.records import Placement
+
+# A sum in float32 may miss an exact half by its rounding.
+HALF = 0.5 - 1e-6
 
 
 def place(original: tuple[int, int], crop: tuple[int, int, int, int], mirrored: bool, canvas: tuple[int, int]) -> Placement:
@@ -70,8 +74,8 @@ def image_to_canvas(image: np.ndarray, placement: Placement) -> np.ndarray:
 def mask_to_canvas(mask: np.ndarray, placement: Placement) -> np.ndarray:
     """A mask H W of the original (bool, or above 0) on the canvas: uint8 H W, 1 where at least half of the pixel is covered."""
     x0, y0, x1, y1 = placement.crop
-    crop = (mask[y0:y1, x0:x1] > 0).view(np.uint8) * np.uint8(255)
-    return (_onto_canvas(crop, placement, cv2.BORDER_CONSTANT) > 127).astype(np.uint8)
+    crop = (mask[y0:y1, x0:x1] > 0).astype(np.float32)
+    return (_onto_canvas(crop, placement, cv2.BORDER_CONSTANT) >= HALF).view(np.uint8)
 
 
 def cells_to_canvas(cells: np.ndarray, reduce: int, start: tuple[int, int], placement: Placement) -> np.ndarray:
@@ -95,7 +99,7 @@ def mask_to_original(mask: np.ndarray, placement: Placement) -> np.ndarray:
     x0, y0, x1, y1 = placement.crop
     soft = resample(np.where(mask, np.float32(1), np.float32(0)), (height, width))[: y1 - y0, : x1 - x0]
     whole = np.zeros(placement.original, np.uint8)
-    whole[y0:y1, x0:x1] = (cv2.flip(soft, 1) if placement.mirrored else soft) >= 0.5
+    whole[y0:y1, x0:x1] = (cv2.flip(soft, 1) if placement.mirrored else soft) >= HALF
     return whole
 
 
@@ -124,11 +128,3 @@ def _onto_canvas(crop: np.ndarray, placement: Placement, border: int) -> np.ndar
     whole = np.zeros(placement.canvas, crop.dtype)
     whole[: covered[0], : covered[1]] = resample(crop, covered)
     return whole
-
-
-def resample(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """The one resampler: area means where the image shrinks, bilinear where it grows. H W in, `shape` out, same dtype."""
-    if image.shape[:2] == tuple(shape):
-        return image
-    shrinks = shape[0] <= image.shape[0] and shape[1] <= image.shape[1]
-    return cv2.resize(image, (shape[1], shape[0]), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)

@@ -41,7 +41,7 @@ def test_a_contract_survives_json():
         ("canvas_height_px", 500, "496"),
         ("canvas_width_px", 0, "16"),
         ("low_percentile", 99.9, "low < high"),
-        ("resampler", "nearest", "opencv-area"),
+        ("resampler", "nearest", "area"),
         ("patch_mm", -1.0, "above 0"),
     ],
 )

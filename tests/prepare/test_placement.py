@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mammolibs.prepare import breast_box, image_to_canvas, mask_to_canvas, mask_to_original, place, to_canvas, to_original
-from mammolibs.prepare.placement import extended_size, resample
+from mammolibs.prepare.placement import extended_size
 
 CASES = [
     ((1024, 1024), (320, 0, 864, 1024), True, (512, 320)),
@@ -60,9 +60,11 @@ def test_a_mask_survives_the_way_there_and_back(case):
     assert (mask & back).sum() / (mask | back).sum() > 0.95
 
 
-def test_the_resampler_is_the_mean_over_areas():
-    image = np.random.default_rng(1).random((60, 90)).astype(np.float32)
-    means = image.reshape(20, 3, 30, 3).mean((1, 3))
-    assert np.abs(resample(image, (20, 30)) - means).max() < 1e-6
-    transform = pytest.importorskip("skimage.transform")
-    assert np.abs(resample(image, (20, 30)) - transform.downscale_local_mean(image, (3, 3))).max() < 1e-6
+@pytest.mark.parametrize("times", (2, 3, 6, 7, 10, 12))
+def test_a_pixel_that_is_covered_by_exactly_one_half_belongs_to_the_mask(times):
+    placement = place((64 * times, 32 * times), (0, 0, 32 * times, 64 * times), False, (64, 32))
+    pixels = np.random.default_rng(times).permutation(times * times).reshape(times, times)
+    half = -(-times * times // 2)
+    for covered, expected in ((half, 1), (half - 1, 0)):
+        mask = np.tile(pixels < covered, (64, 32))
+        assert (mask_to_canvas(mask, placement) == expected).all()
