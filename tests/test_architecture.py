@@ -43,7 +43,7 @@ CONFINED = {
     "pydicom": {"imaging"},
     "imagecodecs": {"imaging", "shards/codec.py"},
     "cv2": {"imaging", "prepare", "augment", "catalog", "ingest", "phantom", "predict", "stream"},
-    "scipy": {"evaluate"},
+    "scipy": {"evaluate", "prepare/resample.py"},
     "sklearn": {"evaluate"},
     "matplotlib": {"evaluate"},
     "pyarrow": {"catalog", "shards", "phantom", "evaluate"},

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
-from scipy.sparse import csr_array
 
 BLOCK_ROWS = 64
 
@@ -39,9 +39,9 @@ def _area_means(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class _Weights:
-    """matrix: what each of the places `taken` along an axis adds to each of the places `made` of the shorter one."""
+    """matrix: sparse, what each of the places `taken` along an axis adds to each of the places `made` of the shorter one."""
 
-    matrix: csr_array
+    matrix: Any
     taken: slice
     made: slice
 
@@ -57,6 +57,9 @@ def _weights(length: int, shorter: int, step: int) -> tuple[_Weights, ...]:
 
 
 def _some_weights(length: int, shorter: int, first: int, end: int) -> _Weights:
+    # Loads for as long as OpenCV does, and many commands never resample.
+    from scipy.sparse import csr_array
+
     starts = np.arange(first, end) * length
     stops = starts + length
     low, high = starts // shorter, -(-stops // shorter)
