@@ -1,7 +1,7 @@
 """The elements of a DICOM header that facts are made of, read from the first bytes of the file in one pass.
 
-It knows explicit VR little endian in the form that nearly all files have, sequences among it. Whatever is odd in any
-way (another encoding, a VR or a length that does not fit, a value that is not what it claims to be) it does not read, and
+It knows little endian, explicit and implicit VR, in the form that nearly all files have, sequences among it. Whatever is odd in
+any way (another encoding, a VR or a length that does not fit, a value that is not what it claims to be) it does not read, and
 says so: pydicom then reads the file, with its own rules for broken ones. What it does read has the values that pydicom
 would give; so all elements are passed over one by one, wanted or not, since pydicom may refuse a file for any of them.
 """
@@ -11,38 +11,17 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from pydicom.charset import python_encoding
-from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.datadict import DicomDictionary
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_16, EXPLICIT_VR_LENGTH_32
 
-from mammolibs.imaging.codes import WORDS_KEPT
 from mammolibs.imaging.guard import printable
 from mammolibs.imaging.header import FLOAT_PIXEL_DATA, MAX_TEXT, PIXEL_DATA, Elements
+from mammolibs.imaging.prefix_values import WANTED, Odd, Wanted, read_charset
 
 # Nearly all headers are shorter than the first; those with large tables or private blobs fit into the second.
 PREFIX_BYTES = (16 << 10, 1 << 20)
-KEYWORDS = (
-    *("SOPClassUID", "SOPInstanceUID", "Modality", "PresentationIntentType", "Manufacturer", "CodeValue", "SeriesDescription"),
-    *("PatientID", "IssuerOfPatientID", "PatientAge", "BodyPartExamined", "ProtocolName", "EstimatedRadiographicMagnificationFactor"),
-    *("ImagerPixelSpacing", "AcquisitionDeviceProcessingDescription", "NominalScannedPixelSpacing", "ViewPosition"),
-    *("StudyInstanceUID", "SeriesInstanceUID", "InstanceNumber", "PatientOrientation", "ImagePositionPatient"),
-    *(
-        "ImageOrientationPatient",
-        "DetectorType",
-        "ConversionType",
-        "Laterality",
-        "ImageLaterality",
-        "FrameAnatomySequence",
-        "FrameLaterality",
-        "SamplesPerPixel",
-    ),
-    *("PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns", "PixelSpacing", "BitsAllocated", "BitsStored"),
-    *("PixelRepresentation", "BurnedInAnnotation", "BreastImplantPresent", "LossyImageCompression", "PixelMeasuresSequence"),
-    *("ViewCodeSequence", "ViewModifierCodeSequence", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
-)
 
 
 def _as_number(vr: str) -> int:
@@ -50,46 +29,43 @@ def _as_number(vr: str) -> int:
     return int.from_bytes(vr.encode(), "little")
 
 
-# Those whose length takes two bytes, and those whose length takes four (PS3.5 7.1.2).
-_SHORT, _LONG = frozenset(map(_as_number, EXPLICIT_VR_LENGTH_16)), frozenset(map(_as_number, EXPLICIT_VR_LENGTH_32))
-_SEQUENCE, _UNKNOWN = _as_number("SQ"), _as_number("UN")
-_META_VRS = (b"UL", b"UI", b"SH", b"AE", b"OB")
-_EXPLICIT = "1.2.840.10008.1.2.1"
-# Encapsulated syntaxes, all of them explicit VR little endian; those of JPIP (.94 and .95) hold no pixels, and one is deflated.
-_ENCAPSULATED = re.compile(r"1\.2\.840\.10008\.1\.2\.(?:5|4\.(?!9[45]$)\d+)")
-_TRANSFER_SYNTAX = 0x00020010
-_UNDEFINED, _ENDLESS = 0xFFFFFFFF, 1 << 62
-_MAX_DEPTH = 16
-# Character sets whose names need no look at escape sequences; text in another one is read here where it is ASCII.
-_PLAIN_SETS = {"": "latin-1", "ISO_IR 6": "latin-1", "ISO_IR 100": "latin-1", "ISO_IR 192": "utf-8"}
-# Python reads more as a number than DICOM writes as one: underscores, words.
-_DECIMAL_CHARACTERS, _INTEGER_CHARACTERS, _MAX_DIGITS = b"0123456789+-.eE \\", b"0123456789+- ", 12
-_meta_head = struct.Struct("<HH2sH").unpack_from
-_head = struct.Struct("<IHH").unpack_from
-_long = struct.Struct("<I").unpack_from
-_item = struct.Struct("<II").unpack_from
-
-
 def _as_stored(tag: int) -> int:
     """A tag as its four bytes read as one number: the group's two come first."""
     return tag >> 16 | (tag & 0xFFFF) << 16
 
 
+# Those whose length takes two bytes, and those whose length takes four (PS3.5 7.1.2).
+_SHORT, _LONG = frozenset(map(_as_number, EXPLICIT_VR_LENGTH_16)), frozenset(map(_as_number, EXPLICIT_VR_LENGTH_32))
+_SEQUENCE, _UNKNOWN = _as_number("SQ"), _as_number("UN")
+_META_VRS = (b"UL", b"UI", b"SH", b"AE", b"OB")
+_EXPLICIT, _IMPLICIT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
+# Encapsulated syntaxes, all of them explicit VR little endian; those of JPIP (.94 and .95) hold no pixels, and one is deflated.
+_ENCAPSULATED = re.compile(r"1\.2\.840\.10008\.1\.2\.(?:5|4\.(?!9[45]$)\d+)")
+_TRANSFER_SYNTAX = 0x00020010
+_UNDEFINED, _ENDLESS = 0xFFFFFFFF, 1 << 62
+_MAX_DEPTH = 16
+_meta_head = struct.Struct("<HH2sH").unpack_from
+_explicit_head = struct.Struct("<IHH").unpack_from
+_long = struct.Struct("<I").unpack_from
+_tag_and_length = struct.Struct("<II").unpack_from
 _PIXELS = tuple(map(_as_stored, (PIXEL_DATA, *FLOAT_PIXEL_DATA)))
 _ITEM, _ITEM_END, _SEQUENCE_END = map(_as_stored, (0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD))
-_ITEM_BYTES = struct.pack("<I", _ITEM)
+_ITEM_BYTES, _ITEM_GROUP = struct.pack("<I", _ITEM), 0xFFFE
+# The delimiter of an item has no VR: with one it is odd.
+_WANTED = {_as_stored(tag): wanted for tag, wanted in WANTED.items()} | {_ITEM_END: Wanted("", "\0\0", None)}
+_VRS = {tag: _as_number(wanted.vr) for tag, wanted in _WANTED.items()}
+# Where no VR is written, the dictionary says what is a sequence.
+_SEQUENCES = frozenset(_as_stored(tag) for tag, (vr, *_) in DicomDictionary.items() if vr == "SQ")
+# data, place, end, into, charset, depth -> where the data set ends
+_ReadElements = Callable[[bytes, int, int, Elements | None, str, int], int]
 
 
 class TooShort(Exception):
     """The header goes on behind these bytes, or says so."""
 
 
-class _Odd(Exception):
-    """Something that is not known here."""
-
-
 class Prefix(NamedTuple):
-    """What a header says under `KEYWORDS`, its transfer syntax UID, and how many bytes it has."""
+    """What a header says under `prefix_values.KEYWORDS`, its transfer syntax UID, and how many bytes it has."""
 
     elements: Elements
     syntax: str
@@ -103,14 +79,21 @@ def read_prefix(data: bytes) -> Prefix | None:
     """
     try:
         syntax, place = _read_meta(data)
-        if syntax != _EXPLICIT and not _ENCAPSULATED.fullmatch(syntax):
+        if syntax == _IMPLICIT:
+            # Here pydicom takes the first element for one with a VR.
+            if data[place + 4 : place + 6].isalpha() and data[place + 4 : place + 6].isupper():
+                return None
+            read = _read_implicit
+        elif syntax == _EXPLICIT or _ENCAPSULATED.fullmatch(syntax):
+            read = _read_explicit
+        else:
             return None
         elements = Elements()
-        end = _read_elements(data, place, _ENDLESS, elements, "", 0)
+        end = read(data, place, _ENDLESS, elements, "", 0)
     except (struct.error, IndexError) as error:
         raise TooShort from error
     # A value that is no number is odd as well.
-    except (_Odd, ValueError):
+    except (Odd, ValueError):
         return None
     return Prefix(elements, syntax, end)
 
@@ -118,18 +101,18 @@ def read_prefix(data: bytes) -> Prefix | None:
 def _read_meta(data: bytes) -> tuple[str, int]:
     """Transfer syntax UID, and where the data set begins."""
     if data[128:132] != b"DICM":
-        raise _Odd
+        raise Odd
     place, last, syntax = 132, 0, b""
     while True:
         group, number, vr, length = _meta_head(data, place)
         # A group 0 is of a message between programs, and has an encoding of its own.
         if group == 0:
-            raise _Odd
+            raise Odd
         if group != 2:
             break
         tag = group << 16 | number
         if tag <= last or vr not in _META_VRS:
-            raise _Odd
+            raise Odd
         last, place = tag, place + 8
         if vr == b"OB":
             (length,) = _long(data, place)
@@ -140,30 +123,20 @@ def _read_meta(data: bytes) -> tuple[str, int]:
     return printable(syntax.decode("ascii", "replace"), MAX_TEXT), place
 
 
-def _read_elements(data: bytes, place: int, end: int, into: Elements | None, charset: str, depth: int) -> int:
+def _read_explicit(data: bytes, place: int, end: int, into: Elements | None, charset: str, depth: int) -> int:
     """Read a data set into `into`, or only pass over it; where it ends. Of an element that is there twice the second holds.
 
     end: of an item with a length; an item without lasts to its delimiter, and the whole (depth 0) to the pixels.
-    A character set that follows a wanted element is odd: text before it would not have been read in it.
     """
     while place < end:
-        tag, vr, length = _head(data, place)
+        tag, vr, length = _explicit_head(data, place)
         place += 8
         if vr in _SHORT:
             wanted = _WANTED.get(tag)
             if wanted:
-                keyword, expected, read = wanted
-                raw = data[place : place + length]
-                if vr != expected or (read is None and into):
-                    raise _Odd
-                if len(raw) != length:
-                    raise TooShort
-                if read is None:
-                    charset = _read_charset(raw)
-                elif raw and into is not None:
-                    into[keyword] = read(raw, charset)
-                elif into:
-                    into.pop(keyword, None)
+                if vr != _VRS[tag]:
+                    raise Odd
+                charset = _take(data, place, length, wanted, into, charset)
             place += length
         elif vr in _LONG:
             (length,) = _long(data, place)
@@ -171,102 +144,85 @@ def _read_elements(data: bytes, place: int, end: int, into: Elements | None, cha
             if tag in _PIXELS and depth == 0:
                 return place
             if vr == _SEQUENCE:
-                place = _read_sequence(data, place, length, into, tag, charset, depth + 1)
+                if _VRS.get(tag, _SEQUENCE) != _SEQUENCE:
+                    raise Odd
+                place = _read_sequence(data, place, length, into, tag, charset, depth + 1, _read_explicit)
             elif length == _UNDEFINED or tag in _WANTED or (vr == _UNKNOWN and (not tag & 1 or data[place : place + 4] == _ITEM_BYTES)):
-                raise _Odd
+                raise Odd
             else:
                 place += length
         elif tag == _ITEM_END and end == _ENDLESS and depth and vr == length == 0:
             return place
         else:
-            raise _Odd
+            raise Odd
     if place > end:
-        raise _Odd
+        raise Odd
     return place
 
 
-def _read_sequence(data: bytes, place: int, length: int, into: Elements | None, tag: int, charset: str, depth: int) -> int:
-    """Read a sequence where it is wanted, or only pass over it; where it ends."""
-    keyword, expected, _ = _WANTED.get(tag, ("", _SEQUENCE, None))
-    if depth > _MAX_DEPTH or expected != _SEQUENCE:
-        raise _Odd
-    end = _ENDLESS if length == _UNDEFINED else place + length
-    items: list[Elements] | None = [] if keyword and into is not None else None
+def _read_implicit(data: bytes, place: int, end: int, into: Elements | None, charset: str, depth: int) -> int:
+    """As `_read_explicit`, where elements have no VR."""
     while place < end:
-        name, size = _item(data, place)
+        tag, length = _tag_and_length(data, place)
+        place += 8
+        if tag in _SEQUENCES:
+            place = _read_sequence(data, place, length, into, tag, charset, depth + 1, _read_implicit)
+        elif tag in _PIXELS and depth == 0 or tag == _ITEM_END and end == _ENDLESS and depth and length == 0:
+            return place
+        # What is no sequence by the dictionary may be a maker's own.
+        elif tag & 0xFFFF == _ITEM_GROUP or length == _UNDEFINED or data[place : place + 4] == _ITEM_BYTES:
+            raise Odd
+        else:
+            if wanted := _WANTED.get(tag):
+                charset = _take(data, place, length, wanted, into, charset)
+            place += length
+    if place > end:
+        raise Odd
+    return place
+
+
+def _take(data: bytes, place: int, length: int, wanted: Wanted, into: Elements | None, charset: str) -> str:
+    """Read the value of a wanted element that is no sequence into `into`; the character set of what follows.
+
+    A character set that follows a wanted element is odd: text before it would not have been read in it.
+    """
+    keyword, _, read = wanted
+    if read is None and into:
+        raise Odd
+    raw = data[place : place + length]
+    if len(raw) != length:
+        raise TooShort
+    if read is None:
+        return read_charset(raw)
+    if raw and into is not None:
+        into[keyword] = read(raw, charset)
+    elif into:
+        into.pop(keyword, None)
+    return charset
+
+
+def _read_sequence(
+    data: bytes, place: int, length: int, into: Elements | None, tag: int, charset: str, depth: int, read: _ReadElements
+) -> int:
+    """Read a sequence where it is wanted, or only pass over it; where it ends."""
+    if depth > _MAX_DEPTH:
+        raise Odd
+    end = _ENDLESS if length == _UNDEFINED else place + length
+    items: list[Elements] | None = [] if tag in _WANTED and into is not None else None
+    while place < end:
+        name, size = _tag_and_length(data, place)
         place += 8
         if name == _SEQUENCE_END and end == _ENDLESS and size == 0:
             end = place
             break
         if name != _ITEM:
-            raise _Odd
+            raise Odd
         item = None if items is None else Elements()
-        place = _read_elements(data, place, _ENDLESS if size == _UNDEFINED else place + size, item, charset, depth)
+        place = read(data, place, _ENDLESS if size == _UNDEFINED else place + size, item, charset, depth)
         if items is not None:
             items.append(item)
     if place > end:
-        raise _Odd
+        raise Odd
     if items is not None:
-        into[keyword] = items
+        into[_WANTED[tag].keyword] = items
     return place
-
-
-def _read_charset(raw: bytes) -> str:
-    names = raw.decode("latin-1").rstrip(" \0").split("\\")
-    if any(name not in python_encoding for name in names):
-        raise _Odd
-    return "\\".join(names)
-
-
-@lru_cache(WORDS_KEPT)
-def _code(raw: bytes, charset: str) -> str | tuple[str, ...]:
-    return _parts(raw.decode("latin-1"))
-
-
-def _uid(raw: bytes, charset: str) -> str | tuple[str, ...]:
-    return _parts(raw.decode("latin-1"))
-
-
-def _text(raw: bytes, charset: str) -> str | tuple[str, ...]:
-    if b"\x1b" in raw or not (raw.isascii() or charset in _PLAIN_SETS):
-        raise _Odd
-    return _parts(raw.decode(_PLAIN_SETS.get(charset, "ascii")))
-
-
-def _parts(text: str) -> str | tuple[str, ...]:
-    text = text.rstrip(" \0")
-    return tuple(text.split("\\")) if "\\" in text else printable(text, MAX_TEXT)
-
-
-@lru_cache(WORDS_KEPT)
-def _decimals(raw: bytes, charset: str) -> float | tuple[float, ...]:
-    text = raw.rstrip(b" \0")
-    if text.translate(None, _DECIMAL_CHARACTERS):
-        raise _Odd
-    numbers = tuple(float(part) for part in text.split(b"\\"))
-    return numbers if len(numbers) > 1 else numbers[0]
-
-
-def _integer(raw: bytes, charset: str) -> int:
-    text = raw.rstrip(b" \0")
-    if len(text) > _MAX_DIGITS or text.translate(None, _INTEGER_CHARACTERS):
-        raise _Odd
-    return int(text)
-
-
-def _shorts(raw: bytes, charset: str) -> int | tuple[int, ...]:
-    if len(raw) == 2:
-        return raw[0] | raw[1] << 8
-    if len(raw) % 2:
-        raise _Odd
-    return struct.unpack(f"<{len(raw) // 2}H", raw)
-
-
-_READERS: dict[str, Callable[[bytes, str], Any]] = {
-    "CS": _code, "AS": _code, "UI": _uid, "LO": _text, "SH": _text, "DS": _decimals, "IS": _integer, "US": _shorts,
-}  # fmt: skip
-# Tag -> keyword, the Value Representation that it must have, how to read its value; the delimiter of an item has none.
-_WANTED = {
-    _as_stored(tag_for_keyword(keyword)): (keyword, _as_number(vr), _READERS.get(vr))
-    for keyword, vr in ((keyword, dictionary_VR(keyword)) for keyword in KEYWORDS)
-} | {_as_stored(tag_for_keyword("SpecificCharacterSet")): ("SpecificCharacterSet", _as_number("CS"), None), _ITEM_END: ("", 0, None)}

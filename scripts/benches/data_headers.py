@@ -29,7 +29,7 @@ import pydicom
 from mammolibs.catalog import make_catalog
 from mammolibs.imaging import read_facts
 from mammolibs.imaging.dicom_write import MammographyHeader, mammogram_bytes
-from mammolibs.imaging.prefix import KEYWORDS
+from mammolibs.imaging.prefix_values import KEYWORDS
 
 # Name of a row -> transfer syntax, whether the header is whole.
 KINDS = {

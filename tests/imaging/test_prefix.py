@@ -17,7 +17,8 @@ from mammolibs.imaging.dicom_write import mammogram_bytes
 from mammolibs.imaging.facts import facts_of
 from mammolibs.imaging.guard import quiet
 from mammolibs.imaging.header import Elements, open_header
-from mammolibs.imaging.prefix import KEYWORDS, read_prefix
+from mammolibs.imaging.prefix import read_prefix
+from mammolibs.imaging.prefix_values import KEYWORDS
 from tests.catalog.trees import REAL
 from tests.imaging.make import NATIVE, dicom_bytes, texture
 from tests.imaging.mutants import originals
@@ -50,7 +51,7 @@ def item(**elements) -> Dataset:
     return ds
 
 
-def full(undefined: bool = False, **more) -> bytes:
+def full(undefined: bool = False, syntax: str = "explicit", **more) -> bytes:
     """A header with code sequences, functional groups, private elements and a table; sequences with lengths or with delimiters."""
     modifiers = Sequence([item(CodeValue="399055006", CodeMeaning="spot"), item(CodeValue="", CodeMeaning="")])
     view = item(CodeValue="399368009", CodingSchemeDesignator="SCT", CodeMeaning="x", ViewModifierCodeSequence=modifiers)
@@ -66,7 +67,7 @@ def full(undefined: bool = False, **more) -> bytes:
         sequence.is_undefined_length = True
         for one in sequence:
             one.is_undefined_length_sequence_item = True
-    return dicom_bytes(PIXELS, bits=12, **ds | more)
+    return dicom_bytes(PIXELS, syntax, bits=12, **ds | more)
 
 
 def test_it_knows_every_element_that_facts_are_made_of():
@@ -85,10 +86,11 @@ def test_it_knows_every_element_that_facts_are_made_of():
     assert asked == set(KEYWORDS)
 
 
+@pytest.mark.parametrize("syntax", ["explicit", "implicit"])
 @pytest.mark.parametrize("undefined", [False, True])
-def test_a_whole_header_needs_no_pydicom(tmp_path, monkeypatch, undefined):
+def test_a_whole_header_needs_no_pydicom(tmp_path, monkeypatch, undefined, syntax):
     path = tmp_path / "a.dcm"
-    path.write_bytes(full(undefined))
+    path.write_bytes(full(undefined, syntax))
     expected = by_pydicom(path)
     monkeypatch.setattr(read, "open_header", None)
     found = read_facts(path)
@@ -98,10 +100,10 @@ def test_a_whole_header_needs_no_pydicom(tmp_path, monkeypatch, undefined):
 
 
 @pytest.mark.parametrize("syntax", ["explicit", "jpeg-ls", "implicit", "big", "deflated"])
-def test_headers_as_makers_write_them_need_no_pydicom_where_they_are_explicit(tmp_path, syntax):
+def test_headers_as_makers_write_them_need_no_pydicom_where_they_are_little_endian(tmp_path, syntax):
     for more in (*VALID.values(), {"voi_lut": np.arange(65536)}):
         data = mammogram_bytes(PIXELS, replace(HEADER, **more), syntax=syntax)
-        assert is_read_alone(data) == (syntax not in ("implicit", "big", "deflated"))
+        assert is_read_alone(data) == (syntax not in ("big", "deflated"))
         path = tmp_path / "a.dcm"
         path.write_bytes(data)
         assert read_facts(path) == by_pydicom(path)
@@ -114,9 +116,10 @@ def test_headers_as_makers_write_them_need_no_pydicom_where_they_are_explicit(tm
     {"SpecificCharacterSet": "ISO_IR 144", "Manufacturer": "Завод"}, {"Manufacturer": " two  words "}, {"ViewPosition": ["MLO", "CC"]},
     {"ImagerPixelSpacing": [0.07, 0.07], "PixelSpacing": ""}, {"NumberOfFrames": "1 "},
 ])  # fmt: skip
-def test_values_as_pydicom_gives_them(tmp_path, more):
+@pytest.mark.parametrize("syntax", ["explicit", "implicit"])
+def test_values_as_pydicom_gives_them(tmp_path, more, syntax):
     path = tmp_path / "a.dcm"
-    path.write_bytes(full(**more))
+    path.write_bytes(full(syntax=syntax, **more))
     assert read_facts(path) == by_pydicom(path)
     assert is_read_alone(path.read_bytes()) == (more.get("SpecificCharacterSet") not in ("GB18030", "ISO_IR 144"))
 
@@ -132,7 +135,7 @@ def test_real_files_and_those_of_pydicom(tmp_path):
         assert outcome(read_facts, path) == outcome(by_pydicom, path), path
         alone |= {path.name} if read._prefix_of(path) else set()
     assert {"MG1_J2KI", "jpeg2k_3d.dcm", "MG_Explicit_Little.dcm"} & {path.name for path in real} <= alone
-    assert len(alone) > len(bundled) // 2 and "MR_small_implicit.dcm" not in alone and "MR_small_bigendian.dcm" not in alone
+    assert len(alone) > len(bundled) // 2 and "MR_small_implicit.dcm" in alone and "MR_small_bigendian.dcm" not in alone
 
 
 def mutants(data: bytes, count: int, seed: int):
@@ -158,11 +161,12 @@ def mutants(data: bytes, count: int, seed: int):
         yield f"{seed}: {number} at {place}", bytes(changed)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2, 3, 4, 5, 6])
 def test_a_damaged_header_comes_out_as_pydicom_reads_it_or_is_refused_as_pydicom_refuses_it(tmp_path, seed, caplog):
-    """Each file is an injected fault: 3 x 80 of them."""
+    """Each file is an injected fault: 6 x 80 of them."""
     caplog.set_level("CRITICAL", "pydicom")
-    data = [full(), full(undefined=True), mammogram_bytes(PIXELS, HEADER, syntax="explicit")][seed - 1]
+    syntax = "explicit" if seed < 4 else "implicit"
+    data = [full(syntax=syntax), full(True, syntax), mammogram_bytes(PIXELS, HEADER, syntax=syntax)][(seed - 1) % 3]
     path, alone, refused = tmp_path / "a.dcm", 0, 0
     for what, changed in mutants(data, 80, seed):
         path.write_bytes(changed)
@@ -177,7 +181,7 @@ def test_a_damaged_header_comes_out_as_pydicom_reads_it_or_is_refused_as_pydicom
 
 def test_what_a_header_needs_is_enough(tmp_path):
     """Fetched so far and filled up with zeros, a file has the facts of the whole one."""
-    files = [*originals(), full(), full(undefined=True)]
+    files = [*originals(), full(), full(undefined=True), full(syntax="implicit")]
     files += [mammogram_bytes(PIXELS, replace(HEADER, voi_lut=np.arange(65536)), syntax="explicit")]
     files += [dicom_bytes(PIXELS, name, bits=12) for name in NATIVE]
     whole, beginning, saved = tmp_path / "a.dcm", tmp_path / "b.dcm", 0
@@ -201,3 +205,26 @@ def test_a_private_blob_of_unknown_kind_is_passed_over(tmp_path):
         path = tmp_path / "a.dcm"
         path.write_bytes(data[:place] + creator + struct.pack("<HH2sHI", 0x0009, 0x1001, b"UN", 0, len(blob)) + blob + data[place:])
         assert is_read_alone(path.read_bytes()) == alone and read_facts(path) == by_pydicom(path)
+
+
+def test_a_private_sequence_without_a_vr_is_left_to_pydicom(tmp_path):
+    """Sequences nested too deep are refused, wherever they lie."""
+    inner = b""
+    for _ in range(70):
+        inner = struct.pack("<HHI", 0xFFFE, 0xE000, len(inner) + 8) + struct.pack("<HHI", 0x0008, 0x1140, len(inner)) + inner
+    for tag, content, alone in (((0x0009, 0x1001), inner, False), ((0x0009, 0x1001), b"\1" * 4000, True), ((0x0008, 0x1140), inner, False)):
+        data = full(syntax="implicit")
+        place = data.index(struct.pack("<HH", 0x0010, 0x0020))
+        path = tmp_path / "a.dcm"
+        path.write_bytes(data[:place] + struct.pack("<HHI", *tag, len(content)) + content + data[place:])
+        assert is_read_alone(path.read_bytes()) == alone
+        assert outcome(read_facts, path) == outcome(by_pydicom, path)
+
+
+def test_a_first_element_that_looks_as_if_it_had_a_vr_is_left_to_pydicom():
+    data = full(syntax="implicit")
+    (meta_bytes,) = struct.unpack_from("<I", data, 140)
+    beginning, length = 144 + meta_bytes, int.from_bytes(b"CS", "little")
+    element = struct.pack("<HHI", 0x0008, 0x0001, length) + bytes(length)
+    assert is_read_alone(data)
+    assert not is_read_alone(data[:beginning] + element + data[beginning:])
