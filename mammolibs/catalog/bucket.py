@@ -16,22 +16,26 @@ from mammolibs.storage import Shadow, open_shadow
 # Endings of what sources read whole, packed or not: tables of many images; outlines and descriptions of few.
 TABLE_ENDINGS = (".csv", ".xls", ".xlsx", ".txt")
 LABEL_ENDINGS = (*TABLE_ENDINGS, ".json", ".xml", ".ics", ".overlay")
+# Names, or ends of them, of files that list images.
+LISTS = ("dicomdir",)
 _PACKED = (".gz", ".xz")
 
 
 def read_bucket(source: Source, address: str, options: Mapping[str, str] | None) -> SourceResult:
-    """What a source says of `gs://bucket/prefix`, of a table there that it takes in place of its folder, or of `zip:///x.zip`; all paths are addresses.
+    """What a source says of `gs://bucket/prefix`, of a list of images there that it takes in place of their folder, or of `zip:///x.zip`.
+
+    All paths in it are addresses.
 
     One listing; label files whole; of images their headers, and of those only what the source looks
     at. All of it stays in this machine's cache, so that a second reading fetches what has changed.
 
     Raises what the source raises, about addresses, and what the bucket raises.
     """
-    folder, _, table = address.rpartition("/") if address.lower().endswith(source.tables) else (address, "", "")
+    folder, _, listing = address.rpartition("/") if address.lower().endswith(source.lists) else (address, "", "")
     with open_shadow(folder) as shadow, _by_address(shadow):
         failed = _bring_labels(shadow)
         with headers_from(shadow):
-            result = source(shadow.folder / table, options)
+            result = source(shadow.folder / listing, options)
     return _addressed(result, shadow, failed)
 
 
@@ -44,10 +48,10 @@ def _bring_labels(shadow: Shadow) -> dict[str, str]:
     from mammolibs.imaging import is_image_name
 
     others = [path for path in shadow.paths() if not is_image_name(path)]
-    labels = [path for path in others if _ending(path) in LABEL_ENDINGS]
+    labels = [path for path in others if _ending(path) in LABEL_ENDINGS or path.name.lower().endswith(LISTS)]
     failed = shadow.bring(labels)
     for path, error in failed.items():
-        if _ending(path) in TABLE_ENDINGS:
+        if _ending(path) in TABLE_ENDINGS or path.name.lower().endswith(LISTS):
             raise error
     failed |= bring_headers(shadow, set(others) - set(labels))
     return {shadow.address(str(path)): error.problem for path, error in failed.items()}

@@ -122,13 +122,13 @@ def _read_source(name: str, path: str, unpack_folder: Path, options: Mapping[str
 
 
 def _as_root(source: Source, path: Path, unpack_folder: Path) -> Path:
-    """What the source is called with: the folder, the table that it takes in place of one, or the archive's folder."""
+    """What the source is called with: the folder, the list of images that it takes in place of one, or the archive's folder."""
     if not path.exists():
         raise BadFile(path, "is not there", "check the path")
-    if path.is_dir() or path.name.lower().endswith(source.tables):
+    if path.is_dir() or path.name.lower().endswith(source.lists):
         return path
     if not is_archive(path):
-        either = f", or a table ({', '.join(source.tables)})" if source.tables else ""
+        either = f", or a file that lists the images ({', '.join(source.lists)})" if source.lists else ""
         raise BadFile(path, "is neither a folder nor an archive", f"give a folder, or a .zip or .tar archive{either}")
     return unpack(path, unpack_folder)
 

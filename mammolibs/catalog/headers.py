@@ -30,6 +30,13 @@ def iter_image_files(folder: Path) -> Iterator[Path]:
     return files(folder)
 
 
+def listed_images(dicomdir: Path) -> list[str]:
+    """The images that a DICOMDIR lists, below its folder, with "/". Raises BadFile."""
+    from mammolibs.imaging.dicomdir import listed_images as listed
+
+    return listed(dicomdir)
+
+
 def read_facts(path: Path) -> ImageFacts:
     """What the header of one image file says. Raises BadFile."""
     from mammolibs.imaging import read_facts as read

@@ -58,7 +58,7 @@ class Source:
 
     accepts: codes of acceptance that say nothing against an image of this set, because all of it is so: no mammograms, for instance.
     options: name -> the values allowed, the default first; with `ANY` among them every text is.
-    tables: endings of a file that may be given in place of its folder.
+    lists: endings, in lower case, of a file that may be given in place of its folder: a table, a DICOMDIR.
     listed: a row without a file for every image that the label tables name, in each part of the
     official split that it stands in; None where tables do not tell. private_ids: its ids are those of
     patients of the user's own, and no catalog keeps them: `build_catalog` puts pseudonyms in their place.
@@ -71,7 +71,7 @@ class Source:
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     accepts: tuple[str, ...] = ()
     listed: Callable[[Path], list[ImageRow]] | None = None
-    tables: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
     private_ids: bool = False
     technology: str = ""
 

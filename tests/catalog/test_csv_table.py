@@ -192,7 +192,7 @@ def test_the_table_itself_may_be_given_and_its_folder_is_not_walked(tmp_path, mo
     assert only(tmp_path / "c.csv.gz").pathology == "benign"
     with pytest.raises(BadFile, match="give a folder, or a .zip or .tar archive$"):
         build_catalog([("mias", tmp_path / "b.csv")], unpack_folder=tmp_path)
-    with pytest.raises(BadFile, match="1.png: is neither .*archive, or a table .*.csv.xz"):
+    with pytest.raises(BadFile, match="1.png: is neither .*archive, or a file that lists the images .*.csv.xz"):
         build_catalog([("csv", tmp_path / "1.png")], unpack_folder=tmp_path)
 
 

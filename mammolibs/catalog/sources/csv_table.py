@@ -239,6 +239,6 @@ SOURCE = Source(
     | {name: (name, ANY) for name in (*NEEDED, *OPTIONAL)}
     | {label: ("", ANY) for label in LABELS}
     | {"truth": (UNKNOWN, *(truth for truth in TRUTHS if truth != UNKNOWN)), "licence": ("not stated", ANY)},
-    tables=TABLES,
+    lists=TABLES,
     private_ids=True,
 )

@@ -1,4 +1,4 @@
-"""Any folder of DICOM, PNG, PGM, JPEG or TIFF images without labels: what the headers say, and nothing else.
+"""Any folder of DICOM, PNG, PGM, JPEG or TIFF images, or what a DICOMDIR lists, without labels: what the headers say, and nothing else.
 
 A DICOM file's patient is its PatientID (with the issuer, where one is named), else its
 study, else the file itself. A plain image is its own patient.
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from mammolibs.catalog.headers import Headers, iter_image_files
+from mammolibs.catalog.headers import Headers, iter_image_files, listed_images
 from mammolibs.catalog.layout import Layout
 from mammolibs.catalog.source import TWIN_OPTIONS, Source, SourceResult
 from mammolibs.catalog.words import make_id, make_person
@@ -25,11 +25,15 @@ _RAW, _SHOWN = "FOR PROCESSING", "FOR PRESENTATION"
 
 def read(root: Path, options: Mapping[str, str]) -> SourceResult:
     """One row per image file, of a multi-frame file its middle frame (frames=all: each frame)."""
-    files = Layout(root)
-    paths = list(iter_image_files(files.root))
+    result = SourceResult()
+    if root.is_file():
+        files = Layout(root.parent)
+        paths, result.absent = _listed(files, root)
+    else:
+        files = Layout(root)
+        paths = list(iter_image_files(files.root))
     if not paths:
         raise files.refuse_empty("a kind that can be read (DICOM, PNG, PGM, JPEG, TIFF)")
-    result = SourceResult()
     headers = _drop_copies(result, _read(result, paths))
     parents = find_twins(headers)
     if options["twins"] == "presentation":
@@ -43,6 +47,13 @@ def read(root: Path, options: Mapping[str, str]) -> SourceResult:
         result.rows += _frames(row, facts, options["frames"])
     _add_notes(result, headers, options["frames"])
     return result
+
+
+def _listed(files: Layout, dicomdir: Path) -> tuple[list[Path], int]:
+    """The files that a DICOMDIR lists, and how many of them are not there. Systems that show a CD differ in the case of its names."""
+    by_place = {files.relative(path).lower(): path for path in files.files}
+    places = dict.fromkeys(place.lower() for place in listed_images(dicomdir))
+    return [by_place[place] for place in places if place in by_place], len(places.keys() - by_place.keys())
 
 
 def _read(result: SourceResult, paths: list[Path]) -> dict[Path, ImageFacts]:
@@ -132,4 +143,11 @@ def _add_notes(result: SourceResult, headers: Mapping[Path, ImageFacts], which: 
         result.notes.append(f"all {studies.total()} studies carry one patient id: if it is a placeholder, no split by patient is possible")
 
 
-SOURCE = Source(NAME, "a folder of images without labels", read, {"twins": TWIN_OPTIONS, "frames": FRAME_OPTIONS}, private_ids=True)
+SOURCE = Source(
+    NAME,
+    "a folder of images without labels",
+    read,
+    {"twins": TWIN_OPTIONS, "frames": FRAME_OPTIONS},
+    lists=("dicomdir",),
+    private_ids=True,
+)
