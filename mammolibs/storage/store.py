@@ -149,7 +149,8 @@ class LocalStore:
             raise BadFile(self.folder / name, f"cannot be read ({error.strerror})", "check that it is there") from error
 
     def list(self, prefix: str = "") -> list[str]:
-        names = (p.relative_to(self.folder).as_posix() for p in self.folder.rglob("*") if p.is_file())
+        below = self.folder / prefix.rpartition("/")[0]
+        names = (p.relative_to(self.folder).as_posix() for p in below.rglob("*") if p.is_file())
         return sorted(n for n in names if n.startswith(prefix))
 
     def delete(self, name: str) -> None:
