@@ -4,8 +4,9 @@ Its table decides (`deidentify_table.py`); three options of it are taken: descri
 (those that tell side and view become these words, others go), dates moved by a constant per patient
 (times of day go), age (90 at most) and sex kept. Beyond the profile, an
 element that the table does not name keeps its value only where that cannot be free text: no private and no
-unknown element, no text but maker, model and software, no UID but the standard's own and pseudonyms. A
-code keeps its value; what it means in words is written anew. Of a set that is published already
+unknown element, no text but maker, model and software, no number that is none, no UID but the standard's own and
+pseudonyms, of view, body part and image type the known words. Other code strings stay where they look like one (16 capitals
+and digits). A coded concept keeps its value; what it means in words is written anew. Of a set that is published already
 (`PublishedIds`) patient id, UIDs and descriptions of series are kept: they are what its label tables go by.
 """
 
@@ -28,18 +29,28 @@ from pydicom.sequence import Sequence
 from pydicom.uid import UID
 
 from mammolibs.errors import BadFile
-from mammolibs.imaging.codes import MODIFIER_CODES, VIEW_CODES, modifier_words, read_words
+from mammolibs.imaging.codes import MODIFIER_CODES, VIEW_CODES
 from mammolibs.imaging.deidentify_frames import within_frames, without_notes
 from mammolibs.imaging.deidentify_key import Pseudonyms
 from mammolibs.imaging.deidentify_table import EDITION, profile_actions
+from mammolibs.imaging.deidentify_values import (
+    CODE,
+    NUMBER,
+    STANDARD_UID,
+    age,
+    age_between,
+    body_part,
+    known_codes,
+    values_of,
+    view_position,
+    words,
+)  # fmt: skip
 from mammolibs.imaging.dicom_write import IMPLEMENTATION_UID
 from mammolibs.imaging.facts import facts_of
 from mammolibs.imaging.guard import quiet, reading
 from mammolibs.imaging.header import DicomHeader, open_header, text_of
-from mammolibs.records import UNKNOWN, ImageFacts
+from mammolibs.records import ImageFacts
 
-OLDEST = 89
-STANDARD_UIDS = "1.2.840.10008."
 # Codes of PS3.16 CID 7050.
 METHODS = {
     "113100": "Basic Application Confidentiality Profile",
@@ -59,7 +70,7 @@ DESCRIPTIONS = ("SeriesDescription", "ProtocolName", "AcquisitionDeviceProcessin
 MAKER = ("Manufacturer", "ManufacturerModelName", "SoftwareVersions")
 # Text by its VR, a fixed word by its use (PS3.3 C.11.1, C.11.2).
 TERMS = ("RescaleType", "ModalityLUTType")
-NUMBERS = {"DS", "IS", "US", "SS", "UL", "SL", "UV", "SV", "FL", "FD", "AT", "US or SS"}
+NUMBERS = {"US", "SS", "UL", "SL", "UV", "SV", "FL", "FD", "AT", "US or SS"}
 TEXTS = {"LO", "LT", "SH", "ST", "UC", "UT"}
 REMOVED = "REMOVED"
 PIXELS = {"PixelData", "FloatPixelData", "DoubleFloatPixelData"}
@@ -149,12 +160,14 @@ class _Cleaner:
         self.own: dict[str, Callable[[str], str]] = {
             "PatientBirthDate": lambda _: "",
             "PatientSex": lambda text: text if text in ("M", "F", "O") else "",
-            "PatientAge": _age,
+            "PatientAge": age,
             "AccessionNumber": lambda text: pseudonyms.text("accession", text),
             "DeviceSerialNumber": lambda text: pseudonyms.text("device", text),
             "BurnedInAnnotation": lambda text: text if text == "NO" else "",
             **{keyword: lambda text: pseudonyms.date(identity.person, text) for keyword in DATES},
-            **dict.fromkeys(DESCRIPTIONS, str if pseudonyms.keeps_ids else _words),
+            **dict.fromkeys(DESCRIPTIONS, str if pseudonyms.keeps_ids else words),
+            "ViewPosition": view_position,
+            "BodyPartExamined": body_part,
         }
 
     def cleaned(self, dataset: Dataset) -> Dataset:
@@ -199,8 +212,7 @@ class _Cleaner:
         return clean
 
     def _uids(self, element: DataElement, *, always: bool) -> list[str]:
-        values = element.value if isinstance(element.value, (list, pydicom.multival.MultiValue)) else [element.value]
-        return [v if v.startswith(STANDARD_UIDS) and not always else self.pseudonyms.uid(v) for v in map(str, values)]
+        return [v if STANDARD_UID.fullmatch(v) and not always else self.pseudonyms.uid(v) for v in values_of(element)]
 
     def _dummy(self, element: DataElement) -> DataElement | None:
         """Not empty: a date moved, a time of midnight, a text's pseudonym. Sequences and bytes go: no image needs one of these."""
@@ -222,12 +234,14 @@ class _Cleaner:
             return _with(element, value)
         if element.VR in NUMBERS or keyword in (*MAKER, *TABLES):
             return element
+        if element.VR in ("DS", "IS"):
+            return element if all(map(NUMBER.fullmatch, values_of(element))) else None
         if element.VR in TEXTS and keyword not in TERMS:
             return _with(element, REMOVED if element.value else None)
         if element.VR != "CS" and keyword not in TERMS:
             return None
-        values = element.value if isinstance(element.value, (list, pydicom.multival.MultiValue)) else [element.value]
-        return element if all(re.fullmatch(r"[A-Z0-9_ ]{0,16}", str(v or "")) for v in values) else None
+        values = known_codes(keyword, values_of(element))
+        return _with(element, values) if all(map(CODE.fullmatch, values)) else None
 
 
 def _with(element: DataElement, value: Any) -> DataElement:
@@ -236,26 +250,12 @@ def _with(element: DataElement, value: Any) -> DataElement:
     return made
 
 
-def _age(text: str) -> str:
-    match = re.fullmatch(r"(\d{3})([DWMY])", text.strip().upper())
-    if match is None:
-        return ""
-    return f"{OLDEST + 1:03d}Y" if match[2] == "Y" and int(match[1]) > OLDEST else match[0]
-
-
-def _words(text: str) -> str:
-    """Side, view and modifiers that a description names, in our words; nothing else of it."""
-    side, view = read_words(text)
-    written = {"magnification": "MAG", "spot": "SPOT", "implant displaced": f"{view}ID"}
-    return " ".join([word for word in (side, view) if word != UNKNOWN] + [written[word] for word in dict.fromkeys(modifier_words(text))])
-
-
 def _tell(data: Dataset, identity: Identity, read: Dataset, keeps_ids: bool) -> None:
     """Who it is by pseudonym or published id, and how it was de-identified."""
     has_id = bool(text_of(read, "PatientID"))
     data.PatientID = data.PatientName = identity.patient if has_id else ""
-    if "PatientAge" not in data and (age := _years(text_of(read, "PatientBirthDate"), text_of(read, "StudyDate"))):
-        data.PatientAge = _age(age)
+    if "PatientAge" not in data and (years := age_between(text_of(read, "PatientBirthDate"), text_of(read, "StudyDate"))):
+        data.PatientAge = years
     data.SOPInstanceUID = identity.sop_uid
     data.SpecificCharacterSet = "ISO_IR 192"
     data.PatientIdentityRemoved = "YES"
@@ -263,12 +263,6 @@ def _tell(data: Dataset, identity: Identity, read: Dataset, keeps_ids: bool) -> 
     notes, methods = ((*METHOD_NOTES, PUBLISHED_NOTE), PUBLISHED_METHODS) if keeps_ids else (METHOD_NOTES, METHODS)
     data.DeidentificationMethod = [f"mammolibs, DICOM {EDITION} Basic Profile", *notes]
     data.DeidentificationMethodCodeSequence = Sequence(_method(value, meaning) for value, meaning in methods.items())
-
-
-def _years(birth: str, study: str) -> str:
-    if not (re.fullmatch(r"\d{8}", birth) and re.fullmatch(r"\d{8}", study) and birth <= study):
-        return ""
-    return f"{int(study[:4]) - int(birth[:4]) - (study[4:] < birth[4:]):03d}Y"
 
 
 def _method(value: str, meaning: str) -> Dataset:

@@ -8,14 +8,16 @@ from collections.abc import Iterator
 from pydicom.encaps import generate_fragmented_frames
 from pydicom.uid import RLELossless
 
-from mammolibs.imaging.codestream import END, J2K_START, JPEG_START, segments
+from mammolibs.imaging.codestream import END, J2K_START, JPEG_START, Segment, segments
 from mammolibs.imaging.guard import reading
 from mammolibs.records import ImageFacts
 
 _ITEM = b"\xfe\xff\x00\xe0"
 _SPACE = b" "
-# T.81 B.2.4: comments and application data; APP0 (JFIF) and APP14 (Adobe) say how to decode, APP8 is JPEG-LS's (T.87, HP colour).
-JPEG_NOTES = {0xFE, *range(0xE1, 0xF0)} - {0xE8, 0xEE}
+# T.81 B.2.4: comments and application data.
+JPEG_NOTES = {0xFE, *range(0xE0, 0xF0)}
+# What says how to decode: JFIF without its thumbnail, JPEG-LS's colour transform (HP), Adobe's; how it begins and how long it is.
+JPEG_KEPT = {0xE0: (b"JFIF\0", 14), 0xE8: (b"mrfx", 5), 0xEE: (b"Adobe", 12)}
 # T.800 Table A.2; the comment's first two bytes say whether it is text.
 J2K_COMMENT, J2K_COMMENT_KIND_BYTES = 0x64, 2
 
@@ -60,18 +62,22 @@ def _fragments(value: bytes) -> Iterator[int]:
 
 
 def _blanked(frame: bytes) -> bytes:
-    if frame.startswith(JPEG_START):
-        notes, kept = JPEG_NOTES, 0
-    elif frame.startswith(J2K_START):
-        notes, kept = {J2K_COMMENT}, J2K_COMMENT_KIND_BYTES
-    else:
+    if not frame.startswith((JPEG_START, J2K_START)):
         raise ValueError("a frame is neither JPEG nor JPEG 2000")
+    notes = JPEG_NOTES if frame.startswith(JPEG_START) else {J2K_COMMENT}
     data, last = bytearray(frame), None
     for last in segments(frame):
         if last.marker in notes:
-            stop = min(last.end, len(data))
-            data[last.start + kept : stop] = _SPACE * max(0, stop - last.start - kept)
+            start, stop = last.start + _bytes_kept(frame, last), min(last.end, len(data))
+            data[start:stop] = _SPACE * max(0, stop - start)
     if last is None or last.marker != END:
         raise ValueError("a frame has no end; it was cut short")
     data[last.end :] = bytes(len(data) - last.end)
     return bytes(data)
+
+
+def _bytes_kept(frame: bytes, note: Segment) -> int:
+    if note.marker == J2K_COMMENT:
+        return J2K_COMMENT_KIND_BYTES
+    begins, length = JPEG_KEPT.get(note.marker, (b"", 0))
+    return length if frame.startswith(begins, note.start) else 0

@@ -116,6 +116,30 @@ def test_nothing_that_is_planted_in_any_element_comes_out(write):
     assert "ZQ" not in str(data) and "Smith" not in str(data)
 
 
+def overwritten(data: bytes, old: bytes, new: bytes) -> bytes:
+    """Another value of the same length, which no writer of values would let through."""
+    assert data.count(old) == 1 and len(old) == len(new)
+    return data.replace(old, new)
+
+
+@pytest.mark.parametrize(("keyword", "valid", "planted"), [
+    ("KVP", "29.1234567890123", "ZQJANE SMITH  51"), ("InstanceNumber", "123456789012", "ZQJANE SMITH"),
+    ("ImagerPixelSpacing", "0.0712345678\\0.071234567", "0.0712345678\\ZQSMITH    "), ("Exposure", "123456789012", "ZQ 12 MAY 51"),
+    ("SOPInstanceUIDOfConcatenationSource", "1.2.840.10008.987654321", "1.2.840.10008.ZQSMITH  "),
+    ("PatientOrientation", "ABCD\\EFGHIJKL ", "A\\ZQSMITH J   "), ("ImageType", "DERIVED\\PRIMARY\\ABCDEFGH", "DERIVED\\PRIMARY\\ZQ SMITH"),
+    ("BodyPartExamined", "ABCDEFGHIJ", "ZQSMITH J "), ("ViewPosition", "ABCDEFGHIJ", "ZQSMITH CC"),
+])  # fmt: skip
+def test_text_in_the_place_of_a_number_a_uid_or_a_code_stays_here(write, keyword, valid, planted):
+    data = pydicom.dcmread(io.BytesIO(mammogram_bytes(PIXELS, HEADER)))
+    setattr(data, keyword, valid.split("\\") if "\\" in valid else valid)
+    buffer = io.BytesIO()
+    data.save_as(buffer)
+    path = write("a.dcm", overwritten(buffer.getvalue(), valid.encode(), planted.encode()))
+    made = deidentify_file(path, KEY).data
+    assert b"ZQ" not in made and b"SMITH" not in made
+    assert np.array_equal(pydicom.dcmread(io.BytesIO(made)).pixel_array, PIXELS)
+
+
 def test_what_mammography_needs_stays(write):
     made = write("b.dcm", planted_made())
     data, facts = pydicom.dcmread(made), read_facts(made)

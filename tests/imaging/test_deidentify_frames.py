@@ -45,12 +45,19 @@ def with_note(frame: bytes, marker: int, note: bytes) -> bytes:
     return frame[:2] + b"\xff" + bytes([marker]) + (len(note) + 2).to_bytes(2, "big") + note + frame[2:]
 
 
-@pytest.mark.parametrize("marker", [0xFE, 0xE1, 0xED])
+@pytest.mark.parametrize("marker", [0xFE, 0xE0, 0xE1, 0xE8, 0xED, 0xEE])
 @pytest.mark.parametrize("syntax", ["JPEG baseline", "JPEG lossless SV1", "JPEG-LS"])
 def test_comments_of_a_jpeg_are_written_over(write, syntax, marker):
     bits = COMPRESSED[syntax].bits[0]
     plain = COMPRESSED[syntax].encode
     clean_of_notes(write, dicom_bytes(texture(bits), syntax, bits=bits, encode=lambda a, b: with_note(plain(a, b), marker, NOTE)))
+
+
+@pytest.mark.parametrize(("marker", "head"), [(0xE0, b"JFIF\0\1\2\0\0\1\0\1\3\1"), (0xE8, b"mrfx\0"), (0xEE, b"Adobe\0\x64\0\0\0\0\0")])
+def test_of_a_segment_that_says_how_to_decode_only_that_stays(write, marker, head):
+    plain = COMPRESSED["JPEG baseline"].encode
+    made = clean_of_notes(write, dicom_bytes(texture(8), "JPEG baseline", encode=lambda a, b: with_note(plain(a, b), marker, head + NOTE)))
+    assert head in made
 
 
 def test_comments_of_a_jpeg_2000_are_written_over(write):
