@@ -45,6 +45,7 @@ from mammolibs.imaging.files import PLAIN_ENDINGS
 from mammolibs.imaging.pool import map_files
 from mammolibs.pipeline.cli import option, run_script
 from mammolibs.pipeline.outgoing import NAMES_FILES, Job, map_table, parse_table, send_as_is, send_bytes, send_image, send_without_places
+from mammolibs.shards.place import NOTE
 from mammolibs.storage import json_bytes, open_store
 
 NOTE_NAME = "deidentification.json"
@@ -54,6 +55,7 @@ OTHER_KIND = "is no DICOM file; a label table goes with --tables, another folder
 PUBLISHED_ENDINGS = (".csv", ".xlsx", ".xls", ".txt", ".xml", ".json", ".ics", ".overlay", *PLAIN_ENDINGS)
 PUBLISHED_OTHER = f"is of a kind that no source reads; sent are DICOM and {', '.join(PUBLISHED_ENDINGS)}"
 PACKED_ENDINGS = (".gz", ".xz")
+UNFINISHED = "is a note of an unfinished shard set and names files of this machine; let make_shards.py finish it"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +112,9 @@ class Upload:
     def _as_is(self, files: Sequence[Path], there: dict) -> None:
         print(f"AS IS: {len(files)} files go to {self.store.location} with their names and bytes, patient ids too", file=sys.stderr)
         names = {path: path.relative_to(self.folder).as_posix() for path in files}
-        whole = [Job(path, name, there.get(name)) for path, name in names.items() if path.name not in NAMES_FILES]
+        kept = [path for path in files if path.name.startswith(NOTE) and path.suffix == ".json"]
+        self.skipped += [Skipped(str(path), UNFINISHED, on_purpose=True) for path in kept]
+        whole = [Job(path, name, there.get(name)) for path, name in names.items() if path.name not in NAMES_FILES and path not in kept]
         self._send_all(functools.partial(send_as_is, store=self.store), whole)
         for path in (path for path in files if path.name in NAMES_FILES):
             try:
@@ -120,7 +124,7 @@ class Upload:
                 self.skipped.append(Skipped(str(path), f"{error.problem}; {error.remedy}"))
 
     def _deidentified(self, files: Sequence[Path], there: dict) -> None:
-        tables = [(self.folder / file, columns) for file, columns in self.options.tables]
+        tables = [(self._below(self.folder / file), columns) for file, columns in self.options.tables]
         for path, columns in tables:
             known = read_columns(path)
             if lacks := [column for column in columns if column not in known]:
@@ -141,6 +145,13 @@ class Upload:
         names = {path.name: name for path, name in done.items() if often[path.name] == 1} | names
         for path, columns in tables:
             self._send_table(path, columns, pseudonyms, names, there)
+
+    def _below(self, path: Path) -> Path:
+        """A table's path, which may be written whole, by the folder as that is written."""
+        resolved, folder = path.resolve(), self.folder.resolve()
+        if not resolved.is_relative_to(folder):
+            raise BadFile(path, f"does not lie in {self.folder}", "copy it there, or give the folder above both")
+        return self.folder / resolved.relative_to(folder)
 
     def _send_table(self, path: Path, columns: dict[str, str], pseudonyms: Pseudonyms, names: dict[str, str], there: dict) -> None:
         name = f"table-{pseudonyms.text('table', path.relative_to(self.folder).as_posix())}.csv"

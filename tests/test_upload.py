@@ -126,6 +126,18 @@ def test_a_table_without_a_column_stops_the_upload_before_it_begins(server, fold
     assert server.counts["write"] == 0
 
 
+def test_a_table_is_named_from_anywhere_but_lies_in_the_folder(server, folder, run, tmp_path):
+    for place in (folder, tmp_path):
+        (place / "labels.csv").write_text("id\nP1\n")
+    with pytest.raises(BadFile, match="labels.csv: does not lie in"):
+        run(folder, "--key", str(tmp_path / "my.key"), "--tables", f"{tmp_path / 'labels.csv'}:id=patient")
+    assert server.counts["write"] == 0
+    run(folder, "--key", str(tmp_path / "my.key"), "--tables", f"{folder / 'labels.csv'}:id=patient")
+    named = [name for name in objects(server) if name.startswith("table-")]
+    run(folder, "--key", str(tmp_path / "my.key"), "--tables", "labels.csv:id=patient")
+    assert [name for name in objects(server) if name.startswith("table-")] == named and len(named) == 1
+
+
 def test_a_table_with_a_date_that_is_none_is_left_out_and_told(server, folder, run, tmp_path):
     (folder / "labels.csv").write_text("id,taken\nP1,last May\n")
     assert "1 skipped" in run(folder, "--key", str(tmp_path / "my.key"), "--tables", "labels.csv:id=patient,taken=date")
@@ -205,6 +217,15 @@ def test_shards_go_as_they_are_and_dicom_never_does(server, folder, run, tmp_pat
         run(folder, "--as-is")
     assert sorted(objects(server)) == ["ZQ55555555.txt", "train/index.json"] and "AS IS" in capsys.readouterr().err
     assert "DICOM, which never leaves as it is" in skipped(tmp_path)["ZQ44444444.dcm"]
+
+
+def test_notes_of_an_unfinished_shard_set_stay_here(server, run, tmp_path):
+    folder = tmp_path / "in" / "train"
+    folder.mkdir(parents=True)
+    (folder / "index.json").write_text("{}")
+    (folder / "journal-00000.json").write_text('{"lost": [["/home/JANE/a.dcm", "is cut short"]]}')
+    assert "1 of other kinds" in run(tmp_path / "in", "--as-is")
+    assert list(objects(server)) == ["train/index.json"] and "unfinished" in skipped(tmp_path)["journal-00000.json"]
 
 
 def test_a_catalog_and_its_shards_go_without_the_names_of_files(server, film, run, tmp_path):

@@ -18,6 +18,11 @@ from mammolibs.imaging.files import DICOM_ENDINGS, HEAD_BYTES, NO_IMAGES, kind_o
 from mammolibs.storage import KEY_MARK
 
 _PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+# Packed in a way that is not looked into: 7z, rar, zstd, lz4, and a CD's image (ISO 9660), whose mark lies in its 17th sector.
+_CLOSED = (b"7z\xbc\xaf\x27\x1c", b"Rar!", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18")
+_CD_MARK, _CD_PLACE = b"CD001", 32769
+# What a shard's members are packed with.
+_OWN_MEMBER = ".mask.zst"
 _DAMAGED = (zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile)
 _FAULTS = (OSError, EOFError, ValueError, NotImplementedError, RuntimeError, *_DAMAGED)
 
@@ -31,7 +36,7 @@ def is_dicom(path: str | os.PathLike) -> bool:
 def refuse_as_is(path: str | os.PathLike) -> None:
     """Raises BadFile for a DICOM file, a de-identification key, and an archive (tar, zip; gz, bz2, xz) that holds a file of either kind.
 
-    Archives inside archives are refused too: nobody has looked into them.
+    Archives of other kinds (7z, rar, zstd, lz4, the image of a CD) and those inside archives are refused too: nobody has looked into them.
     """
     for name, head in _heads(Path(path)):
         inside = f" inside it ({name})" if name else ""
@@ -39,8 +44,9 @@ def refuse_as_is(path: str | os.PathLike) -> None:
             raise BadFile(path, f"is DICOM, which never leaves as it is{inside}", "upload the unpacked folder with --key")
         if head.startswith(KEY_MARK[:HEAD_BYTES].encode()):
             raise BadFile(path, f"is a de-identification key{inside}", "move it out of the folder; no key leaves your hands")
-        if name and (_packed(head) or head[:4] == b"PK\3\4"):
-            raise BadFile(path, f"holds an archive{inside}, which is not looked into", "unpack it first")
+        if _is_closed(path, name, head) or (name and (_packed(head) or head[:4] == b"PK\3\4")):
+            what = f"holds an archive{inside}" if name else "is an archive of a kind"
+            raise BadFile(path, f"{what} that is not looked into", "unpack it first")
 
 
 def _heads(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -65,6 +71,16 @@ def _heads(path: Path) -> Iterator[tuple[str, bytes]]:
                 yield path.stem, opened.read(HEAD_BYTES)
     except _FAULTS as error:
         raise BadFile(path, f"looks packed and cannot be unpacked ({error})", "unpack it, or leave it out") from error
+
+
+def _is_closed(path: str | os.PathLike, name: str, head: bytes) -> bool:
+    if head.startswith(_CLOSED) and not name.endswith(_OWN_MEMBER):
+        return True
+    if name:
+        return False
+    with _reading(path) as file:
+        file.seek(_CD_PLACE)
+        return file.read(len(_CD_MARK)) == _CD_MARK
 
 
 def _packed(head: bytes):

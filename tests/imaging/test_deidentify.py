@@ -291,10 +291,17 @@ def test_what_holds_dicom_or_a_key_does_not_leave_as_it_is(tmp_path, write):
     for name, packed in {"a.tar": dicom, "b.tar": text, "a.tgz": dicom, "k.tar": tmp_path / "k", "z.tar": tmp_path / "b.zip"}.items():
         with tarfile.open(tmp_path / name, "w:gz" if name.endswith("tgz") else "w") as archive:
             archive.add(packed, "inside")
-    for name in ("a", "k", "a.zip", "a.tar", "a.tgz", "k.tar", "z.tar"):
+    heads = {"a.7z": b"7z\xbc\xaf\x27\x1c", "a.rar": b"Rar!\x1a\7", "a.dcm.zst": b"\x28\xb5\x2f\xfd", "a.lz4": b"\x04\x22\x4d\x18"}
+    for name, head in (heads | {"a.iso": bytes(32769) + b"CD001"}).items():
+        write(name, head + b"whatever")
+    with tarfile.open(tmp_path / "zst.tar", "w") as archive:
+        archive.add(tmp_path / "a.dcm.zst", "a.dcm.zst")
+    with tarfile.open(tmp_path / "shard.tar", "w") as archive:
+        archive.add(tmp_path / "a.dcm.zst", "00000001.mask.zst")
+    for name in ("a", "k", "a.zip", "a.tar", "a.tgz", "k.tar", "z.tar", "zst.tar", "a.iso", *heads):
         with pytest.raises(BadFile, match="DICOM|key|archive"):
             refuse_as_is(tmp_path / name)
-    for name in ("a.txt", "b.zip", "b.tar"):
+    for name in ("a.txt", "b.zip", "b.tar", "shard.tar"):
         refuse_as_is(tmp_path / name)
     assert is_dicom(dicom) and not is_dicom(text)
     with pytest.raises(BadFile, match="cannot be unpacked"):
