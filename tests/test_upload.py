@@ -201,6 +201,20 @@ def test_a_folder_of_which_most_cannot_go_is_an_error(server, tmp_path, run):
         run(tmp_path / "in")
 
 
+@pytest.mark.parametrize(("text", "brightness", "marker"), [("ANNA SMITH", 0.41, 1.0), ("654321", 1.0, 0.0), ("12.03.51", 1.0, 0.0)])
+def test_text_beside_a_white_marker_and_short_numbers_stay_here(server, tmp_path, film, run, text, brightness, marker):
+    top = 4095
+    written = cv2.putText(np.zeros(film.shape, np.uint8), text, (70, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.6, 255, 1)
+    pixels = np.where(written > 127, np.uint16(brightness * top), film)
+    pixels[40:60, -40:-20] = np.maximum(pixels[40:60, -40:-20], np.uint16(marker * top))
+    (tmp_path / "in").mkdir()
+    header = replace(HEADER, instance_uid="1.2.3.9", view="CC", spacing_mm=0.5)
+    (tmp_path / "in" / "text.dcm").write_bytes(mammogram_bytes(pixels, header))
+    (tmp_path / "in" / "clean.dcm").write_bytes(mammogram_bytes(film, replace(header, instance_uid="1.2.3.10")))
+    assert "1 sent" in run(tmp_path / "in")
+    assert "letters stand in lines" in skipped(tmp_path)["text.dcm"]
+
+
 def test_a_folder_of_which_nothing_goes_says_why(server, tmp_path, run):
     (tmp_path / "in").mkdir()
     with pytest.raises(BadData, match="in: holds no file"):

@@ -16,7 +16,7 @@ from mammolibs.catalog.audit_inputs import CATALOG
 from mammolibs.catalog.label_tables import read_csv
 from mammolibs.errors import BadConfig, BadFile
 from mammolibs.imaging import Pseudonyms, deidentify_file, read_mammogram
-from mammolibs.imaging.burned_text import LEAST_LETTERS, burned_in_letters
+from mammolibs.imaging.burned_text import LEAST_LETTERS_THAT_STAY, THOROUGH, burned_in_letters
 from mammolibs.imaging.deidentify_inside import refuse_as_is
 from mammolibs.ingest.gate import breast_place
 from mammolibs.ingest.report import DONE_NAME, copy_done
@@ -131,6 +131,6 @@ def _refuse_text(path: Path, frame: int) -> None:
         breast = breast_place(locate(mammogram, Contract())).mask
     except BadFile:
         breast = np.zeros((1, 1), bool)
-    letters = burned_in_letters(mammogram.pixels, breast)
-    if letters >= LEAST_LETTERS:
+    letters = burned_in_letters(mammogram.pixels, breast, THOROUGH)
+    if letters >= LEAST_LETTERS_THAT_STAY:
         raise BadFile(path, f"{letters} letters stand in lines in its pixels", "blank them with another program first, or leave it out")
