@@ -16,6 +16,7 @@ from mammolibs.pipeline.data import EXAMS, ROWS, make_data, make_fold_data, name
 from mammolibs.pipeline.estimate import print_estimate
 from mammolibs.pipeline.evaluate_run import evaluate_run
 from mammolibs.pipeline.fold_report import is_judged, read_report, write_fold_report
+from mammolibs.pipeline.given_data import has_given_data, open_on_data
 from mammolibs.pipeline.left_out import WITHOUT, print_joint_summary, run_without_each
 from mammolibs.pipeline.options import (
     AutoencoderOptions,
@@ -50,6 +51,7 @@ def run_chain(options: TrainOptions) -> None:
     """
     began = time.monotonic()
     folder = local_folder(options.run or default_folder(options))
+    on_data = has_given_data(folder, options)
     options = remembered(folder, options)
     sources = named_sources(options)
     if options.dry_run:
@@ -57,8 +59,11 @@ def run_chain(options: TrainOptions) -> None:
         return
     runtime = get_runtime(precision=options.precision, seed=options.seed or 0, one_process=True)
     with claim(folder):
-        sources = sources or [("phantom", str(make_default_phantoms(folder, options)))]
-        if options.seeds:
+        if not sources and not on_data:
+            sources = [("phantom", str(make_default_phantoms(folder, options)))]
+        if on_data:
+            result = trained_and_judged(open_on_data(folder, options), options)
+        elif options.seeds:
             result = run_seeds(folder, options, sources, runtime)
         elif options.leave_one_source_out:
             result = run_without_each(folder, options, sources, runtime, train_stages)
@@ -105,7 +110,9 @@ def remembered(folder: Path, options: TrainOptions) -> TrainOptions:
 
 
 def default_folder(options: TrainOptions) -> str:
-    """runs/default, or runs/<source names>."""
+    """runs/default, runs/<source names>, or runs/<last part of the data's place>."""
+    if options.data:
+        return f"runs/{options.data.rstrip('/').rpartition('/')[2] or 'default'}"
     names = [text.partition("=")[0] for text in options.source]
     return f"runs/{'+'.join(names)}" if names else "runs/default"
 
@@ -132,11 +139,18 @@ def run_once(folder: Path, options: TrainOptions, sources: list[tuple[str, str]]
     new = [] if (folder / "run.json").is_file() else [folder]
     run = open_run(folder, options, sources)
     make_first_data(run, options, sources, new)
+    return trained_and_judged(run, options)
+
+
+def trained_and_judged(run: Run, options: TrainOptions) -> dict[str, Any]:
+    """All stages of a run whose data are there; returns report.json."""
     train_stages(run, options)
     if is_judged(run):
-        print(f"report: made before of these weights, skipped; to make it anew: python eval/pipeline_eval.py --run {folder}", flush=True)
+        print(
+            f"report: made before of these weights, skipped; to make it anew: python eval/pipeline_eval.py --run {run.folder}", flush=True
+        )
         return read_report(run)
-    return evaluate_run(PipelineEvalOptions(run=str(folder), precision=options.precision, workers=options.workers))
+    return evaluate_run(PipelineEvalOptions(run=str(run.folder), precision=options.precision, workers=options.workers))
 
 
 def make_first_data(run: Run, options: TrainOptions, sources: list[tuple[str, str]], new: Sequence[Path]) -> None:

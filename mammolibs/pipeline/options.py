@@ -237,6 +237,9 @@ class TrainOptions(RunOptions):
     source_options: tuple[str, ...] = option(
         (), "of a source, see docs/data.md; may be given several times", flag="option", repeat=True, parse=str, metavar="NAME.OPTION=VALUE"
     )
+    data: str | None = option(
+        None, "in place of --source: folder or gs:// address with catalog and shards that are made already", metavar="FOLDER"
+    )
     folds: int | None = option(None, "cross-validate by patient in that many folds", parse=int)
     seeds: int | None = option(
         None, "train that many times on the same data and split, from --seed upwards, and report how far the figures move", parse=int

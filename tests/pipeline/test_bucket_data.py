@@ -15,8 +15,9 @@ import pytest
 from mammolibs.catalog import audit_own, read_catalog, read_skipped, read_verdict, split_hash, write_catalog, write_split
 from mammolibs.errors import BadConfig, BadData, BadFile
 from mammolibs.ingest import ingest_images, read_row
+from mammolibs.pipeline.chain import run_chain
 from mammolibs.pipeline.evaluate_stage import evaluate_stage
-from mammolibs.pipeline.options import EvalOptions, UNetOptions
+from mammolibs.pipeline.options import EvalOptions, TrainOptions, UNetOptions
 from mammolibs.pipeline.patches import make_patches
 from mammolibs.pipeline.presets import contract_of
 from mammolibs.pipeline.run import Run
@@ -91,6 +92,30 @@ def test_a_stage_trains_from_a_bucket_to_the_bits_of_a_folder_and_is_evaluated(d
     assert len(open_index(open_store(run.shards("train", "patches")))) >= 4
     with pytest.raises(BadConfig, match=f"--data {DATA}2: the run .* was made with --data {DATA}; leave the flag out"):
         Run.open(tmp_path / "bucket", data=DATA + "2")
+
+
+def test_train_sh_goes_through_all_stages_on_data_in_a_bucket(data, tmp_path, capsys):
+    asked = TrainOptions(run=str(tmp_path / "run"), data=DATA, preset="cpu", it=1, steps_per_it=2, workers=0, no_pretraining=True)
+    run_chain(asked)
+    said = capsys.readouterr().out
+    assert f"{DATA}: 24 images of 24 patients, made before" in said
+    run = Run.open(tmp_path / "run")
+    assert (run.data, run.settings.pretraining, run.settings.sources) == (DATA, False, ())
+    assert json.loads((run.report / "report.json").read_text())["data"] and not (tmp_path / "run" / "phantoms").exists()
+    run_chain(replace(asked, data=None, no_pretraining=False))
+    said = capsys.readouterr().out
+    assert "unet: finished before" in said and "report: made before" in said and "encoder:" not in said
+    assert not (tmp_path / "run" / "phantoms").exists()
+
+
+@pytest.mark.parametrize(("flag", "more"), [
+    ("--source", {"source": ("mias=x",)}), ("--option", {"source_options": ("mias.a=b",)}), ("--folds", {"folds": 3}), ("--key", {"key": "k"}),
+    ("--dry-run", {"dry_run": True}),
+])  # fmt: skip
+def test_train_sh_is_given_data_or_what_they_are_made_of(tmp_path, flag, more):
+    with pytest.raises(BadConfig, match=f"{flag}: --data {DATA} is made already"):
+        run_chain(TrainOptions(run=str(tmp_path / "run"), data=DATA, **more))
+    assert not (tmp_path / "run").exists()
 
 
 def test_data_of_a_bucket_that_are_not_there_are_told(bucket, data, tmp_path):
