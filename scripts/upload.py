@@ -41,7 +41,7 @@ from mammolibs.errors import BadConfig, BadData, BadFile, MammolibsError
 from mammolibs.imaging import Pseudonyms, PublishedIds, identify, open_key
 from mammolibs.imaging.deidentify_inside import is_dicom
 from mammolibs.imaging.deidentify_table import EDITION
-from mammolibs.imaging.files import PLAIN_ENDINGS
+from mammolibs.imaging.files import PLAIN_ENDINGS, is_dicomdir
 from mammolibs.imaging.pool import map_files
 from mammolibs.pipeline.cli import option, run_script
 from mammolibs.pipeline.outgoing import NAMES_FILES, Job, map_table, parse_table, send_as_is, send_bytes, send_image, send_without_places
@@ -50,6 +50,7 @@ from mammolibs.storage import json_bytes, open_store
 
 NOTE_NAME = "deidentification.json"
 MAX_SKIPPED_SHARE = 0.5
+LISTING = "lists the files of a medium and their patients, and holds no image"
 OTHER_KIND = "is no DICOM file; a label table goes with --tables, another folder of what holds no patient's data with --as-is"
 # What tells of a published set's images beside them: label tables, packed ones too, outlines, masks and pictures.
 PUBLISHED_ENDINGS = (".csv", ".xlsx", ".xls", ".txt", ".xml", ".json", ".ics", ".overlay", *PLAIN_ENDINGS)
@@ -179,8 +180,8 @@ class Upload:
         first: dict[str, Job] = {}
         for path in tqdm(files, unit="file", desc="headers", delay=2.0, leave=False):
             try:
-                if not is_dicom(path):
-                    self.skipped.append(Skipped(str(path), OTHER_KIND, on_purpose=True))
+                if is_dicomdir(path) or not is_dicom(path):
+                    self.skipped.append(Skipped(str(path), LISTING if is_dicomdir(path) else OTHER_KIND, on_purpose=True))
                     continue
                 identity = identify(path, pseudonyms)
             except BadFile as error:

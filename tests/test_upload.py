@@ -187,10 +187,11 @@ def test_text_in_the_pixels_copies_and_other_kinds_stay_here(server, folder, fil
         (folder / f"{name}.dcm").write_bytes(mammogram_bytes(pixels, header))
     (folder / "cut.dcm").write_bytes(mammogram_bytes(film, replace(HEADER, instance_uid="1.2.3.7"))[:-100])
     (folder / "film.png").write_bytes((tmp_path / ".film.png").read_bytes())
-    assert "; 3 skipped, 3 of other kinds or copies" in run(folder)
+    (folder / "DICOMDIR").write_bytes((folder / "copy.dcm").read_bytes())
+    assert "; 3 skipped, 4 of other kinds or copies" in run(folder)
     told = skipped(tmp_path)
     assert "letters stand in lines" in told["text.dcm"] and "BurnedInAnnotation" in told["told.dcm"] and "cut short" in told["cut.dcm"]
-    assert "no DICOM" in told["film.png"] and "no DICOM" in told["ZQ55555555.txt"]
+    assert "lists the files" in told["DICOMDIR"] and "no DICOM" in told["film.png"] and "no DICOM" in told["ZQ55555555.txt"]
     assert told["ZQ44444444.dcm"] == f"has the SOP Instance UID of {folder / 'copy.dcm'}"
 
 

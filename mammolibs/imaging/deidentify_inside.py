@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mammolibs.errors import BadFile
-from mammolibs.imaging.files import DICOM_ENDINGS, HEAD_BYTES, NO_IMAGES, kind_of
+from mammolibs.imaging.files import DICOM_ENDINGS, HEAD_BYTES, is_dicomdir, kind_of
 from mammolibs.storage import KEY_MARK
 
 _PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
@@ -89,7 +89,7 @@ def _packed(head: bytes):
 
 def _is_dicom(name: str, head: bytes) -> bool:
     base = Path(name)
-    return kind_of(head) == "dicom" or base.suffix.lower() in DICOM_ENDINGS or base.name in NO_IMAGES
+    return kind_of(head) == "dicom" or base.suffix.lower() in DICOM_ENDINGS or is_dicomdir(base)
 
 
 def _reading(path: str | os.PathLike) -> BinaryIO:

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 
 from mammolibs.errors import BadFile
 from mammolibs.imaging.codes import MODIFIER_CODES, VIEW_CODES, WORDS_KEPT, agreed, modifier_words, read_words, side_word, view_word
-from mammolibs.imaging.files import NO_IMAGES
+from mammolibs.imaging.files import is_dicomdir
 from mammolibs.imaging.header import Elements, frame_group, items_of, numbers_of, text_of, value_of
 from mammolibs.records import UNKNOWN, ImageFacts
 
@@ -40,7 +40,7 @@ def facts_of(path: str, dataset: Dataset | Elements, syntax: str) -> ImageFacts:
     """
     rows, columns = _count(dataset, "Rows"), _count(dataset, "Columns")
     if not rows or not columns:
-        if path.upper().endswith(NO_IMAGES):
+        if is_dicomdir(path):
             raise BadFile(path, "is a list of a medium's files and no image", "give the folder that it lies in")
         kind = text_of(dataset, "Modality") or "this object"
         raise BadFile(path, f"holds no image (no Rows and Columns; {kind})", "give an image file")

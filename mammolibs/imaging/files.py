@@ -9,8 +9,6 @@ from pathlib import Path
 DICOM_ENDINGS = (".dcm", ".dicom", ".dic", ".ima")
 PLAIN_ENDINGS = (".png", ".pgm", ".jpg", ".jpeg", ".tif", ".tiff")
 HEAD_BYTES = 132
-# A DICOM directory is a DICOM file without an image in it.
-NO_IMAGES = ("DICOMDIR",)
 
 
 def kind_of(head: bytes) -> str:
@@ -33,6 +31,11 @@ def kind_of(head: bytes) -> str:
     return ""
 
 
+def is_dicomdir(path: str | os.PathLike) -> bool:
+    """True for the name of a medium's list of files, a DICOM file without an image; some systems show it in lower case."""
+    return Path(path).name.upper() == "DICOMDIR"
+
+
 def is_image_name(path: str | os.PathLike) -> bool:
     """True where the name ends like an image that mammolibs reads; touches no file."""
     return Path(path).suffix.lower() in DICOM_ENDINGS + PLAIN_ENDINGS
@@ -48,7 +51,7 @@ def iter_image_files(folder: str | os.PathLike) -> Iterator[Path]:
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         for name in sorted(names):
             path = Path(place) / name
-            if not name.startswith(".") and name not in NO_IMAGES and (is_image_name(name) or _has_dicom_mark(path)):
+            if not name.startswith(".") and not is_dicomdir(name) and (is_image_name(name) or _has_dicom_mark(path)):
                 yield path
 
 
