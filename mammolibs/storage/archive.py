@@ -13,6 +13,7 @@ from tqdm import tqdm
 from tqdm.utils import CallbackIOWrapper
 
 from mammolibs.errors import BadFile
+from mammolibs.storage.places import alone
 
 ARCHIVE_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".zip")
 
@@ -30,8 +31,8 @@ def is_archive_name(path: str | Path) -> bool:
 def unpack(archive: str | Path, folder: str | Path) -> Path:
     """Unpack an archive into `folder`/<name of the archive>-<its size and date>, once; returns that folder.
 
-    A later call with the same unchanged archive returns at once. Members that would land
-    outside the folder are refused.
+    A later call with the same unchanged archive returns at once, one that comes meanwhile, also of
+    another process, waits. Members that would land outside the folder are refused.
 
     Raises BadFile where the archive is damaged or would not fit on the disk.
     """
@@ -41,13 +42,25 @@ def unpack(archive: str | Path, folder: str | Path) -> Path:
     target = Path(folder) / f"{archive.name.split('.')[0]}-{key}"
     if target.is_dir():
         return target
+    lock = target.with_name(f".{target.name}.lock")
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        lock.touch()
+    except OSError as error:
+        raise BadFile(lock.parent, f"cannot be written ({error.strerror})", "choose a folder that you may write to") from error
+    with alone(lock):
+        # Another may have unpacked it while this one waited.
+        if not target.is_dir():
+            _unpack_whole(archive, target)
+    return target
+
+
+def _unpack_whole(archive: Path, target: Path) -> None:
+    """Unpack beside and rename, so that the target is whole or not there."""
     part = target.with_name(f".{target.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     try:
-        part.mkdir(parents=True)
-    except OSError as error:
-        raise BadFile(part.parent, f"cannot be written ({error.strerror})", "choose a folder that you may write to") from error
-    try:
+        part.mkdir()
         _extract(archive, part)
         part.rename(target)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
@@ -56,7 +69,6 @@ def unpack(archive: str | Path, folder: str | Path) -> Path:
         raise BadFile(archive, f"cannot be unpacked ({error})", "download it again, or unpack it yourself and give the folder") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    return target
 
 
 def _extract(archive: Path, folder: Path) -> None:

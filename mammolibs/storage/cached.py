@@ -26,6 +26,8 @@ LIMIT_VARIABLE = "MAMMOLIBS_CACHE_GB"
 LIMIT_GB = 32.0
 LOCK_NAME = ".lock"
 PART = ".part"
+# On NFS, where home directories of clusters lie, only a file that is open for writing can be locked for one alone.
+LOCKABLE = "r+b"
 
 
 def cache_limit() -> int:
@@ -180,7 +182,7 @@ class CachedStore:
         """The file that a copy is written to, for one writer at a time; None where another was or is at it."""
         path = copy.with_name(copy.name + PART)
         self.folder.mkdir(parents=True, exist_ok=True)
-        with open(path, "r+b", opener=lambda name, flags: os.open(name, flags | os.O_CREAT, 0o666)) as part:
+        with open(path, LOCKABLE, opener=lambda name, flags: os.open(name, flags | os.O_CREAT, 0o666)) as part:
             if not _lock(part, wait) or not _is_at(part, path):
                 yield None
                 return
@@ -202,7 +204,7 @@ class CachedStore:
             if not wait:
                 return False
             # Who has reserved waits for nobody, so that this ends.
-            with contextlib.suppress(FileNotFoundError), open(fetching, "rb") as other:
+            with contextlib.suppress(FileNotFoundError), open(fetching, LOCKABLE) as other:
                 _lock(other, wait=True)
 
     def _make_room(self, size: int) -> Path | None:
@@ -241,7 +243,7 @@ def _is_at(file: BinaryIO, path: Path) -> bool:
 def _size_in_use(path: Path) -> int:
     """Bytes of a part that somebody is fetching; 0 where nobody is. What a dead process has left behind, without its lock, is removed."""
     try:
-        with open(path, "rb") as part:
+        with open(path, LOCKABLE) as part:
             size = os.fstat(part.fileno()).st_size
             if size and _lock(part, wait=False):
                 path.unlink()

@@ -2,12 +2,14 @@
 
 Work is done in the folder, at the speed and with the locks of a disk. `send` brings over what has
 changed; an index beside the files, written last and only where nobody else has written it, says what
-belongs together. So of two processes that write to one cloud folder the one that came later goes on, and
-the other is told.
+belongs together. Who sends for the first time claims the cloud folder before, by writing the index as it
+is. So of two processes that write to one cloud folder the one that came later goes on, and the other is
+told and writes over nothing; of two that begin at the same time the one that was first to claim.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from dataclasses import asdict, dataclass, replace
@@ -43,7 +45,7 @@ class Mirror:
 
     def __init__(self, folder: Path | str, store: GuardedStore):
         self.folder, self.store = Path(folder), store
-        self.generation, self.files = 0, {}
+        self.generation, self.files, self.is_own = 0, {}, False
         self._load_note()
 
     def fetch(self) -> None:
@@ -65,7 +67,7 @@ class Mirror:
             # Where the cloud folder is empty, nothing that lies here is dropped as known.
             known = {name: file.crc32c for name, file in self.files.items()} if generation else {}
             self._set_aside([name for name, path in local.items() if self._crc32c(name, path) not in (known.get(name), there.get(name))])
-            self._agree(self._bring(there, local), generation)
+            self._agree(self._bring(there, local), generation, is_own=False)
 
     def send(self) -> None:
         """Bring over what has changed since the last time, oldest first; then remove what is gone here.
@@ -73,8 +75,7 @@ class Mirror:
         Raises BadFile where another process has written to the cloud folder since, and what the store raises; the
         cloud folder's index then still names what belongs together.
         """
-        if self.generation and self.store.read_with_generation(INDEX_NAME)[1] != self.generation:
-            raise self._taken_over()
+        self._check_own()
         sent: dict[str, Mirrored] = {}
         for name, path in sorted(self._local().items(), key=lambda item: _changed(item[1])):
             try:
@@ -84,15 +85,35 @@ class Mirror:
                 continue
         if sent == self.files:
             return
-        index = {"files": {name: file.crc32c for name, file in sorted(sent.items())}}
+        gone = [name for name in self.files if name not in sent]
+        self._write_index(sent)
+        for name in gone:
+            self.store.delete(name)
+
+    def _write_index(self, files: dict[str, Mirrored]) -> None:
+        index = {"files": {name: file.crc32c for name, file in sorted(files.items())}}
         try:
             generation = self.store.write_if(INDEX_NAME, json.dumps(index).encode(), self.generation)
         except ChangedByAnother as error:
             raise self._taken_over() from error
-        gone = [name for name in self.files if name not in sent]
-        self._agree(sent, generation)
-        for name in gone:
-            self.store.delete(name)
+        self._agree(files, generation, is_own=True)
+
+    def _check_own(self) -> None:
+        if self.store.generation(INDEX_NAME) != self.generation:
+            raise self._taken_over()
+
+    def _upload(self, name: str, data: bytes) -> None:
+        """Write an object, over nothing that another has written since it claimed the cloud folder."""
+        if not self.is_own:
+            # Others may have fetched this very index; whoever writes it first makes it another.
+            self._write_index(self.files)
+        while True:
+            seen = self.store.generation(name)
+            # After the look: who claims the folder from here on writes objects that are newer than what was seen.
+            self._check_own()
+            with contextlib.suppress(ChangedByAnother):
+                self.store.write_if(name, data, seen)
+                return
 
     def _sent(self, name: str, path: Path) -> Mirrored:
         """The file as it is in the cloud folder, now at the latest."""
@@ -101,7 +122,7 @@ class Mirror:
         looks, data = _looks(path, 0), path.read_bytes()
         crc32c = google_crc32c.value(data)
         if name not in self.files or self.files[name].crc32c != crc32c:
-            self.store.write(name, data)
+            self._upload(name, data)
         return replace(looks, crc32c=crc32c)
 
     def _bring(self, there: dict[str, int], local: dict[str, Path]) -> dict[str, Mirrored]:
@@ -164,14 +185,15 @@ class Mirror:
             return False
         if note["location"] != self.store.location:
             raise BadFile(self.folder, f"is the copy of {note['location']}, not of {self.store.location}", "take another folder")
-        self.generation = note["generation"]
+        self.generation, self.is_own = note["generation"], note.get("is_own", False)
         self.files = {name: Mirrored(**file) for name, file in note["files"].items()}
         return True
 
-    def _agree(self, files: dict[str, Mirrored], generation: int) -> None:
-        self.files, self.generation = files, generation
-        note = {"location": self.store.location, "generation": generation, "files": {name: asdict(file) for name, file in files.items()}}
-        write_json(self.folder / NOTE_NAME, note)
+    def _agree(self, files: dict[str, Mirrored], generation: int, *, is_own: bool) -> None:
+        """Note what both sides agree on, and whether the index there was written from here."""
+        self.files, self.generation, self.is_own = files, generation, is_own
+        known = {name: asdict(file) for name, file in files.items()}
+        write_json(self.folder / NOTE_NAME, {"location": self.store.location, "generation": generation, "is_own": is_own, "files": known})
 
 
 def working_copy(location: str) -> Mirror:

@@ -28,6 +28,7 @@ THREADS, FILES_PER_THREAD = 32, 8
 PREFIX_BYTES = 32 << 10
 # Whole objects come in pieces, so that an archive need not fit into memory.
 PIECE_BYTES = 32 << 20
+PART = "part-"
 _HOLE = 0
 # A bucket has objects "a" and "a/b", and longer names than a folder.
 _NAME_FAULTS = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
@@ -80,7 +81,7 @@ class Shadow:
 
     def _fetch(self, path: Path, name: str, needed: Needed | None) -> BadFile | None:
         size, crc32c = self._objects[name]
-        part = self.folder.parent / f"part-{threading.get_ident()}"
+        part = self.folder.parent / f"{PART}{threading.get_ident()}"
         try:
             with _telling(part), open(part, "wb") as file:
                 if needed is None:
@@ -88,14 +89,14 @@ class Shadow:
                 else:
                     file.write(self._prefix(name, size, needed))
                     file.truncate(size)
-        except BadFile as error:
+            with _telling(path):
+                os.utime(part, ns=(0, _mark(crc32c, whole=needed is None)))
+                os.replace(part, path)
+        except BaseException as error:
             part.unlink(missing_ok=True)
-            if error.file == str(part):
-                raise
-            return error
-        with _telling(path):
-            os.utime(part, ns=(0, _mark(crc32c, whole=needed is None)))
-            os.replace(part, path)
+            if isinstance(error, BadFile) and error.file not in (str(part), str(path)):
+                return error
+            raise
         return None
 
     def _prefix(self, name: str, size: int, needed: Needed) -> bytes:
@@ -198,6 +199,9 @@ def _place(location: str) -> Iterator[Path]:
     with _telling(place):
         place.mkdir(parents=True, exist_ok=True)
     with alone(place / ".lock"):
+        # Nobody else fetches by now: these are of processes that were killed.
+        for part in place.glob(f"{PART}*"):
+            part.unlink()
         yield place
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import weakref
 from collections import deque
@@ -22,12 +23,14 @@ STEPS_AHEAD = 256
 class ShardsAhead:
     """A maker of batches over a cached shard set that has a thread fetch the shards of coming steps, soonest first.
 
-    As many are fetched as the cache holds beside those in use, so that nothing is fetched twice in a pass. What goes
-    wrong in the thread is left to the step that needs the shard, which meets it again and tells.
+    As many are fetched as the cache holds beside those in use, so that nothing is fetched twice in a pass; of several
+    processes on this machine each takes its share of that room. What goes wrong in the thread is left to the step that
+    needs the shard, which meets it again and tells.
     """
 
     def __init__(self, maker: BatchMaker):
         self.maker, self.store = maker, maker.store
+        self._room = maker.store.limit_bytes // _sharers(maker)
         self._sizes = [shard.size for shard in maker.index.shards]
         self._last_step: dict[int, int] = {}
         self._wanted: deque[int] = deque()
@@ -59,7 +62,7 @@ class ShardsAhead:
             self._last_step, self._seen_until = {}, step
         self._step, self._seen_until = step, max(step, self._seen_until)
         self._last_step = {shard: last for shard, last in self._last_step.items() if last >= step}
-        room = self.store.limit_bytes - max(self._sizes) - sum(self._sizes[shard] for shard in self._last_step)
+        room = self._room - max(self._sizes) - sum(self._sizes[shard] for shard in self._last_step)
         while self._seen_until < step + STEPS_AHEAD:
             shards = self._shards_of(self._seen_until)
             new = [shard for shard in shards if shard not in self._last_step]
@@ -76,17 +79,24 @@ class ShardsAhead:
 
 
 def check_room(maker: BatchMaker) -> None:
-    """Raises BadConfig where the cache cannot hold the shards that are open at a time."""
+    """Raises BadConfig where the cache cannot hold the shards that are open at a time, in all processes of this machine together."""
     # Two windows of each lane: one ends while the next begins.
     own = [lane for lane in range(maker.index.lanes) if maker.order is None or lane % maker.hosts == maker.host]
     at_a_time = 2 * (1 if maker.order is None else WINDOW_SHARDS)
     sizes = {lane: sorted((shard.size for shard in maker.index.shards if shard.lane == lane), reverse=True) for lane in own}
-    needed, limit = sum(sum(lane[:at_a_time]) for lane in sizes.values()), maker.store.limit_bytes
+    sharers, limit = _sharers(maker), maker.store.limit_bytes
+    needed = sharers * sum(sum(lane[:at_a_time]) for lane in sizes.values())
     if needed > limit:
+        where = f" in the {sharers} processes of this machine" if sharers > 1 else ""
         raise BadConfig(
-            f"{maker.store.location}: {needed / 1e9:.3g} GB of its shards are open at a time, the cache may hold {limit / 1e9:.3g}; "
+            f"{maker.store.location}: {needed / 1e9:.3g} GB of its shards are open at a time{where}, the cache may hold {limit / 1e9:.3g}; "
             f"set {LIMIT_VARIABLE} to {np.ceil(needed / 1e7) / 100:g} or more, or share the lanes among more hosts"
         )
+
+
+def _sharers(maker: BatchMaker) -> int:
+    """Processes of this machine, as torchrun starts them, that read other shards each; in evaluation all read the same."""
+    return 1 if maker.order is None else min(maker.hosts, int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
 
 
 def _fetch(reader: weakref.ref) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -28,6 +29,18 @@ def put(mirror: Mirror, **files: str) -> None:
         path = mirror.folder / name.replace("__", "/").replace("_dot_", ".")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+
+
+def before_write_of(name: str, mirror: Mirror, monkeypatch, happens: Callable[[], None]) -> None:
+    """Let something happen, once, right before an object is written."""
+    really, waiting = mirror.store.write_if, [happens]
+
+    def write_if(written, data, generation):
+        if written == name and waiting:
+            waiting.pop()()
+        return really(written, data, generation)
+
+    monkeypatch.setattr(mirror.store, "write_if", write_if)
 
 
 def holds(mirror: Mirror) -> dict[str, str]:
@@ -59,14 +72,14 @@ def test_only_what_has_changed_is_sent_again(machine, monkeypatch):
     first = machine("a")
     put(first, big="b" * 1000, small="s")
     first.send()
-    written, really = [], first.store.write
-    monkeypatch.setattr(first.store, "write", lambda name, data: (written.append(name), really(name, data)))
+    written, really = [], first.store.write_if
+    monkeypatch.setattr(first.store, "write_if", lambda name, *rest: (written.append(name), really(name, *rest))[1])
     put(first, small="t")
     first.send()
     first.send()
     (first.folder / "big").touch()
     first.send()
-    assert written == ["small"]
+    assert written == ["small", INDEX_NAME, INDEX_NAME]
 
 
 def test_what_a_machine_had_not_sent_when_it_stopped_goes_on_there(machine):
@@ -112,10 +125,76 @@ def test_of_two_writers_the_one_that_came_later_goes_on(machine):
 def test_two_first_writers_do_not_both_win(machine):
     first, second = machine("a"), machine("b")
     put(first, state="1")
-    put(second, state="2")
+    put(second, state="2", other="o")
     first.send()
     with pytest.raises(BadFile, match="in use by another process"):
         second.send()
+    assert sorted(first.store.list()) == [INDEX_NAME, "state"] and holds(machine("c")) == {"state": "1"}
+
+
+@pytest.mark.parametrize("before", [{}, {"state": "0"}])
+def test_who_has_begun_to_send_is_not_written_over_by_who_began_as_early(machine, monkeypatch, before):
+    if before:
+        put(start := machine("start"), **before)
+        start.send()
+    first, second = machine("a"), machine("b")
+    put(first, another="1", state="1")
+    put(second, another="2", state="2")
+
+    def meanwhile():
+        with pytest.raises(BadFile, match="in use by another process"):
+            second.send()
+
+    before_write_of("another", first, monkeypatch, meanwhile)
+    first.send()
+    assert holds(machine("c")) == {"another": "1", "state": "1"}
+
+
+@pytest.mark.parametrize("name", ["another", "state"])
+def test_who_is_overtaken_while_sending_writes_over_nothing(machine, monkeypatch, name):
+    first = machine("a")
+    put(first, another="0", state="0")
+    first.send()
+    put(first, another="1", state="1")
+
+    def meanwhile():
+        second = machine("b")
+        put(second, another="2", state="2")
+        second.send()
+
+    before_write_of(name, first, monkeypatch, meanwhile)
+    with pytest.raises(BadFile, match="in use by another process"):
+        first.send()
+    assert holds(machine("c")) == {"another": "2", "state": "2"}
+
+
+@pytest.mark.parametrize("name", ["another", "state"])
+def test_a_machine_that_stops_in_its_first_sending_goes_on_there(machine, monkeypatch, name):
+    first = machine("a")
+    put(first, another="1", state="1")
+
+    def stop():
+        raise RuntimeUnavailable("the network is gone")
+
+    before_write_of(name, first, monkeypatch, stop)
+    with pytest.raises(RuntimeUnavailable):
+        first.send()
+    again = machine("a")
+    assert holds(again) == {"another": "1", "state": "1"}
+    again.send()
+    assert holds(machine("b")) == {"another": "1", "state": "1"}
+
+
+def test_a_folder_is_claimed_once_and_not_each_time(machine, monkeypatch):
+    first, written = machine("a"), []
+    really = first.store.write_if
+    monkeypatch.setattr(first.store, "write_if", lambda name, *rest: (written.append(name), really(name, *rest))[1])
+    for state in "12":
+        put(first, state=state)
+        first.send()
+    put(again := machine("a"), state="3")
+    again.send()
+    assert written == [INDEX_NAME, *("state", INDEX_NAME) * 3]
 
 
 @pytest.mark.parametrize("failing", [1, 2, 3])
@@ -124,14 +203,14 @@ def test_a_machine_that_stops_while_sending_leaves_what_can_be_gone_on_with(mach
     put(first, state1="1", best="1")
     first.send()
     put(first, state2="2", best="2", zlast="z")
-    calls, really = iter(range(1, 10)), first.store.write
+    calls, really = iter(range(1, 10)), first.store.write_if
 
-    def write(name, data):
+    def write_if(*sent):
         if next(calls) == failing:
             raise RuntimeUnavailable("the network is gone")
-        really(name, data)
+        return really(*sent)
 
-    monkeypatch.setattr(first.store, "write", write)
+    monkeypatch.setattr(first.store, "write_if", write_if)
     with pytest.raises(RuntimeUnavailable):
         first.send()
     monkeypatch.undo()
@@ -145,13 +224,7 @@ def test_a_machine_that_stops_while_sending_leaves_what_can_be_gone_on_with(mach
 def test_a_file_that_vanishes_while_it_is_sent_is_left_out(machine, monkeypatch):
     first = machine("a")
     put(first, a="a", b="b")
-    really = first.store.write
-
-    def write(name, data):
-        really(name, data)
-        (first.folder / "b").unlink(missing_ok=True)
-
-    monkeypatch.setattr(first.store, "write", write)
+    before_write_of("a", first, monkeypatch, (first.folder / "b").unlink)
     first.send()
     assert holds(machine("b")) == {"a": "a"}
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import tarfile
+import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from mammolibs.errors import BadConfig, BadFile
+from mammolibs.storage import archive as archives
 from mammolibs.storage import disk_file, disk_stamp, local_file, open_store, packed_address, unpack
+from mammolibs.storage.places import alone
 
 FILES = {"set/a.bin": bytes(range(256)) * 40, "set/deep/b with space.txt": b"x" * 5000, "set/empty": b"", "top.csv": b"a,b\n1,2\n"}
 
@@ -115,4 +119,29 @@ def test_a_full_disk_is_no_damaged_archive(archive, tmp_path, monkeypatch):
     monkeypatch.setattr("mammolibs.storage.archive._extract", full)
     with pytest.raises(BadFile, match="out: cannot be written .No space left on device.; free some disk space"):
         unpack(archive, tmp_path / "out")
-    assert list((tmp_path / "out").iterdir()) == []
+    assert [path.suffix for path in (tmp_path / "out").iterdir()] == [".lock"]
+
+
+def test_two_that_unpack_one_archive_at_the_same_time_find_it_whole(archive, tmp_path, monkeypatch):
+    extract, both_there, second, folders = archives._extract, threading.Event(), [], []
+
+    def announced(path):
+        if second:
+            both_there.set()
+        return alone(path)
+
+    def slow(path, folder):
+        folders.append(folder)
+        if second:
+            both_there.set()
+        extract(path, folder)
+        if not second:
+            second.append(pool.submit(unpack, archive, tmp_path / "out"))
+            assert both_there.wait(30)
+
+    monkeypatch.setattr(archives, "alone", announced, raising=False)
+    monkeypatch.setattr(archives, "_extract", slow)
+    with ThreadPoolExecutor(1) as pool:
+        folder = unpack(archive, tmp_path / "out")
+    assert second[0].result() == folder and len(folders) == 1
+    assert {name: (folder / name).read_bytes() for name in FILES} == FILES

@@ -126,6 +126,46 @@ def test_a_large_object_comes_in_pieces_and_a_change_between_them_is_seen(server
         fetch_whole(f"{ADDRESS}/b.zip")
 
 
+def parts(cache):
+    return list(cache.rglob("part-*"))
+
+
+@pytest.mark.parametrize("needed", [None, first(10)])
+def test_a_download_that_breaks_off_leaves_no_part(needed, server, monkeypatch, cache):
+    server.put("bucket", "raw/a", DATA)
+
+    def gone(*_):
+        raise RuntimeUnavailable("the network is gone")
+
+    with open_shadow(ADDRESS) as shadow:
+        monkeypatch.setattr(GcsStore, "read", gone)
+        with pytest.raises(RuntimeUnavailable, match="the network is gone"):
+            shadow.bring(shadow.paths(), needed)
+        assert parts(cache) == []
+        monkeypatch.undo()
+
+
+def test_a_full_disk_keeps_no_part(server, monkeypatch, cache):
+    server.put("bucket", "raw/a", DATA)
+    with open_shadow(ADDRESS) as shadow:
+        monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.raises(BadFile, match="a: cannot be written"):
+            shadow.bring(shadow.paths())
+        assert parts(cache) == []
+
+
+def test_the_part_of_a_process_that_was_killed_goes_with_the_next_use(server, cache):
+    server.put("bucket", "raw/a.zip", DATA)
+    with open_shadow(ADDRESS) as shadow:
+        left = [shadow.folder.parent / "part-1", fetch_whole(f"{ADDRESS}/a.zip").parent.parent / "part-2"]
+    for part in left:
+        part.write_bytes(DATA)
+    assert sorted(parts(cache)) == sorted(left)
+    fetch_whole(f"{ADDRESS}/a.zip")
+    with open_shadow(ADDRESS):
+        assert parts(cache) == []
+
+
 @pytest.mark.parametrize("place", ["folder", "ftp://host/folder"])
 def test_what_is_no_bucket_has_no_shadow(place):
     with pytest.raises((BadConfig, RuntimeUnavailable), match=place), open_shadow(place):

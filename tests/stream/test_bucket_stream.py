@@ -14,6 +14,7 @@ import torch
 from mammolibs.augment import Augment
 from mammolibs.errors import BadConfig, BadFile, RuntimeUnavailable
 from mammolibs.shards import open_index, write_shards
+from mammolibs.shards.order import WINDOW_SHARDS
 from mammolibs.storage import open_store
 from mammolibs.storage.cached import LOCK_NAME
 from mammolibs.storage.gcs import GcsStore
@@ -240,6 +241,36 @@ def test_a_cache_that_cannot_hold_the_open_shards_of_a_bucket_is_refused_before_
     line = rf"{PLACE}: 0.000\d+ GB of its shards are open at a time, the cache may hold 0.0001; set MAMMOLIBS_CACHE_GB to 0.01 or more"
     with pytest.raises(BadConfig, match=line):
         Stream(PLACE, global_batch=4)
+
+
+def test_processes_of_a_machine_share_the_room_of_the_cache(tiny, monkeypatch):
+    """Of four lanes two are open in each of two processes: eight shards that one process has room for, sixteen that two have not."""
+    index = tiny(640, 4, 20_000)
+    size = max(shard.size for shard in index.shards)
+    assert len(index.shards) > 2 * WINDOW_SHARDS * index.lanes
+    limit = 3 * WINDOW_SHARDS * index.lanes // 2 * size
+    monkeypatch.setenv("MAMMOLIBS_CACHE_GB", str((limit + 1) / 1e9))
+    Stream(PLACE, global_batch=4, hosts=2)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    line = r"shards are open at a time in the 2 processes of this machine, the cache may hold .*; set MAMMOLIBS_CACHE_GB to .* or more"
+    with pytest.raises(BadConfig, match=line):
+        Stream(PLACE, global_batch=4, hosts=2)
+    Stream(PLACE, global_batch=4, hosts=2, mode="evaluate")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")
+    Stream(PLACE, global_batch=4, hosts=2)
+
+
+def test_processes_of_a_machine_fetch_each_shard_once_in_a_pass(tiny, server, monkeypatch):
+    index = tiny(640, 2, 50_000)
+    limit = 17 * max(shard.size for shard in index.shards)
+    assert len(index.shards) >= 24
+    monkeypatch.setenv("MAMMOLIBS_CACHE_GB", str((limit + 1) / 1e9))
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    streams = [Stream(PLACE, global_batch=10, cache_bytes=0, hosts=2, host=host) for host in range(2)]
+    server.counts.clear()
+    for _ in zip(*(stream.batches(stop_step=2 * stream.steps_per_pass) for stream in streams), strict=True):
+        pass
+    assert server.counts["read"] <= 2 * len(index.shards)
 
 
 def test_an_index_of_a_bucket_that_is_missing_is_told(server):
