@@ -59,7 +59,7 @@ def test_the_same_from_the_flags_of_a_run(tmp_path):
     options = [parse_option(text) for text in (*MAPPED, "csv.truth=read")]
     [row] = make_catalog([("csv", tmp_path)], tmp_path / "run", options=options).rows
     patient = open_key(tmp_path / "run" / "pseudonyms.key").text("patient", "07")
-    assert (row.patient_id, row.pathology, row.truth, row.split) == (f"csv/{patient}", "malignant", "read", "train")
+    assert (row.patient_id, row.pathology, row.truth, row.split) == (f"own/{patient}", "malignant", "read", "train")
 
 
 @pytest.mark.parametrize("option,says", [
