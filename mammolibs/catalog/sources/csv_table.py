@@ -43,7 +43,7 @@ BOX = ("x0", "y0", "x1", "y1")
 OPTIONAL = ("exam", "laterality", "view", "pathology", "birads", "density", "age", "spacing_mm", "split", "kind", "mask", *BOX)
 LABELS = ("malignant", "benign", "normal")
 TABLES = (".csv", ".csv.gz", ".csv.xz")
-SEPARATORS = {",": ",", ";": ";", "tab": "\t"}
+SEPARATORS = {"guess": "", ",": ",", ";": ";", "tab": "\t"}
 # Rows of one image that differ here are not of one image.
 _ONE_VALUE = ("patient", "exam", "laterality", "view", "age", "density", "spacing_mm")
 # What no message shows.
