@@ -165,9 +165,35 @@ def test_nothing_planted_reaches_catalog_shards_bucket_page_audit_errors_or_uplo
     assert len(read_catalog("gs://bucket/mine/catalog.parquet")) == 3
 
 
+def places_are_this_machines(settings, tmp_path):
+    """Of a run in a bucket: this machine knows its settings, another one asks for what lies here and is told once."""
+    run = Run.open("gs://bucket/runs/q")
+    assert run.settings == settings
+    mirror_of(run.folder).send()
+    kept = json.loads(open_store("gs://bucket/runs/q").read("run.json"))
+    assert kept["data"] is None and kept["source_options"] == ["csv.table=", "csv.issuer=", "csv.truth=read"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MAMMOLIBS_CACHE", str(tmp_path / "another machine"))
+        there = Run.open("gs://bucket/runs/q")
+        with pytest.raises(BadConfig, match="where its catalog and shards lie on this machine is not known; give --data FOLDER once"):
+            there.data  # noqa: B018
+        with pytest.raises(BadConfig, match="give --option csv.table=VALUE and --option csv.issuer=VALUE"):
+            remembered(there.folder, TrainOptions(run=str(there.folder), source=("dicom_folder=x",)))
+        with pytest.raises(BadConfig, match="another source_options"):
+            Run.create(there.folder, replace(settings, source_options=("csv.table=a", "csv.issuer=b", "csv.truth=birads")))
+        with pytest.raises(BadConfig, match="another data"):
+            Run.create(there.folder, replace(settings, data=""))
+        assert Run.open(there.folder, data="/nowhere").data == Run.open(there.folder).data == Path("/nowhere")
+        with pytest.raises(BadConfig, match="was made with --data /nowhere"):
+            Run.open(there.folder, data="/elsewhere")
+
+
 def test_a_run_in_a_bucket_gets_neither_places_nor_key_and_goes_on_here(server, folder, tmp_path, capfd):
     """What `--run gs://` sends of catalog, lists, settings and shards; on this machine the images are still found."""
     settings = RunSettings(preset="cpu", seed=0, contract=CONTRACT.to_dict(), sources=(("dicom_folder", str(folder)),))
+    # What a run that reads its data elsewhere on this machine, by an option that names a file, tells.
+    other = replace(settings, data=str(folder), source_options=(f"csv.table={NAMED}.csv", "csv.issuer=St Mary", "csv.truth=read"))
+    Run.create("gs://bucket/runs/q", other)
     run = Run.create("gs://bucket/runs/p", settings)
     (folder / f"{NAMED}2.dcm").write_bytes(planted_file(np.full((240, 200), 100, np.uint16), 2))
     with pytest.raises(BadConfig, match="no bucket gets the key of your patients' pseudonyms; give --key FILE on this machine"):
@@ -186,11 +212,12 @@ def test_a_run_in_a_bucket_gets_neither_places_nor_key_and_goes_on_here(server, 
     secret = (NAMED.encode(), str(tmp_path).encode(), open_key(run.data / "pseudonyms.key").key.hex().encode())
     assert not PLANTED.search(told) and not [word for word in secret if word in told]
     assert json.loads(there["runs/p/run.json"])["sources"] == [["dicom_folder", ""]]
-    (run.folder / ".sources.json").rename(tmp_path / "sources.json")
-    with pytest.raises(BadConfig, match="where dicom_folder lies on this machine is not known; give --source dicom_folder=PATH"):
+    places_are_this_machines(other, tmp_path)
+    (run.folder / ".places.json").rename(tmp_path / "places.json")
+    with pytest.raises(BadConfig, match="not all known on this machine; give --source dicom_folder=PATH"):
         remembered(run.folder, TrainOptions(run=str(run.folder)))
     assert Run.create(run.folder, settings).settings.sources == (("dicom_folder", ""),)
-    (tmp_path / "sources.json").rename(run.folder / ".sources.json")
+    (tmp_path / "places.json").rename(run.folder / ".places.json")
     assert remembered(run.folder, TrainOptions(run=str(run.folder))).source == (f"dicom_folder={folder}",)
     assert len(read_skipped(run.data / "skipped.csv")) == 2 == len(catalog.skipped)
     assert read_catalog(run.catalog) == catalog.rows and Run.open(run.folder).settings == run.settings

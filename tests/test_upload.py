@@ -97,8 +97,9 @@ def skipped(tmp_path):
     return {Path(row["item"]).name: row["reason"] for row in csv.DictReader((tmp_path / "skipped.csv").open())}
 
 
-def test_a_table_goes_with_the_same_pseudonyms_as_its_images(server, folder, run, tmp_path):
-    (folder / "labels.csv").write_text(LABELS.format("./ZQ00000001\\ZQ44444444.dcm"))
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_table_goes_with_the_same_pseudonyms_as_its_images(server, folder, run, tmp_path, separator):
+    (folder / "labels.csv").write_text(LABELS.format("./ZQ00000001\\ZQ44444444.dcm").replace(",", separator))
     table = ("--tables", "labels.csv:path=file,id=patient,taken=date,result=keep")
     run(folder, "--key", str(tmp_path / "my.key"), *table)
     (name,) = [name for name in objects(server) if name.startswith("table-")]

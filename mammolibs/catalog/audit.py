@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from mammolibs.catalog.hashes import split_hash
 from mammolibs.catalog.thumbnails import Thumbnails
 from mammolibs.catalog.verdict import PIXELS, POOL, Offender, Verdict, count_of
+from mammolibs.catalog.words import joined
 from mammolibs.errors import BadData, BadFile, MammolibsError
 from mammolibs.records import ImageRow
 
@@ -50,8 +51,8 @@ def audit(
     everything = [(row, row.split) for row in rows] + [(row, POOL) for row in pool]
     apart = _Apart(row.split for row in rows)
     searches: dict[str, Callable[[], list[Offender]]] = {
-        "patient overlap": lambda: _shared(everything, apart, lambda row: row.patient_id),
-        "exam overlap": lambda: _shared(everything, apart, lambda row: row.exam_id if row.exam_id != row.patient_id else ""),
+        "patient overlap": lambda: _shared(everything, apart, lambda row: joined(row.patient_id)),
+        "exam overlap": lambda: _shared(everything, apart, lambda row: joined(row.exam_id) if row.exam_id != row.patient_id else ""),
         "image overlap": lambda: _same_image(everything, apart),
         "derived copies": lambda: _families(everything, apart),
         "official split": lambda: _nearer_to_training(rows),
@@ -66,7 +67,7 @@ def audit(
     return Verdict(
         split_hash=split_hash(rows),
         images=dict(sorted(Counter(split for _, split in everything).items())),
-        patients=dict(sorted(Counter(split for _, split in {(row.patient_id, split) for row, split in everything}).items())),
+        patients=dict(sorted(Counter(split for _, split in {(joined(row.patient_id), split) for row, split in everything}).items())),
         leaks=leaks,
         unchecked=unchecked,
     )

@@ -1,4 +1,4 @@
-"""Reading the label tables that come with data sets: CSV (also packed) and workbooks. Values come back as stripped text."""
+"""Reading label tables, of data sets and of anybody: CSV (also packed) and workbooks. Values come back as stripped text."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import csv
 import gzip
 import io
+import itertools
 import lzma
 import zipfile
 import zlib
@@ -19,6 +20,8 @@ T = TypeVar("T")
 
 # Excel writes a mark in front of UTF-8; older programs write western Latin.
 _ENCODINGS = ("utf-8-sig", "latin-1")
+# Between the columns of tables that programs write where the comma is in numbers.
+GUESSED = (";", "\t")
 _REMEDY = "download it again; it is damaged or of another data set"
 
 
@@ -32,8 +35,10 @@ def read_text(path: Path) -> str:
         return data.decode(_ENCODINGS[1])
 
 
-def read_csv(path: Path, needed: tuple[str, ...], *, also: tuple[str, ...] | None = None, delimiter: str = ",") -> list[dict[str, str]]:
+def read_csv(path: Path, needed: tuple[str, ...], *, also: tuple[str, ...] | None = None, delimiter: str = "") -> list[dict[str, str]]:
     """Rows of a CSV as dicts, headers and cells stripped. Raises BadFile where a needed column is missing.
+
+    delimiter: between columns; without it the comma, or what a header of one column by commas holds of `GUESSED`.
 
     also: columns that are kept where they are there; others than these and the needed ones are
     dropped while reading, which a table of many columns asks for. None keeps all.
@@ -41,8 +46,8 @@ def read_csv(path: Path, needed: tuple[str, ...], *, also: tuple[str, ...] | Non
     return _with_encoding(path, delimiter, lambda rows: _as_dicts(path, rows, needed, also))
 
 
-def read_columns(path: Path, *, delimiter: str = ",") -> tuple[str, ...]:
-    """The names of a CSV's columns, stripped; none of an empty file. Raises BadFile."""
+def read_columns(path: Path, *, delimiter: str = "") -> tuple[str, ...]:
+    """The names of a CSV's columns, stripped; none of an empty file. delimiter: as of `read_csv`. Raises BadFile."""
     return _with_encoding(path, delimiter, lambda rows: tuple(name.strip() for name in next(rows, ())))
 
 
@@ -51,12 +56,20 @@ def _with_encoding(path: Path, delimiter: str, read: Callable[[Iterator[list[str
     for encoding in _ENCODINGS:
         try:
             with _opened(path) as file, io.TextIOWrapper(file, encoding, newline="") as text:
-                return read(row for row in csv.reader(text, delimiter=delimiter) if row)
+                header = next((line for line in text if line.strip()), "")
+                rows = csv.reader(itertools.chain([header], text), delimiter=delimiter or _guess(header))
+                return read(row for row in rows if row)
         except UnicodeDecodeError:
             continue
         except csv.Error as error:
             raise BadFile(path, f"is no CSV ({error})", _REMEDY) from error
     raise AssertionError("every byte is a character of the last encoding")
+
+
+def _guess(header: str) -> str:
+    """A name may hold a semicolon, so that it tells of columns only where commas do not."""
+    columns = {mark: len(next(csv.reader([header], delimiter=mark), ())) for mark in (",", *GUESSED)}
+    return "," if columns[","] > 1 else max(columns, key=columns.__getitem__)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 from mammolibs.catalog.audit import audit_own
 from mammolibs.catalog.build import Catalog, build_catalog, check_source_name
 from mammolibs.catalog.files import read_key_mark, read_split, write_skipped, write_split
-from mammolibs.catalog.pseudonyms import KEY_NAME, open_pseudonyms, pseudonymous_split
+from mammolibs.catalog.pseudonyms import KEY_NAME, joined_split, open_pseudonyms, pseudonymous_split
 from mammolibs.catalog.sources import SOURCES
 from mammolibs.catalog.split import FRACTIONS
 from mammolibs.catalog.table import write_catalog
@@ -45,7 +45,9 @@ def make_catalog(
     split, mark = read_split(below(folder, "split.json"), seed=seed), read_key_mark(below(folder, "split.json"))
     private = [name for name, _ in sources if SOURCES[check_source_name(name)].private_ids]
     pseudonyms = open_pseudonyms(folder, key) if private else None
-    if pseudonyms and not mark:
+    if mark:
+        split = joined_split(split)
+    elif pseudonyms:
         split, mark = pseudonymous_split(split, SOURCES, pseudonyms), pseudonyms.mark
     how = {"seed": seed, "fractions": fractions, "options": group_options(options)}
     catalog = build_catalog(sources, unpack_folder=unpacked, previous=split, pseudonyms=pseudonyms, **how)

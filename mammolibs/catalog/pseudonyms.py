@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mammolibs.catalog.files import read_key_mark
 from mammolibs.catalog.source import Source
-from mammolibs.catalog.words import make_id, make_person
+from mammolibs.catalog.words import OWN, joined, make_id, make_person
 from mammolibs.errors import BadConfig, BadFile
-from mammolibs.records import ImageRow
+from mammolibs.records import SPLITS, ImageRow
 from mammolibs.storage import below, leaves_machine
 
 if TYPE_CHECKING:
@@ -24,8 +24,9 @@ OLDEST_YEARS = 90
 def pseudonymous(row: ImageRow, pseudonyms: Pseudonyms) -> ImageRow:
     """The row with pseudonyms for the ids of image, parent, patient, exam and lesions, and an age of 90 at most.
 
-    A patient gets the name that `deidentify_file` writes into his or her images under the same key. The places of the
-    files stay: they lead whoever may read them back to the image.
+    A patient gets the name that `deidentify_file` writes into his or her images under the same key, and the same one in
+    every source of people's own data: who is in two of them must not cross a split. The places of the files stay: they
+    lead whoever may read them back to the image.
     """
     source = row.source
 
@@ -49,16 +50,30 @@ def pseudonymous(row: ImageRow, pseudonyms: Pseudonyms) -> ImageRow:
 
 def pseudonymous_person(kind: str, source: str, name: str, pseudonyms: Pseudonyms) -> str:
     """The id of a patient or an exam as the catalog writes it, from that of the source."""
-    return make_person(source, pseudonyms.text(kind, pseudonyms.person(name.removeprefix(f"{source}/"))))
+    return make_person(OWN, pseudonyms.text(kind, pseudonyms.person(name.removeprefix(f"{source}/"))))
 
 
 def pseudonymous_split(split: Mapping[str, str], sources: Mapping[str, Source], pseudonyms: Pseudonyms) -> dict[str, str]:
     """patient_id -> split, with pseudonyms for the patients of sources whose ids are private: they stay where they are."""
-    found = {}
-    for patient, part in split.items():
+
+    def name(patient: str) -> str:
         source = patient.partition("/")[0]
         is_private = source in sources and sources[source].private_ids
-        found[pseudonymous_person("patient", source, patient, pseudonyms) if is_private else patient] = part
+        return pseudonymous_person("patient", source, patient, pseudonyms) if is_private else patient
+
+    return _nearest_to_training((name(patient), part) for patient, part in split.items())
+
+
+def joined_split(split: Mapping[str, str]) -> dict[str, str]:
+    """patient_id -> split of one that has pseudonyms, by the one name that sources of people's own data share."""
+    return _nearest_to_training((joined(patient), part) for patient, part in split.items())
+
+
+def _nearest_to_training(places: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Who lay in two parts may have been trained on, and must not be judged on any more."""
+    found: dict[str, str] = {}
+    for patient, part in places:
+        found[patient] = min(found.get(patient, part), part, key=SPLITS.index)
     return found
 
 

@@ -11,6 +11,7 @@ import base64
 import hashlib
 from collections.abc import Iterable
 
+from mammolibs.catalog.words import spellings
 from mammolibs.errors import BadData
 
 _BYTES = 8
@@ -37,9 +38,9 @@ def count_packed(packed: str) -> int:
 
 
 def patients_among(packed: str, patients: Iterable[str]) -> list[str]:
-    """Those of the patients whose hashes are there, sorted. Raises BadData for text that is none."""
+    """Those of the patients whose hashes are there, by any name of theirs, sorted. Raises BadData for text that is none."""
     hashes = _hashes(packed)
-    return sorted(patient for patient in set(patients) if _hash(patient) in hashes)
+    return sorted(patient for patient in set(patients) if not hashes.isdisjoint(map(_hash, spellings(patient))))
 
 
 def _hash(patient: str) -> bytes:

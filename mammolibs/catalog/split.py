@@ -1,6 +1,6 @@
 """Who is in train, validation and test: by patient, stratified, and the same when data are added.
 
-The scheme. A patient's stratum is the source and the worst pathology of his or her
+The scheme. A patient's stratum is the sources and the worst pathology of his or her
 images. Inside a stratum patients stand in the order of a keyed hash of their id, so that
 the order of the rows plays no part; the first of them fill the quota of train, the next
 that of validation, the rest that of test. Seats that do not divide evenly go where the
@@ -89,14 +89,16 @@ def check_copies(rows: Iterable[ImageRow]) -> None:
 
 
 def _strata(rows: Sequence[ImageRow]) -> dict[tuple[str, str], list[str]]:
-    """(source, worst pathology) -> patients."""
+    """(sources, worst pathology) -> patients."""
     _refuse_strayed_copies(rows)
-    seen: dict[str, tuple[str, set[str]]] = {}
+    seen: dict[str, tuple[set[str], set[str]]] = defaultdict(lambda: (set(), set()))
     for row in rows:
-        seen.setdefault(row.patient_id, (row.source, set()))[1].add(row.pathology)
+        sources, pathologies = seen[row.patient_id]
+        sources.add(row.source)
+        pathologies.add(row.pathology)
     strata = defaultdict(list)
-    for patient, (source, pathologies) in sorted(seen.items()):
-        strata[source, next(word for word in _STRATUM_ORDER if word in pathologies)].append(patient)
+    for patient, (sources, pathologies) in sorted(seen.items()):
+        strata["+".join(sorted(sources)), next(word for word in _STRATUM_ORDER if word in pathologies)].append(patient)
     return dict(strata)
 
 

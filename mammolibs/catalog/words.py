@@ -30,6 +30,10 @@ ACR_DENSITY = {"1": "A", "2": "B", "3": "C", "4": "D", "a": "A", "b": "B", "c": 
 # In the order of suspicion, which is also that of the characters.
 BIRADS_WORDS = {category: category for category in ("", "0", "1", "2", "3", "4", "4a", "4b", "4c", "5", "6")}
 
+# Sources of people's own data, whose patients stand under one name: one woman may be in several of them.
+OWN = "own"
+OWN_SOURCES = ("csv", "dicom_folder")
+
 # An image whose worst lesion nobody judged may be malignant, so unknown outranks benign.
 _LABEL_ORDER = ("malignant", UNKNOWN, "benign", "normal")
 
@@ -102,3 +106,20 @@ def make_id(source: str, name: str) -> str:
 def make_person(source: str, name: object) -> str:
     """A patient or exam id: the source's name, a slash, the id as the source writes it."""
     return f"{source}/{name}"
+
+
+def issued(patient_id: str, issuer: str) -> str:
+    """Whom an id of a patient means: the same number of two issuers is two people."""
+    return f"{issuer}/{patient_id}" if issuer else patient_id
+
+
+def joined(person: str) -> str:
+    """A patient or exam id as all sources of people's own data share it: under `OWN`, where it stands under one of these."""
+    source, slash, name = person.partition("/")
+    return make_person(OWN, name) if slash and source in OWN_SOURCES else person
+
+
+def spellings(person: str) -> tuple[str, ...]:
+    """Every way in which catalogs and cards may name this patient."""
+    source, _, name = joined(person).partition("/")
+    return tuple(make_person(prefix, name) for prefix in (OWN, *OWN_SOURCES)) if source == OWN else (person,)

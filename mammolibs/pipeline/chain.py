@@ -27,6 +27,7 @@ from mammolibs.pipeline.options import (
     TrainOptions,
     UNetOptions,
 )  # fmt: skip
+from mammolibs.pipeline.places import unplaced
 from mammolibs.pipeline.presets import STAGES
 from mammolibs.pipeline.run import Run, local_folder, read_settings
 from mammolibs.pipeline.seed_report import write_seed_report
@@ -92,9 +93,11 @@ def remembered(folder: Path, options: TrainOptions) -> TrainOptions:
         if getattr(options, asked) and asked != kind:
             raise BadConfig(f"{folder}: holds a run {told}; take another --run")
     own_phantoms = kept.sources in ((("phantom", str((folder / "phantoms").resolve())),), (("phantom", ""),))
-    unplaced = [name for name, path in kept.sources if not path]
-    if unplaced and not options.source and not own_phantoms:
-        raise BadConfig(f"{folder}: where {unplaced[0]} lies on this machine is not known; give --source {unplaced[0]}=PATH")
+    lacking = (
+        [] if own_phantoms else unplaced(() if options.source else kept.sources, () if options.source_options else kept.source_options)
+    )
+    if lacking:
+        raise BadConfig(f"{folder}: what it was made of is not all known on this machine; give {' and '.join(lacking)}")
     return replace(
         options,
         preset=options.preset or kept.preset,

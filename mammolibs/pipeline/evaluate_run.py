@@ -32,7 +32,7 @@ def evaluate_run(options: PipelineEvalOptions) -> dict[str, Any]:
 
     Raises BadConfig where a stage is not trained, and as `check_held_out` where the test set is not held out.
     """
-    run = Run.open(options.run, preset_name=options.preset, seed=options.seed)
+    run = Run.open(options.run, preset_name=options.preset, seed=options.seed, data=options.data)
     runtime = get_runtime(precision=options.precision, seed=run.settings.seed, one_process=True)
     iterations = {name: options.iter if own is None else own for name, own in (("unet", options.unet), ("resnet", options.resnet))}
     judge, operating, predictions = judge_run(run, runtime, options, iterations)

@@ -31,7 +31,7 @@ def evaluate_stage(name: str, options: EvalOptions) -> None:
     Raises BadConfig where it is not trained, BadFile for an iteration that is not there, and as
     `check_held_out` where the test set is not held out.
     """
-    run = Run.open(options.run, preset_name=options.preset, seed=options.seed)
+    run = Run.open(options.run, preset_name=options.preset, seed=options.seed, data=options.data)
     runtime = get_runtime(precision=options.precision, seed=run.settings.seed, one_process=True)
     if not run.stage(name).is_dir():
         raise BadConfig(f"{run.folder}: the {name} is not trained yet; train it with: bash train/train.sh --run {run.folder}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +17,10 @@ from mammolibs.ingest import IngestReport
 from mammolibs.pipeline.population import population
 from mammolibs.records import SPLITS, ImageRow
 from mammolibs.runtime import Runtime
+from mammolibs.storage import is_local
+
+# A flag, the name of a source or its option before a value, which may hold a = too.
+_NAME_AND_VALUE = re.compile(r"((?:--[\w-]+=)?(?:[a-z_]+(?:\.\w+)?=)?)(.*)", re.DOTALL)
 
 
 def data_facts(
@@ -91,13 +96,18 @@ def runtime_facts(runtime: Runtime) -> dict[str, Any]:
 
 
 def command_line() -> str:
-    """How this process was called, to be written where the result is; full paths by their last part."""
+    """How this process was called, to be written where the result is; paths by their last part."""
     script, *arguments = sys.argv
-    called = "bash train/train.sh" if script.endswith("__main__.py") else f"python {last_part(script)}"
+    # Where a script lies in our own tree tells of nobody.
+    script = PurePath(script).name if script.startswith("/") else script
+    called = "bash train/train.sh" if script.endswith("__main__.py") else f"python {script}"
     return " ".join([called, *map(last_part, arguments)])
 
 
 def last_part(text: str) -> str:
-    """A value, or NAME=VALUE, with the last part alone of a full path: what travels does not tell how this machine's folders are called."""
-    name, equals, value = text.rpartition("=")
-    return name + equals + (PurePath(value).name if value.startswith("/") else value)
+    """A value, or NAME=VALUE, with the last part alone of a path: what travels does not tell how this machine's folders are called.
+
+    An address in a bucket stays.
+    """
+    name, value = _NAME_AND_VALUE.fullmatch(text).groups()
+    return name + (PurePath(value).name if "/" in value and is_local(value) else value)

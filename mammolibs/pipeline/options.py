@@ -125,6 +125,9 @@ class ResNetOptions(StageOptions):
 class HeldOutOptions(RunOptions):
     """What every script under eval/ takes."""
 
+    data: str | None = option(
+        None, "folder with catalog and shards, of a run that was trained on those of another machine", metavar="FOLDER"
+    )
     force_touched: bool = option(False, "evaluate although the test set is not held out (see audit_split.py); the report says so")
 
 

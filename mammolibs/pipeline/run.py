@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from mammolibs.errors import BadConfig, BadFile
+from mammolibs.pipeline.places import keep_places, kept_places, same_but_for_places, without_places
 from mammolibs.pipeline.policy import shards_policy
 from mammolibs.pipeline.presets import PRESETS, STAGES, Preset, preset
 from mammolibs.prepare import Contract
 from mammolibs.records import Policy
 from mammolibs.runtime import Runtime
 from mammolibs.shards import is_finished, open_index
-from mammolibs.storage import below, is_address, is_local, leaves_machine, mirror_of, open_store, working_copy, write_json
-
-SOURCES_NAME = ".sources.json"
+from mammolibs.storage import below, is_address, leaves_machine, mirror_of, open_store, working_copy, write_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +28,7 @@ class RunSettings:
     policy: which images are refused, as `Policy.to_dict`. left_out: that of the sources which it was not trained on, so that it can be
     judged on it; empty where it was trained on all.
     data: folder or address with catalog and shards where they are not the run's own; a relative one starts at the run's folder.
+    None where they lie on another machine.
     """
 
     preset: str
@@ -38,7 +38,7 @@ class RunSettings:
     source_options: tuple[str, ...] = ()
     fold: tuple[int, int] | None = None
     left_out: str = ""
-    data: str = ""
+    data: str | None = ""
     spacing_mm: float | None = None
     pretraining: bool = True
     policy: dict[str, Any] = field(default_factory=lambda: Policy().to_dict())
@@ -65,10 +65,10 @@ class Run:
         kept = {"preset": settings.preset, "seed": settings.seed, "data": settings.data}
         given = {"preset": preset_name, "seed": seed, "data": None if data is None else settled(data)}
         for flag, value in given.items():
-            if value is not None and value != kept[flag]:
+            if value is not None and not same_but_for_places(flag, kept[flag], value):
                 was = f"with --{flag} {kept[flag]}" if kept[flag] != "" else f"on its own {flag}"
                 raise BadConfig(f"--{flag} {value}: the run {folder} was made {was}; leave the flag out, or take another --run")
-        return cls(folder, settings)
+        return cls(folder, settings)._placed(given["data"])
 
     @classmethod
     def create(cls, folder: str | Path, settings: RunSettings) -> Run:
@@ -89,19 +89,21 @@ class Run:
                 "pretraining",
                 "policy",
             ):
-                same = getattr(there.settings, name) == getattr(settings, name)
-                if not same and not (name == "sources" and there.has_sources(settings.sources)):
+                if not same_but_for_places(name, getattr(there.settings, name), getattr(settings, name)):
                     raise BadConfig(
                         f"{folder}: holds a run with another {name} ({getattr(there.settings, name)}, now {getattr(settings, name)}); take another --run"
                     )
-            return there
+            return there._placed(settings.data)
         write_settings(folder, settings)
         return cls(folder, settings)
 
-    def has_sources(self, sources: tuple[tuple[str, str], ...]) -> bool:
-        """True where the run was made of these, as far as it is known on this machine where they lie."""
-        kept = self.settings.sources
-        return len(kept) == len(sources) and all((name, path or given[1]) == given for (name, path), given in zip(kept, sources))
+    def _placed(self, data: str | None) -> Run:
+        """The run with the place of its data on this machine, where that was not known and is told now."""
+        if data is None or self.settings.data is not None:
+            return self
+        settings = replace(self.settings, data=data)
+        keep_places(self.folder, asdict(settings))
+        return Run(self.folder, settings)
 
     def remember(self, **notes: Any) -> Run:
         """The run with further notes written into run.json."""
@@ -123,8 +125,13 @@ class Run:
 
     @property
     def data(self) -> Path | str:
-        """Where catalog and shards lie: a folder, or the address of one in a bucket."""
+        """Where catalog and shards lie: a folder, or the address of one in a bucket. Raises BadConfig where that is on another machine."""
         place = self.settings.data
+        if place is None:
+            raise BadConfig(
+                f"{self.folder}: where its catalog and shards lie on this machine is not known; give --data FOLDER once, "
+                "to a script under train/ or to one of eval/ that judges its own test set"
+            )
         return place if is_address(place) else Path(os.path.normpath(self.folder / (place or "data")))
 
     @property
@@ -163,20 +170,19 @@ class Run:
 
 
 def write_settings(folder: Path, settings: RunSettings) -> None:
-    """Write run.json. Where it goes to a bucket it names sources without their places on this machine; a hidden file keeps those."""
+    """Write run.json. Where it goes to a bucket it names no place on this machine; a hidden file keeps those."""
     values = asdict(settings)
     if leaves_machine(folder):
-        write_json(folder / SOURCES_NAME, values["sources"])
-        values["sources"] = [(name, "" if is_local(path) else path) for name, path in settings.sources]
+        keep_places(folder, values)
+        values = without_places(values)
     write_json(folder / "run.json", values)
 
 
 def read_settings(path: Path) -> RunSettings:
     """What run.json holds. Raises BadFile where it is damaged."""
     try:
-        values = json.loads(path.read_text())
-        kept = path.with_name(SOURCES_NAME)
-        values["sources"] = tuple(map(tuple, json.loads(kept.read_text()) if kept.is_file() else values["sources"]))
+        values = json.loads(path.read_text()) | kept_places(path.parent)
+        values["sources"] = tuple(map(tuple, values["sources"]))
         values["source_options"] = tuple(values.get("source_options", ()))
         values["fold"] = tuple(values["fold"]) if values["fold"] else None
         values["policy"] = Policy().changed(values.get("policy", {})).to_dict()

@@ -79,7 +79,7 @@ def validated(stage: Any, model: Any, stream: Stream, runtime: Runtime) -> dict[
 def note_start(run: Run, rows: Sequence[ImageRow], name: str, weights: Path | None, options: StageOptions) -> Run:
     """The run, remembering what a stage starts from: sha256 of its parents, the norm that their weights want, whom they have seen."""
     card = read_card(weights.with_suffix(".json")) if weights else None
-    elsewhere = str(weights) if weights and from_elsewhere(run, weights) else None
+    elsewhere = weights.name if weights and from_elsewhere(run, weights) else None
     brought = heritage(weights, rows)
     if elsewhere:
         print(whom_they_saw(weights, brought, rows), flush=True)

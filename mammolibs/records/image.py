@@ -64,7 +64,8 @@ class Lesion:
 @dataclass(frozen=True, kw_only=True)
 class ImageRow:
     """One image of the catalog. `image_id` is unique over all sources; `patient_id`,
-    `exam_id` carry the source's name as a prefix, so that joined catalogs cannot mix people.
+    `exam_id` carry the source's name as a prefix, so that joined catalogs cannot mix people;
+    under pseudonyms it is "own", since one person may be in several sources of people's own data.
 
     `parent_id` names the image that a derived copy was made from. `split` is empty until
     the split is made. `spacing_mm` is millimetres per pixel, None where nobody says. `technology`:

@@ -59,7 +59,7 @@ def test_the_same_from_the_flags_of_a_run(tmp_path):
     options = [parse_option(text) for text in (*MAPPED, "csv.truth=read")]
     [row] = make_catalog([("csv", tmp_path)], tmp_path / "run", options=options).rows
     patient = open_key(tmp_path / "run" / "pseudonyms.key").text("patient", "07")
-    assert (row.patient_id, row.pathology, row.truth, row.split) == (f"csv/{patient}", "malignant", "read", "train")
+    assert (row.patient_id, row.pathology, row.truth, row.split) == (f"own/{patient}", "malignant", "read", "train")
 
 
 @pytest.mark.parametrize("option,says", [
@@ -164,9 +164,10 @@ def test_paths_may_be_absolute_or_of_windows_and_those_that_are_gone_are_absent(
 @pytest.mark.parametrize("separator,option", [(";", ";"), ("\t", "tab")])
 def test_other_separators(tmp_path, separator, option):
     make(tmp_path, {"pathology": "benign"}, separator=separator)
-    assert only(tmp_path, f"csv.separator={option}").pathology == "benign"
+    for options in ((), (f"csv.separator={option}",)):
+        assert only(tmp_path, *options).pathology == "benign"
     with pytest.raises(BadConfig, match="no column path"):
-        read(tmp_path)
+        read(tmp_path, "csv.separator=,")
 
 
 def test_of_several_tables_one_is_named(tmp_path):

@@ -23,6 +23,21 @@ def test_a_table_in_any_encoding_and_packing(tmp_path, encoding, ending):
     assert read_columns(path) == ("id", "wörd", "empty")
 
 
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_what_separates_columns_is_told_by_the_header(tmp_path, mark, pack):
+    path = tmp_path / ("a.csv.gz" if pack is gzip.compress else "a.csv")
+    path.write_bytes(pack(f"\n id {mark}word\n\n1{mark}a: x\n2{mark}\n".encode("utf-8-sig")))
+    assert read_csv(path, ("id",)) == [{"id": "1", "word": "a: x"}, {"id": "2", "word": ""}]
+    assert read_columns(path) == ("id", "word")
+
+
+@pytest.mark.parametrize("header,columns", [("a;b,c", ("a;b", "c")), ('"a;b"', ("a;b",)), ("a\tb;c;d", ("a\tb", "c", "d")), ("a", ("a",))])
+def test_a_mark_in_a_name_separates_no_columns(tmp_path, header, columns):
+    (tmp_path / "a.csv").write_text(header)
+    assert read_columns(tmp_path / "a.csv") == columns and read_columns(tmp_path / "a.csv", delimiter="|") == (header.strip('"'),)
+
+
 def test_a_character_of_another_encoding_at_the_end_of_a_long_table(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes(b"id,word\n" + b"1,plain\n" * 20_000 + "2,\u00e9t\u00e9\n".encode("latin-1"))

@@ -8,13 +8,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from mammolibs.catalog import SOURCES, build_catalog, format_tree, make_catalog, read_catalog
+from mammolibs.catalog import SOURCES, audit, build_catalog, format_tree, make_catalog, parse_option, read_catalog, read_split
 from mammolibs.catalog.audit_inputs import pool_rows
 from mammolibs.catalog.run_audit import run_audit
+from mammolibs.catalog.words import OWN, OWN_SOURCES
 from mammolibs.errors import BadConfig, BadData, BadFile
 from mammolibs.imaging import Pseudonyms, deidentify_file, open_key
 from tests.catalog.conftest import MAKERS, make_csv, make_dicom_folder, make_mias
-from tests.catalog.trees import write_dicom
+from tests.catalog.trees import row, write_dicom, write_plain
+from tests.catalog.trees_tables import write_table
 
 
 @pytest.fixture
@@ -31,7 +33,8 @@ def splits(rows):
 
 
 def test_only_what_is_named_private_gets_other_ids(tmp_path):
-    assert {name for name, source in SOURCES.items() if source.private_ids} == {"dicom_folder", "csv"}
+    assert {name for name, source in SOURCES.items() if source.private_ids} == set(OWN_SOURCES) == {"dicom_folder", "csv"}
+    assert OWN not in SOURCES
     for name in ("dicom_folder", "csv", "mias"):
         MAKERS[name](tmp_path / name)
     read = [row for name in ("dicom_folder", "csv", "mias") for row in SOURCES[name](tmp_path / name).rows]
@@ -43,7 +46,9 @@ def test_only_what_is_named_private_gets_other_ids(tmp_path):
         same = [getattr(before, what) == getattr(after, what) for what in ("image_id", "patient_id", "exam_id")]
         assert same == [before.source == "mias"] * 3, before.source
         assert (before.exam_id == before.patient_id) == (after.exam_id == after.patient_id)
-        assert after.image_id.startswith(f"{before.source}-") and after.patient_id.startswith(f"{before.source}/")
+        assert after.image_id.startswith(f"{before.source}-") and after.patient_id.startswith(
+            "mias/" if before.source == "mias" else "own/"
+        )
         lesions = [(a.lesion_id == b.lesion_id, a.outline == b.outline) for a, b in zip(after.lesions, before.lesions, strict=True)]
         assert lesions == [(before.source == "mias", True)] * len(before.lesions)
 
@@ -75,7 +80,7 @@ def test_the_key_is_made_for_its_owner_alone_and_told_of(folder, tmp_path):
 def test_a_patient_is_called_as_in_the_images_that_were_uploaded_with_the_key(folder, tmp_path):
     made = make_catalog([("dicom_folder", folder)], tmp_path / "a")
     key = open_key(tmp_path / "a" / "pseudonyms.key")
-    assert {row.patient_id for row in made.rows} == {f"dicom_folder/{deidentify_file(row.path, key).identity.patient}" for row in made.rows}
+    assert {row.patient_id for row in made.rows} == {f"own/{deidentify_file(row.path, key).identity.patient}" for row in made.rows}
 
 
 def test_another_key_or_none_is_refused_where_the_split_was_made_with_one(folder, tmp_path):
@@ -102,6 +107,55 @@ def test_a_split_that_names_patients_as_the_files_do_is_kept_under_their_pseudon
     made = {row.path: row.split for row in make_catalog([("dicom_folder", folder)], tmp_path).rows}
     assert made == {row.path: chosen[row.patient_id] for row in rows}
     assert "JANE" not in (tmp_path / "split.json").read_text()
+
+
+@pytest.fixture
+def both(folder, tmp_path):
+    """The six patients in a folder of DICOM files, and again in a table."""
+    records = [{"path": f"{number}.png", "patient": f"JANE{number}"} for number in range(6)]
+    write_table(tmp_path / "table" / "labels.csv", records)
+    for record in records:
+        write_plain(tmp_path / "table" / record["path"], 60, 40)
+    return [("dicom_folder", folder), ("csv", tmp_path / "table")]
+
+
+def test_who_is_in_two_sources_of_ones_own_is_one_patient_in_one_part(both, tmp_path):
+    made = make_catalog(both, tmp_path / "a")
+    assert len(made.rows) == 18 and len({row.patient_id for row in made.rows}) == 6
+    assert len({(row.patient_id, row.split) for row in made.rows}) == 6
+    assert len(read_split(tmp_path / "a" / "split.json", seed=0)) == 6
+    assert make_catalog(both, tmp_path / "a").rows == make_catalog(both[::-1], tmp_path / "a").rows == made.rows
+
+
+def test_an_issuer_that_the_images_name_is_given_to_the_table_too(both, tmp_path):
+    for number in range(12):
+        write_dicom(tmp_path / "in" / f"{number}.dcm", PatientID=f"JANE{number // 2}", IssuerOfPatientID="St  Mary")
+    assert len({row.patient_id for row in make_catalog(both, tmp_path / "a").rows}) == 12
+    options = [parse_option("csv.issuer= St Mary")]
+    assert len({row.patient_id for row in make_catalog(both, tmp_path / "b", options=options).rows}) == 6
+
+
+def test_a_split_by_source_is_kept_and_who_lay_in_two_parts_is_not_judged_on(both, tmp_path):
+    make_catalog(both, tmp_path)
+    key = open_key(tmp_path / "pseudonyms.key")
+    names = [key.text("patient", f"JANE{number}") for number in range(6)]
+    parts = {"dicom_folder": ("train", "test", "test", "validation", "test", "train"), "csv": ("test", "test", "validation", "train")}
+    before = {f"{source}/{name}": part for source, there in parts.items() for name, part in zip(names, there, strict=False)}
+    kept = ("train", "test", "validation", "train", "test", "train")
+    (tmp_path / "split.json").write_text(json.dumps({"seed": 0, "key": key.mark, "patients": before}))
+    assert {row.patient_id: row.split for row in make_catalog(both, tmp_path).rows} == {
+        f"own/{name}": part for name, part in zip(names, kept, strict=True)
+    }
+    raw = {f"{source}/JANE{number}": part for source, there in parts.items() for number, part in enumerate(there)}
+    (tmp_path / "split.json").write_text(json.dumps({"seed": 0, "patients": raw}))
+    assert {row.patient_id: row.split for row in make_catalog(both, tmp_path).rows} == {
+        f"own/{name}": part for name, part in zip(names, kept, strict=True)
+    }
+
+
+def test_an_audit_knows_a_patient_by_the_names_of_all_sources_of_ones_own():
+    people = [row("A", source="csv", split="train"), row("A", source="dicom_folder", split="test"), row("A", source="mias", split="test")]
+    assert [offender.name for offender in audit(people).leaks["patient overlap"]] == ["own/A"]
 
 
 def test_errors_of_a_catalog_name_no_patient(folder, tmp_path):

@@ -13,6 +13,12 @@ def test_a_patient_is_found_again_and_a_stranger_is_not():
     assert "mias" not in packed and patients_among("", ["mias/001"]) == [] and pack_patients([]) == ""
 
 
+@pytest.mark.parametrize("seen", ["own/X", "csv/X", "dicom_folder/X"])
+@pytest.mark.parametrize("asked", ["own/X", "csv/X", "dicom_folder/X"])
+def test_a_patient_of_ones_own_is_found_by_the_name_that_any_source_gives(seen, asked):
+    assert patients_among(pack_patients([seen]), [asked, "mias/X", "own/Y"]) == [asked]
+
+
 def test_sets_are_joined_and_taken_apart():
     a, b = pack_patients(["p/1", "p/2"]), pack_patients(["p/2", "p/3"])
     assert join_packed(a, b) == pack_patients(["p/1", "p/2", "p/3"]) and join_packed() == ""

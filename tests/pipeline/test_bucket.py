@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from mammolibs.engine import looks, progress
-from mammolibs.errors import BadFile, RunInterrupted
+from mammolibs.errors import BadConfig, BadFile, RunInterrupted
 from mammolibs.pipeline.evaluate_stage import evaluate_stage
 from mammolibs.pipeline.options import EvalOptions, UNetOptions
 from mammolibs.pipeline.train_stage import train_stage
@@ -61,6 +61,7 @@ def test_a_bucket_holds_what_a_folder_would(bucket, machine, options, expected):
     assert sha256(store.read(WEIGHTS)) == expected
     assert {"run.json", "inputs/unet.png", "unet/best.json", "unet/history.csv"} <= set(store.list())
     assert not [name for name in store.list() if "/." in name or name.startswith(".")]
+    assert not [name for name in store.list() if options.data.encode() in store.read(name)]
 
 
 def test_a_run_told_to_stop_goes_on_from_the_bucket_on_another_machine_to_the_same_bits(bucket, machine, options, expected, monkeypatch):
@@ -77,6 +78,8 @@ def test_a_run_told_to_stop_goes_on_from_the_bucket_on_another_machine_to_the_sa
         with pytest.raises(RunInterrupted):
             train_stage("unet", options)
     machine("b")
+    with pytest.raises(BadConfig, match="give --data FOLDER once"):
+        train_stage("unet", replace(options, pretrain=None, from_scratch=False, data=None))
     result = train_stage("unet", replace(options, pretrain=None, from_scratch=False))
     assert result.steps == 6 and sha256(open_store(RUN).read(WEIGHTS)) == expected
 
@@ -85,7 +88,7 @@ def test_a_trained_run_in_a_bucket_is_evaluated_anywhere(bucket, machine, option
     machine("a")
     train_stage("unet", options)
     machine("b")
-    evaluate_stage("unet", EvalOptions(run=RUN, workers=0))
+    evaluate_stage("unet", EvalOptions(run=RUN, data=options.data, workers=0))
     assert {"unet/evaluation.json", "unet/plot.png"} <= set(open_store(RUN).list())
     machine("a")
     train_stage("unet", replace(options, pretrain=2, from_scratch=False, it=1))

@@ -140,6 +140,7 @@ def test_a_run_remembers_whom_first_weights_have_seen_for_its_cards(run_copy, ro
     run = note_start(Run.open(run_copy), rows, "patches", tmp_path / weights.name, ResNetOptions(run=str(run_copy), stage="patches"))
     assert "by their ids none of the test set is among the 1" in capsys.readouterr().out
     brought = Run.open(run_copy).settings.notes["patches"]["heritage"]
+    assert run.settings.notes["patches"]["elsewhere"] == weights.name
     assert run.settings.notes["patches"]["heritage"] == brought
     fields = card_fields(own_patients(rows), {"verdict": "clean"}, brought)
     assert fields["seen_patients"] == join_packed(own_patients(rows), pack_patients(["other/1"])) and fields["seen_unknown"] == ()

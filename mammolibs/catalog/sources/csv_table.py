@@ -27,6 +27,7 @@ from mammolibs.catalog.words import (
     LATERALITY_WORDS,
     PATHOLOGY_WORDS,
     VIEW_WORDS,
+    issued,
     make_id,
     make_person,
     number,
@@ -42,7 +43,7 @@ BOX = ("x0", "y0", "x1", "y1")
 OPTIONAL = ("exam", "laterality", "view", "pathology", "birads", "density", "age", "spacing_mm", "split", "kind", "mask", *BOX)
 LABELS = ("malignant", "benign", "normal")
 TABLES = (".csv", ".csv.gz", ".csv.xz")
-SEPARATORS = {",": ",", ";": ";", "tab": "\t"}
+SEPARATORS = {"guess": "", ",": ",", ";": ";", "tab": "\t"}
 # Rows of one image that differ here are not of one image.
 _ONE_VALUE = ("patient", "exam", "laterality", "view", "age", "density", "spacing_mm")
 # What no message shows.
@@ -141,7 +142,7 @@ class _Reader:
     def __init__(self, files: Layout, table: Table, options: Mapping[str, str]):
         self.files = files
         self.table = table
-        self.truth, self.licence = options["truth"], options["licence"]
+        self.truth, self.licence, self.issuer = options["truth"], options["licence"], options["issuer"].strip()
         self.labels = label_words(options)
         self.unmapped: dict[str, Counter[str]] = defaultdict(Counter)
         self.splits: dict[str, set[str]] = defaultdict(set)
@@ -156,7 +157,7 @@ class _Reader:
         if not first["patient"]:
             raise BadData("has no patient in the table, so it could end on both sides of a split")
         name = self.files.relative(path) if path.is_relative_to(self.files.root) else str(path)
-        image_id, patient = make_id("csv", name), make_person("csv", first["patient"])
+        image_id, patient = make_id("csv", name), make_person("csv", issued(first["patient"], self.issuer))
         lesions = tuple(lesion for place, record in enumerate(records, start=1) if (lesion := self._lesion(record, f"{image_id}-{place}")))
         refuse_outside(lesions, facts.rows, facts.columns)
         pathology = worst_pathology(self._word(record, "pathology", self.labels) for record in records)
@@ -235,7 +236,7 @@ SOURCE = Source(
     "csv",
     "any CSV table, columns mapped by options",
     read,
-    {"table": ("", ANY), "separator": tuple(SEPARATORS)}
+    {"table": ("", ANY), "separator": tuple(SEPARATORS), "issuer": ("", ANY)}
     | {name: (name, ANY) for name in (*NEEDED, *OPTIONAL)}
     | {label: ("", ANY) for label in LABELS}
     | {"truth": (UNKNOWN, *(truth for truth in TRUTHS if truth != UNKNOWN)), "licence": ("not stated", ANY)},

@@ -14,7 +14,7 @@ from pathlib import Path
 from mammolibs.catalog.headers import Headers, iter_image_files, listed_images
 from mammolibs.catalog.layout import Layout
 from mammolibs.catalog.source import TWIN_OPTIONS, Source, SourceResult
-from mammolibs.catalog.words import make_id, make_person
+from mammolibs.catalog.words import issued, make_id, make_person
 from mammolibs.errors import BadFile
 from mammolibs.records import UNKNOWN, ImageFacts, ImageRow
 
@@ -105,7 +105,7 @@ def _image_id(files: Layout, path: Path, facts: ImageFacts) -> str:
 
 def _row(files: Layout, path: Path, facts: ImageFacts) -> ImageRow:
     if facts.patient_id:
-        person = f"{facts.patient_issuer}/{facts.patient_id}" if facts.patient_issuer else facts.patient_id
+        person = issued(facts.patient_id, facts.patient_issuer)
     else:
         person = f"study {facts.study_uid}" if facts.study_uid else f"file {files.relative(path)}"
     return ImageRow(
