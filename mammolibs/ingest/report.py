@@ -30,13 +30,15 @@ FEW_OBJECTS = 8
 class IngestReport:
     """written: split -> number of samples. skipped: (file or request, reason) each. refused, warned:
     code of acceptance -> number of images that it kept out, that were taken all the same.
-    reused: the shards were there already, made from the same input."""
+    failed: the numbers of the items that could not be used and may be another time. reused: the shards were there already, made
+    from the same input."""
 
     written: dict[str, int]
     skipped: tuple[tuple[str, str], ...]
     contract_hash: str
     refused: dict[str, int] = field(default_factory=dict)
     warned: dict[str, int] = field(default_factory=dict)
+    failed: tuple[int, ...] = ()
     reused: bool = False
 
     def __str__(self) -> str:
@@ -51,7 +53,7 @@ class IngestReport:
 
 @dataclass
 class Tally:
-    """Counts what is skipped; too much of it is an error."""
+    """Counts what is skipped; too much of it is an error. failed: numbers in the order of counting, see `may_pass`."""
 
     total: int
     skip_share: float
@@ -59,6 +61,8 @@ class Tally:
     lost: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     warned: Counter[str] = field(default_factory=Counter)
+    items: int = 0
+    failed: list[int] = field(default_factory=list)
 
     def skip(self, what: str, reason: Exception) -> None:
         """List one item with its reason."""
@@ -70,6 +74,9 @@ class Tally:
         self.lost += note["lost"]
         self.refused.update(note["refused"])
         self.warned.update(note["warned"])
+        if may_pass(note):
+            self.failed.append(self.items)
+        self.items += 1
 
     def check(self) -> None:
         """Raises BadData where more than the share was skipped."""
@@ -94,6 +101,11 @@ def failed(what: str, reason: Exception, lost: int) -> dict[str, Any]:
 def taken(verdict: Verdict, skipped: Sequence[tuple[str, str]]) -> dict[str, Any]:
     """A note, in JSON's types, on an item that is used: what was found against it, and its wishes that it has no room for."""
     return {"skipped": [list(one) for one in skipped], "lost": 0, "refused": [], "warned": list(verdict.codes)}
+
+
+def may_pass(note: dict[str, Any]) -> bool:
+    """True for an item that failed and that the policy has not refused: a folder that was away or a worker that was killed says nothing of it."""
+    return bool(note["lost"] and not note["refused"])
 
 
 def without_names(note: dict[str, Any]) -> dict[str, Any]:
@@ -153,7 +165,8 @@ def _read_done(folder: str | os.PathLike) -> tuple[str, IngestReport]:
     try:
         done = unseal(store.read(DONE_NAME))
         key = done.pop("made_from")
-        return key, IngestReport(**{**done, "skipped": tuple(map(tuple, done["skipped"]))})
+        lists = {"skipped": tuple(map(tuple, done["skipped"])), "failed": tuple(done.get("failed", ()))}
+        return key, IngestReport(**{**done, **lists})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadFile(f"{store.location}/{DONE_NAME}", f"is no note of an ingest ({error})", "make the shards again") from error
 
@@ -176,6 +189,7 @@ def earlier_report(folder: str | os.PathLike, key: str) -> IngestReport | None:
         contract_hash=done["contract_hash"],
         refused=done["refused"],
         warned=done["warned"],
+        failed=tuple(done.get("failed", ())),
         reused=True,
     )
 
