@@ -16,7 +16,7 @@ from mammolibs.errors import BadData, BadFile, Refused
 from mammolibs.ingest.reading import NO_PLACE, NO_PLACE_REMEDY
 from mammolibs.prepare import Contract
 from mammolibs.records import SPLITS, ImageRow, Verdict
-from mammolibs.shards import clear_notes, is_finished
+from mammolibs.shards import clear_notes, is_whole
 from mammolibs.storage import below, disk_stamp, leaves_machine, open_store, seal, unseal
 
 DONE_NAME = "ingest.json"
@@ -172,13 +172,13 @@ def _read_done(folder: str | os.PathLike) -> tuple[str, IngestReport]:
 
 
 def earlier_report(folder: str | os.PathLike, key: str) -> IngestReport | None:
-    """The report of an earlier, complete ingest of the same input, else None."""
+    """The report of an earlier, complete ingest of the same input whose shards are all what they were, else None."""
     store = open_store(folder)
     try:
         done = unseal(store.read(DONE_NAME)) if store.exists(DONE_NAME) else {}
     except ValueError:
         return None
-    if done.get("made_from") != key or not all(is_finished(open_store(below(folder, split))) for split in done["written"]):
+    if done.get("made_from") != key or not all(is_whole(open_store(below(folder, split))) for split in done["written"]):
         return None
     for split in done["written"]:
         # Left where the writer was stopped at its very end.

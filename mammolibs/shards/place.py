@@ -19,7 +19,7 @@ from typing import Protocol, runtime_checkable
 import google_crc32c
 
 from mammolibs.errors import BadFile
-from mammolibs.shards.index import INDEX_NAME
+from mammolibs.shards.index import INDEX_NAME, open_index
 from mammolibs.storage import ChangedByAnother, GuardedStore, Store
 
 SHARD, NOTE = "lane", "journal-"
@@ -76,6 +76,15 @@ def stored_sums(store: Store, names: Collection[str]) -> dict[str, tuple[int, in
         data = store.read(name)
         found[name] = len(data), google_crc32c.value(data)
     return found
+
+
+def is_whole(store: Store) -> bool:
+    """True where a finished set lies all of whose shards are what its index says."""
+    try:
+        told = {shard.name: (shard.size, shard.crc32c) for shard in open_index(store).shards}
+        return stored_sums(store, told) == told
+    except BadFile:
+        return False
 
 
 @runtime_checkable
