@@ -26,10 +26,12 @@ from mammolibs.ingest.report import (
 from mammolibs.prepare import Contract
 from mammolibs.records import SPLITS, ImageRow, Sample, Verdict
 from mammolibs.shards import SHARD_BYTES, MadeOtherwise, PackedSample, ShardSet, clear_notes, clear_shards, open_set, pack
-from mammolibs.storage import Store, below, disk_file, leaves_machine, open_store
+from mammolibs.storage import Store, below, disk_file, leaves_machine, only_writer, open_store
 
 # A worker that meets nothing slow may be so many items ahead of one that does; the samples of as many wait in memory.
 AHEAD = 32
+# No file that a run, in whose folder the shards may be made, has claimed already.
+LOCK_NAME = ".shards.lock"
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,12 +79,13 @@ def write_splits(job: Job, folder: str | os.PathLike, crew: Crew, *, mend: bool 
     """Do the job and write its samples as `<folder>/<split>/`, in a folder or a bucket. A split without samples has no folder.
 
     Goes on where an earlier writer of the same job was stopped. Where one has finished it, nothing is written; with `mend`, items
-    that failed then are tried again before that is said.
+    that failed then are tried again before that is said. Raises BadFile where another process writes to the folder.
     """
     earlier = earlier_report(folder, job.key)
     if earlier and not (mend and earlier.failed):
         return earlier
     with ExitStack() as stack:
+        stack.enter_context(only_writer(folder, LOCK_NAME))
         do = _doing(job, crew, stack)
         if earlier and not (mended := _mended([job.items[number] for number in earlier.failed], do)):
             return earlier

@@ -8,7 +8,7 @@ Of the shards of an earlier writer those may be kept, under their names, that it
 writer that loses its claim removes what it wrote since its last note and no more, since the one that came after may
 keep the rest. One that had begun to clear the place goes on with that for a moment: so what is kept is looked for after the
 claim, and again before the index is written, which therefore names no shard that is not there.
-In a folder one process writes at a time, which its caller sees to.
+In a folder one process writes at a time, which its caller sees to (`storage.only_writer`).
 """
 
 from __future__ import annotations

@@ -141,3 +141,24 @@ def alone(path: Path) -> Iterator[None]:
     with open(path, "a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+@contextlib.contextmanager
+def only_writer(folder: str | os.PathLike, lock_name: str) -> Iterator[None]:
+    """One process at a time is in here for a folder, which is made if need be; a hidden file in it serves as the lock. A bucket has none.
+
+    Raises BadFile where another is in here, and where the folder cannot be written. A process that died is not in here.
+    """
+    if is_address(folder):
+        yield
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            lock = stack.enter_context(open(Path(folder, lock_name), "a"))
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BadFile(folder, "is in use by another process", "wait until it has ended, or take another folder") from None
+        except OSError as error:
+            raise BadFile(folder, f"cannot be written ({error.strerror})", "choose a folder that you may write to") from error
+        yield
