@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -14,16 +14,14 @@ from mammolibs.catalog import Skipped, check_copies
 from mammolibs.catalog.nameless import nameless
 from mammolibs.errors import BadData, BadFile, Refused
 from mammolibs.ingest.reading import NO_PLACE, NO_PLACE_REMEDY
+from mammolibs.ingest.stamps import stamps
 from mammolibs.prepare import Contract
 from mammolibs.records import SPLITS, ImageRow, Verdict
 from mammolibs.shards import clear_notes, is_whole
-from mammolibs.storage import below, disk_stamp, leaves_machine, open_store, seal, unseal
+from mammolibs.storage import below, leaves_machine, open_store, seal, unseal
 
 DONE_NAME = "ingest.json"
 SHOWN_REASONS = 3
-BUCKET = "gs://"
-# An image with its masks: asked for one by one, whatever else lies in their folder.
-FEW_OBJECTS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,9 +131,9 @@ def fingerprint(rows: Sequence[ImageRow], contract: Contract, *options: Any) -> 
     """sha256 over the rows, the sizes and dates of their files (of a bucket's objects the checksums), the contract and the options."""
     digest = hashlib.sha256(json.dumps([contract.to_dict(), *map(str, options)], sort_keys=True).encode())
     files = {row.image_id: [row.path, *(lesion.outline.path for lesion in row.lesions if lesion.outline.path)] for row in rows}
-    stamps = _stamps({path for paths in files.values() for path in paths})
+    found = stamps({path for paths in files.values() for path in paths})
     for row in sorted(rows, key=lambda row: row.image_id):
-        digest.update(json.dumps([asdict(row), [stamps[path] for path in files[row.image_id]]], sort_keys=True).encode())
+        digest.update(json.dumps([asdict(row), [found[path] for path in files[row.image_id]]], sort_keys=True).encode())
     return digest.hexdigest()
 
 
@@ -192,23 +190,3 @@ def earlier_report(folder: str | os.PathLike, key: str) -> IngestReport | None:
         failed=tuple(done.get("failed", ())),
         reused=True,
     )
-
-
-def _stamps(paths: Iterable[str]) -> dict[str, tuple[int, int] | None]:
-    """What tells that a file is another one by now; None where it is not there."""
-    stamps = {path: disk_stamp(path) for path in paths}
-    by_bucket = defaultdict(list)
-    for path in stamps:
-        if path.startswith(BUCKET):
-            bucket, _, name = path.removeprefix(BUCKET).partition("/")
-            by_bucket[bucket].append(name)
-    for bucket, names in by_bucket.items():
-        store = open_store(BUCKET + bucket)
-        # One listing of a thousand objects costs what asking for one does.
-        prefixes = names if len(names) <= FEW_OBJECTS else [os.path.commonprefix(names)]
-        try:
-            there = {name: sums for prefix in prefixes for name, sums in store.checksums(prefix).items()}
-        except BadFile:
-            continue
-        stamps |= {f"{BUCKET}{bucket}/{name}": there[name] for name in names if name in there}
-    return stamps
