@@ -8,7 +8,7 @@ from functools import partial
 
 from mammolibs.ingest.gate import admit
 from mammolibs.ingest.reading import read_lesions, read_row
-from mammolibs.ingest.report import IngestReport, check_rows, earlier_report, fingerprint
+from mammolibs.ingest.report import IngestReport, check_rows, fingerprint
 from mammolibs.ingest.writing import Crew, Job, Made, write_splits
 from mammolibs.prepare import Contract, prepare_image
 from mammolibs.records import SPLITS, ImageRow, Policy
@@ -29,6 +29,7 @@ def ingest_images(
     lanes: int = 8,
     codec: str = "blosc2",
     skip_share: float = DEFAULT_SKIP_SHARE,
+    mend: bool = True,
     progress: bool = True,
 ) -> IngestReport:
     """Write `<folder>/<split>/` for every split that has rows; returns what was written and what was skipped.
@@ -41,7 +42,10 @@ def ingest_images(
     nothing is done, and where an earlier call was stopped it goes on: images whose samples lie
     in finished shards are not read again. An image that cannot be used, or that the policy
     refuses, is skipped with its reason; what else speaks against an image stands in its
-    sample's `extra["acceptance"]`, as codes.
+    sample's `extra["acceptance"]`, as codes. An image that could not be used is tried again by
+    each later call, one that the policy refused is not; where it can be used by then, it and
+    what is dealt after it is made again. mend False leaves finished shards that are whole as
+    they are all the same.
 
     Raises BadData for rows without a split, with two of one id, and where more than
     `skip_share` of them had to be skipped; RuntimeUnavailable where a bucket or the cluster
@@ -49,9 +53,6 @@ def ingest_images(
     """
     check_rows(rows)
     key = fingerprint(rows, contract, lanes, codec, policy)
-    earlier = earlier_report(folder, key)
-    if earlier:
-        return earlier
     job = Job(
         items=sorted(rows, key=dealing_order),
         function=partial(_prepare_row, contract=contract, policy=policy),
@@ -64,7 +65,7 @@ def ingest_images(
         lanes=lanes,
         codec=codec,
     )
-    return write_splits(job, folder, Crew(workers=workers, timeout_s=timeout_s, scheduler=scheduler), progress=progress)
+    return write_splits(job, folder, Crew(workers=workers, timeout_s=timeout_s, scheduler=scheduler), mend=mend, progress=progress)
 
 
 def dealing_order(row: ImageRow) -> tuple:

@@ -16,7 +16,7 @@ from mammolibs.ingest.gate import admit
 from mammolibs.ingest.images import DEFAULT_SKIP_SHARE, DEFAULT_TIMEOUT_S, dealing_order
 from mammolibs.ingest.places import normal_places
 from mammolibs.ingest.reading import read_lesions, read_row
-from mammolibs.ingest.report import IngestReport, check_rows, earlier_report, fingerprint
+from mammolibs.ingest.report import IngestReport, check_rows, fingerprint
 from mammolibs.ingest.writing import Crew, Job, Made, write_splits
 from mammolibs.prepare import Contract, FullResolution, Located, Raster, cut_patch, full_resolution, patch_placement
 from mammolibs.records import ImageRow, Lesion, Policy, Sample
@@ -98,9 +98,6 @@ def ingest_patches(
     jobs = _jobs(requests)
     check_rows([job.row for job in jobs])
     key = fingerprint([job.row for job in jobs], contract, lanes, codec, policy, _requests_hash(jobs))
-    earlier = earlier_report(folder, key)
-    if earlier:
-        return earlier
     job = Job(
         items=jobs,
         function=partial(_cut_job, contract=contract, policy=policy),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -14,29 +14,29 @@ from mammolibs.catalog import Skipped, check_copies
 from mammolibs.catalog.nameless import nameless
 from mammolibs.errors import BadData, BadFile, Refused
 from mammolibs.ingest.reading import NO_PLACE, NO_PLACE_REMEDY
+from mammolibs.ingest.stamps import stamps
 from mammolibs.prepare import Contract
 from mammolibs.records import SPLITS, ImageRow, Verdict
-from mammolibs.shards import clear_notes, is_finished
-from mammolibs.storage import below, disk_stamp, leaves_machine, open_store, seal, unseal
+from mammolibs.shards import clear_notes, is_whole
+from mammolibs.storage import below, leaves_machine, open_store, seal, unseal
 
 DONE_NAME = "ingest.json"
 SHOWN_REASONS = 3
-BUCKET = "gs://"
-# An image with its masks: asked for one by one, whatever else lies in their folder.
-FEW_OBJECTS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class IngestReport:
     """written: split -> number of samples. skipped: (file or request, reason) each. refused, warned:
     code of acceptance -> number of images that it kept out, that were taken all the same.
-    reused: the shards were there already, made from the same input."""
+    failed: the numbers of the items that could not be used and may be another time. reused: the shards were there already, made
+    from the same input."""
 
     written: dict[str, int]
     skipped: tuple[tuple[str, str], ...]
     contract_hash: str
     refused: dict[str, int] = field(default_factory=dict)
     warned: dict[str, int] = field(default_factory=dict)
+    failed: tuple[int, ...] = ()
     reused: bool = False
 
     def __str__(self) -> str:
@@ -51,7 +51,7 @@ class IngestReport:
 
 @dataclass
 class Tally:
-    """Counts what is skipped; too much of it is an error."""
+    """Counts what is skipped; too much of it is an error. failed: numbers in the order of counting, see `may_pass`."""
 
     total: int
     skip_share: float
@@ -59,6 +59,8 @@ class Tally:
     lost: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     warned: Counter[str] = field(default_factory=Counter)
+    items: int = 0
+    failed: list[int] = field(default_factory=list)
 
     def skip(self, what: str, reason: Exception) -> None:
         """List one item with its reason."""
@@ -70,6 +72,9 @@ class Tally:
         self.lost += note["lost"]
         self.refused.update(note["refused"])
         self.warned.update(note["warned"])
+        if may_pass(note):
+            self.failed.append(self.items)
+        self.items += 1
 
     def check(self) -> None:
         """Raises BadData where more than the share was skipped."""
@@ -94,6 +99,11 @@ def failed(what: str, reason: Exception, lost: int) -> dict[str, Any]:
 def taken(verdict: Verdict, skipped: Sequence[tuple[str, str]]) -> dict[str, Any]:
     """A note, in JSON's types, on an item that is used: what was found against it, and its wishes that it has no room for."""
     return {"skipped": [list(one) for one in skipped], "lost": 0, "refused": [], "warned": list(verdict.codes)}
+
+
+def may_pass(note: dict[str, Any]) -> bool:
+    """True for an item that failed and that the policy has not refused: a folder that was away or a worker that was killed says nothing of it."""
+    return bool(note["lost"] and not note["refused"])
 
 
 def without_names(note: dict[str, Any]) -> dict[str, Any]:
@@ -121,9 +131,9 @@ def fingerprint(rows: Sequence[ImageRow], contract: Contract, *options: Any) -> 
     """sha256 over the rows, the sizes and dates of their files (of a bucket's objects the checksums), the contract and the options."""
     digest = hashlib.sha256(json.dumps([contract.to_dict(), *map(str, options)], sort_keys=True).encode())
     files = {row.image_id: [row.path, *(lesion.outline.path for lesion in row.lesions if lesion.outline.path)] for row in rows}
-    stamps = _stamps({path for paths in files.values() for path in paths})
+    found = stamps({path for paths in files.values() for path in paths})
     for row in sorted(rows, key=lambda row: row.image_id):
-        digest.update(json.dumps([asdict(row), [stamps[path] for path in files[row.image_id]]], sort_keys=True).encode())
+        digest.update(json.dumps([asdict(row), [found[path] for path in files[row.image_id]]], sort_keys=True).encode())
     return digest.hexdigest()
 
 
@@ -153,19 +163,20 @@ def _read_done(folder: str | os.PathLike) -> tuple[str, IngestReport]:
     try:
         done = unseal(store.read(DONE_NAME))
         key = done.pop("made_from")
-        return key, IngestReport(**{**done, "skipped": tuple(map(tuple, done["skipped"]))})
+        lists = {"skipped": tuple(map(tuple, done["skipped"])), "failed": tuple(done.get("failed", ()))}
+        return key, IngestReport(**{**done, **lists})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadFile(f"{store.location}/{DONE_NAME}", f"is no note of an ingest ({error})", "make the shards again") from error
 
 
 def earlier_report(folder: str | os.PathLike, key: str) -> IngestReport | None:
-    """The report of an earlier, complete ingest of the same input, else None."""
+    """The report of an earlier, complete ingest of the same input whose shards are all what they were, else None."""
     store = open_store(folder)
     try:
         done = unseal(store.read(DONE_NAME)) if store.exists(DONE_NAME) else {}
     except ValueError:
         return None
-    if done.get("made_from") != key or not all(is_finished(open_store(below(folder, split))) for split in done["written"]):
+    if done.get("made_from") != key or not all(is_whole(open_store(below(folder, split))) for split in done["written"]):
         return None
     for split in done["written"]:
         # Left where the writer was stopped at its very end.
@@ -176,25 +187,6 @@ def earlier_report(folder: str | os.PathLike, key: str) -> IngestReport | None:
         contract_hash=done["contract_hash"],
         refused=done["refused"],
         warned=done["warned"],
+        failed=tuple(done.get("failed", ())),
         reused=True,
     )
-
-
-def _stamps(paths: Iterable[str]) -> dict[str, tuple[int, int] | None]:
-    """What tells that a file is another one by now; None where it is not there."""
-    stamps = {path: disk_stamp(path) for path in paths}
-    by_bucket = defaultdict(list)
-    for path in stamps:
-        if path.startswith(BUCKET):
-            bucket, _, name = path.removeprefix(BUCKET).partition("/")
-            by_bucket[bucket].append(name)
-    for bucket, names in by_bucket.items():
-        store = open_store(BUCKET + bucket)
-        # One listing of a thousand objects costs what asking for one does.
-        prefixes = names if len(names) <= FEW_OBJECTS else [os.path.commonprefix(names)]
-        try:
-            there = {name: sums for prefix in prefixes for name, sums in store.checksums(prefix).items()}
-        except BadFile:
-            continue
-        stamps |= {f"{BUCKET}{bucket}/{name}": there[name] for name in names if name in there}
-    return stamps

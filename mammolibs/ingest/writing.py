@@ -12,14 +12,26 @@ from typing import Any
 
 from mammolibs.errors import MammolibsError, RuntimeUnavailable
 from mammolibs.imaging.pool import map_files, one_thread
-from mammolibs.ingest.report import DONE_NAME, IngestReport, Tally, failed, taken, without_names, write_done
+from mammolibs.ingest.report import (
+    DONE_NAME,
+    IngestReport,
+    Tally,
+    earlier_report,
+    failed,
+    may_pass,
+    taken,
+    without_names,
+    write_done,
+)
 from mammolibs.prepare import Contract
 from mammolibs.records import SPLITS, ImageRow, Sample, Verdict
 from mammolibs.shards import SHARD_BYTES, MadeOtherwise, PackedSample, ShardSet, clear_notes, clear_shards, open_set, pack
-from mammolibs.storage import Store, below, disk_file, leaves_machine, open_store
+from mammolibs.storage import Store, below, disk_file, leaves_machine, only_writer, open_store
 
 # A worker that meets nothing slow may be so many items ahead of one that does; the samples of as many wait in memory.
 AHEAD = 32
+# No file that a run, in whose folder the shards may be made, has claimed already.
+LOCK_NAME = ".shards.lock"
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,13 +75,22 @@ class Job:
         return self.row_of(item).path
 
 
-def write_splits(job: Job, folder: str | os.PathLike, crew: Crew, *, progress: bool) -> IngestReport:
+def write_splits(job: Job, folder: str | os.PathLike, crew: Crew, *, mend: bool = True, progress: bool) -> IngestReport:
     """Do the job and write its samples as `<folder>/<split>/`, in a folder or a bucket. A split without samples has no folder.
 
-    Goes on where an earlier writer of the same job was stopped.
+    Goes on where an earlier writer of the same job was stopped. Where one has finished it, nothing is written; with `mend`, items
+    that failed then are tried again before that is said. Raises BadFile where another process writes to the folder.
     """
+    earlier = earlier_report(folder, job.key)
+    if earlier and not (mend and earlier.failed):
+        return earlier
     with ExitStack() as stack:
+        stack.enter_context(only_writer(folder, LOCK_NAME))
         do = _doing(job, crew, stack)
+        if earlier and not (mended := _mended([job.items[number] for number in earlier.failed], do)):
+            return earlier
+        if earlier:
+            _say(progress, f"{folder}: {mended} images that could not be used can be now; the shards are made again")
         _clear_done(open_store(folder))
         while True:
             try:
@@ -81,6 +102,12 @@ def write_splits(job: Job, folder: str | os.PathLike, crew: Crew, *, progress: b
     for split in report.written:
         clear_notes(open_store(below(folder, split)))
     return report
+
+
+def _mended(items: list, do: Callable[[list], Iterator]) -> int:
+    """How many of them give samples now."""
+    with closing(do(items)) as results:
+        return sum(not isinstance(result, MammolibsError) and bool(result[0]) for result in results)
 
 
 def _clear_done(store: Store) -> None:
@@ -98,6 +125,8 @@ def _write(job: Job, folder: str | os.PathLike, do: Callable[[list], Iterator], 
         for split in SPLITS:
             if split not in sets:
                 clear_shards(open_store(below(folder, split)))
+        for shards in sets.values():
+            _forget_failed(shards)
         _tell_kept(job, folder, sets, progress)
         missing = [item for split, items in by_split.items() for number, item in enumerate(items) if number not in sets[split].done]
         results = stack.enter_context(closing(do(missing)))
@@ -117,7 +146,14 @@ def _write(job: Job, folder: str | os.PathLike, do: Callable[[list], Iterator], 
         contract_hash=job.contract.hash(),
         refused=dict(tally.refused),
         warned=dict(tally.warned),
+        failed=tuple(tally.failed),
     )
+
+
+def _forget_failed(shards: ShardSet) -> None:
+    """Items whose failure may have passed are tried again; where they fail again, no shard is another for it."""
+    for number in [number for number, note in shards.done.items() if may_pass(note)]:
+        del shards.done[number]
 
 
 def _open(job: Job, location: str | os.PathLike, items: int):

@@ -27,7 +27,7 @@ from mammolibs.errors import BadConfig, BadData
 from mammolibs.ingest import ingest_images
 from mammolibs.pipeline.options import TrainOptions
 from mammolibs.pipeline.policy import keep_policy, policy_of_sources, read_policy
-from mammolibs.pipeline.presets import contract_of, default_preset
+from mammolibs.pipeline.presets import STAGES, contract_of, default_preset
 from mammolibs.pipeline.run import Run, RunSettings, read_settings
 from mammolibs.records import ImageRow, Policy
 from mammolibs.storage import is_address
@@ -140,7 +140,9 @@ def write_shards_of(run: Run, options: TrainOptions, catalog: Catalog) -> None:
     if options.spacing_mm:
         rows = [replace(row, spacing_mm=options.spacing_mm) for row in rows]
         write_catalog(run.catalog, rows)
-    report = ingest_images(rows, run.contract, run.data / "shards", policy=run.policy, workers=options.workers)
+    # Once a stage has begun its data stays: a state that was trained on other samples is refused.
+    mend = not any(run.stage(name).is_dir() for name in STAGES)
+    report = ingest_images(rows, run.contract, run.data / "shards", policy=run.policy, workers=options.workers, mend=mend)
     keep_policy(run.data / "shards", run.policy)
     skipped = [*catalog.skipped, *(Skipped(item=item, reason=reason) for item, reason in report.skipped)]
     write_skipped(run.skipped, skipped)

@@ -8,7 +8,7 @@ Of the shards of an earlier writer those may be kept, under their names, that it
 writer that loses its claim removes what it wrote since its last note and no more, since the one that came after may
 keep the rest. One that had begun to clear the place goes on with that for a moment: so what is kept is looked for after the
 claim, and again before the index is written, which therefore names no shard that is not there.
-In a folder one process writes at a time, which its caller sees to.
+In a folder one process writes at a time, which its caller sees to (`storage.only_writer`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Protocol, runtime_checkable
 import google_crc32c
 
 from mammolibs.errors import BadFile
-from mammolibs.shards.index import INDEX_NAME
+from mammolibs.shards.index import INDEX_NAME, open_index
 from mammolibs.storage import ChangedByAnother, GuardedStore, Store
 
 SHARD, NOTE = "lane", "journal-"
@@ -76,6 +76,15 @@ def stored_sums(store: Store, names: Collection[str]) -> dict[str, tuple[int, in
         data = store.read(name)
         found[name] = len(data), google_crc32c.value(data)
     return found
+
+
+def is_whole(store: Store) -> bool:
+    """True where a finished set lies all of whose shards are what its index says."""
+    try:
+        told = {shard.name: (shard.size, shard.crc32c) for shard in open_index(store).shards}
+        return stored_sums(store, told) == told
+    except BadFile:
+        return False
 
 
 @runtime_checkable

@@ -7,13 +7,13 @@ import json
 import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Protocol
 
 import google_crc32c
 import numpy as np
 
-from mammolibs.errors import BadConfig, BadData
+from mammolibs.errors import BadConfig, BadData, BadFile
 from mammolibs.records import Sample
 from mammolibs.shards.codec import endings
 from mammolibs.shards.deal import TAR_END, Dealer, Place
@@ -58,7 +58,7 @@ def write_shards(
 
     Raises BadConfig for impossible options; BadData where there are no samples, where an
     image_id comes twice, or where a sample contradicts itself; BadFile where another process
-    has begun to write here since.
+    has begun to write here since, and where the temporary folder has no room for a shard.
     """
     with open_set(store, contract=contract, lanes=lanes, shard_bytes=shard_bytes, codec=codec) as shards:
         for number, sample in enumerate(samples):
@@ -231,14 +231,16 @@ class _Lane:
         self.kept: ShardFile | None = None
         self.content = Content()
         self._kept_ones = kept
-        self._file = stack.enter_context(tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES))
+        self._file = tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES)
+        stack.callback(_close, self._file)
 
     def start(self, number: int, shard: int) -> None:
         """Begin the lane's shard of this number, which is that shard of the set."""
         self.number, self.shard, self.samples, self.content = number, shard, 0, Content()
         self.kept = self._kept_ones.get((self.lane, number))
-        self._file.seek(0)
-        self._file.truncate()
+        with _temporary():
+            self._file.seek(0)
+            self._file.truncate()
 
     def append(self, place: Place, sample: PackedSample) -> dict[str, tuple[int, Member]]:
         """Write a sample's members; where the data of each begins."""
@@ -252,14 +254,32 @@ class _Lane:
             found[member.kind] = offset + len(head), member
             offset += len(head) + member.length + len(padding)
             if self.kept is None:
-                self._file.write(head + member.data + padding)
+                with _temporary():
+                    self._file.write(head + member.data + padding)
         return found
 
     def whole(self) -> bytes:
         """The whole tar."""
-        self._file.write(TAR_END)
-        self._file.seek(0)
-        return self._file.read()
+        with _temporary():
+            self._file.write(TAR_END)
+            self._file.seek(0)
+            return self._file.read()
+
+
+@contextmanager
+def _temporary() -> Iterator[None]:
+    """What goes wrong in the temporary folder as one error of the family."""
+    try:
+        yield
+    except OSError as error:
+        problem = f"cannot be written ({error.strerror})"
+        raise BadFile(tempfile.gettempdir(), problem, "free some disk space, or name another folder in TMPDIR") from error
+
+
+def _close(file: tempfile.SpooledTemporaryFile) -> None:
+    # On a full disk closing fails as writing did, and would be told in its place.
+    with suppress(OSError):
+        file.close()
 
 
 def _data_hash(contract_hash: str, text: dict[str, tuple[str, ...]], numbers: dict[str, np.ndarray]) -> str:

@@ -4,7 +4,19 @@ from mammolibs.storage.archive import is_archive, is_archive_name, unpack
 from mammolibs.storage.cached import CachedStore
 from mammolibs.storage.mirror import Mirror, leaves_machine, mirror_of, working_copy
 from mammolibs.storage.packed import packed_address
-from mammolibs.storage.places import KEY_MARK, Place, below, cache_folder, disk_file, disk_stamp, is_address, is_local, local_file, locate
+from mammolibs.storage.places import (
+    KEY_MARK,
+    Place,
+    below,
+    cache_folder,
+    disk_file,
+    disk_stamp,
+    is_address,
+    is_local,
+    local_file,
+    locate,
+    only_writer,
+)
 from mammolibs.storage.sealed import seal, unseal
 from mammolibs.storage.shadow import Shadow, fetch_whole, open_shadow
 from mammolibs.storage.store import (
@@ -44,6 +56,7 @@ __all__ = [
     "local_file",
     "locate",
     "mirror_of",
+    "only_writer",
     "open_shadow",
     "open_store",
     "packed_address",

@@ -111,8 +111,12 @@ class GcsStore:
 
     def checksums(self, prefix: str = "") -> dict[str, tuple[int, int]]:
         """name -> (bytes, crc32c) of what `list` lists, with as many requests."""
-        found = self._listed(prefix, "name,size,crc32c")
-        return {name: (blob.size, int.from_bytes(base64.b64decode(blob.crc32c), "big")) for name, blob in found.items()}
+        return {name: _sums(blob) for name, blob in self._listed(prefix, "name,size,crc32c").items()}
+
+    def checksum(self, name: str) -> tuple[int, int] | None:
+        """(bytes, crc32c) of one object, None where it is not there. Needs no right to list."""
+        there = self._look(name)
+        return None if there is None else _sums(there)
 
     def _listed(self, prefix: str, fields: str) -> dict[str, storage.Blob]:
         def blobs(bucket: storage.Bucket) -> dict[str, storage.Blob]:
@@ -236,6 +240,10 @@ class _Pieces(list[bytes]):
     """A file for the library to write to: copying 64 MB into a BytesIO takes as long as to receive them."""
 
     write = list.append
+
+
+def _sums(blob: storage.Blob) -> tuple[int, int]:
+    return blob.size, int.from_bytes(base64.b64decode(blob.crc32c), "big")
 
 
 def _is_missing(address: str) -> BadFile:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mammolibs.errors import BadConfig, BadFile
+from mammolibs.errors import BadConfig, BadFile, RuntimeUnavailable
 from mammolibs.storage.packed import SCHEMES, archive_of
 from mammolibs.storage.store import GuardedStore, Store, open_store
 
@@ -18,6 +18,7 @@ CACHE_VARIABLE = "MAMMOLIBS_CACHE"
 # What a file with a key of pseudonyms begins with; the key is 64 hexadecimal digits.
 KEY_MARK = "mammolibs de-identification key, keep it to yourself: "
 KEY_FILE_BYTES = 256
+LONGEST_NAME = 60
 
 
 def is_address(location: str | os.PathLike) -> bool:
@@ -102,15 +103,21 @@ def local_file(location: str | os.PathLike) -> Iterator[Path]:
     """A path with the file's bytes, for readers that want one: its own, or of an address a copy that is removed afterwards.
 
     The copy has the file's ending, and one request brings it. A BadFile that is raised about the copy comes out with
-    the address. Raises what the store raises.
+    the address. Raises what the store raises, and RuntimeUnavailable where there is no room for a copy: the file is not to blame.
     """
     if not is_address(location):
         yield Path(location)
         return
     store, name = locate(location)
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder, name)
-        copy.write_bytes(store.read(name))
+    data = store.read(name)
+    with contextlib.ExitStack() as stack:
+        try:
+            # The name of an object may be longer than a file's.
+            copy = Path(stack.enter_context(tempfile.TemporaryDirectory()), name[-LONGEST_NAME:])
+            copy.write_bytes(data)
+        except OSError as error:
+            place = tempfile.tempdir or "the temporary folder"
+            raise RuntimeUnavailable(f"{place}: cannot be written ({error.strerror}); free some disk space or set TMPDIR") from error
         try:
             yield copy
         except BadFile as error:
@@ -140,4 +147,25 @@ def alone(path: Path) -> Iterator[None]:
     """Of all threads and processes of this machine, one at a time is in here; `path` is a file that serves as the lock."""
     with open(path, "a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def only_writer(folder: str | os.PathLike, lock_name: str) -> Iterator[None]:
+    """One process at a time is in here for a folder, which is made if need be; a hidden file in it serves as the lock. A bucket has none.
+
+    Raises BadFile where another is in here, and where the folder cannot be written. A process that died is not in here.
+    """
+    if is_address(folder):
+        yield
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            lock = stack.enter_context(open(Path(folder, lock_name), "a"))
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BadFile(folder, "is in use by another process", "wait until it has ended, or take another folder") from None
+        except OSError as error:
+            raise BadFile(folder, f"cannot be written ({error.strerror})", "choose a folder that you may write to") from error
         yield
