@@ -62,6 +62,7 @@ class Source:
     listed: a row without a file for every image that the label tables name, in each part of the
     official split that it stands in; None where tables do not tell. private_ids: its ids are those of
     patients of the user's own, and no catalog keeps them: `build_catalog` puts pseudonyms in their place.
+    mirrored_places: some of its boxes were drawn on mirrored copies; they are laid on the breast where pixels are read.
     technology: "film" or "digital" where all images of the data set are so; else its rows or the files say it, or nobody.
     """
 
@@ -73,6 +74,7 @@ class Source:
     listed: Callable[[Path], list[ImageRow]] | None = None
     lists: tuple[str, ...] = ()
     private_ids: bool = False
+    mirrored_places: bool = False
     technology: str = ""
 
     def __call__(self, root: str | Path, options: Mapping[str, str] | None = None) -> SourceResult:

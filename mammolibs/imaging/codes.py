@@ -13,6 +13,7 @@ from mammolibs.records import UNKNOWN
 # The headers of a data set say the same few words again and again.
 WORDS_KEPT = 1024
 _WORD = re.compile(r"[A-Z]+")
+_FLAT_FIELD = re.compile(r"\bFLAT[ _-]?FIELD\b")
 VIEW_CODES = {
     "399162004": "CC", "R-10242": "CC",
     "399368009": "MLO", "R-10226": "MLO",
@@ -31,6 +32,7 @@ VIEW_CODES = {
 VIEW_WORDS = {
     "CC": "CC", "CRANIOCAUDAL": "CC",
     "MLO": "MLO", "MEDIOLATERALOBLIQUE": "MLO",
+    "CCID": "CC", "MLOID": "MLO",  # the implant displaced
     "ML": "ML", "MEDIOLATERAL": "ML",
     "LM": "LM", "LATEROMEDIAL": "LM",
     "LMO": "LMO", "LATEROMEDIALOBLIQUE": "LMO",
@@ -48,6 +50,7 @@ MODIFIER_WORDS = {
     "SPOT": "spot",
     "MAG": "magnification", "MAGN": "magnification", "MAGNIFIED": "magnification", "MAGNIFICATION": "magnification",
     "CCID": "implant displaced", "MLOID": "implant displaced",
+    "FLATFIELD": "flat field",
 }  # fmt: skip
 
 SIDE_WORDS = {"L": "L", "LEFT": "L", "R": "R", "RIGHT": "R"}
@@ -79,7 +82,8 @@ def side_word(text: str) -> str:
 @lru_cache(WORDS_KEPT)
 def modifier_words(text: str) -> tuple[str, ...]:
     """The view modifiers that free text names, such as "R CC SPOT MAG"."""
-    return tuple(MODIFIER_WORDS[word] for word in _WORD.findall(text.upper()) if word in MODIFIER_WORDS)
+    joined = _FLAT_FIELD.sub("FLATFIELD", text.upper())
+    return tuple(MODIFIER_WORDS[word] for word in _WORD.findall(joined) if word in MODIFIER_WORDS)
 
 
 @lru_cache(WORDS_KEPT)

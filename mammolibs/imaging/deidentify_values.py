@@ -49,7 +49,7 @@ def view_position(text: str) -> str:
 def words(text: str) -> str:
     """Side, view and modifiers that a description names, in our words; nothing else of it."""
     side, view = read_words(text)
-    written = {"magnification": "MAG", "spot": "SPOT", "implant displaced": f"{view}ID"}
+    written = {"magnification": "MAG", "spot": "SPOT", "implant displaced": f"{view}ID", "flat field": "FLATFIELD"}
     return " ".join([word for word in (side, view) if word != UNKNOWN] + [written[word] for word in dict.fromkeys(modifier_words(text))])
 
 

@@ -188,7 +188,7 @@ def slice_mm(dataset: Dataset | Elements) -> float | None:
 
 
 def view_modifiers(dataset: Dataset | Elements) -> tuple[str, ...]:
-    """Those of spot, magnification and implant displaced that a code (PS3.16 CID 4015), View Position or a description names, sorted."""
+    """Those of spot, magnification, implant displaced and flat field that a code (PS3.16 CID 4015), View Position or a description names, sorted."""
     coded = (modifier for view in _views(dataset) for modifier in items_of(view, "ViewModifierCodeSequence"))
     found = {MODIFIER_CODES.get(text_of(modifier, "CodeValue"), "") for modifier in coded}
     for keyword in ("ViewPosition", "SeriesDescription", "ProtocolName"):

@@ -4,6 +4,7 @@ from mammolibs.ingest.cues import Cues, cues_of, prepare_row_with_cues, read_cue
 from mammolibs.ingest.derive import DeriveReport, Recipe, derive_images, parse_rotations
 from mammolibs.ingest.gate import admit, examine
 from mammolibs.ingest.images import ingest_images
+from mammolibs.ingest.mirrored import settle_shown
 from mammolibs.ingest.patches import PatchRequest, ingest_patches, normal_requests, truth_requests
 from mammolibs.ingest.reading import prepare_row, read_lesions, read_mask, read_row
 from mammolibs.ingest.report import IngestReport
@@ -28,5 +29,6 @@ __all__ = [
     "read_lesions",
     "read_mask",
     "read_row",
+    "settle_shown",
     "truth_requests",
 ]

@@ -19,6 +19,7 @@ from mammolibs.imaging.write import write_png16
 from mammolibs.ingest.copies import equalise, levels, make_view, move_lesion
 from mammolibs.ingest.gate import admit
 from mammolibs.ingest.images import DEFAULT_SKIP_SHARE, DEFAULT_TIMEOUT_S
+from mammolibs.ingest.mirrored import settle
 from mammolibs.ingest.reading import read_row
 from mammolibs.ingest.report import Tally, check_rows, fingerprint
 from mammolibs.prepare import Contract, breast_spacing_mm
@@ -185,6 +186,7 @@ def _derive(row: ImageRow, recipe: Recipe, folder: Path, contract: Contract, pol
         return earlier, False
     mammogram = read_row(row)
     _, located = admit(mammogram, contract, policy, "train")
+    row = settle(row, located)
     wall = "right" if located.mirrored else "left"
     _clear(place)
     upright = levels(mammogram, located, contract, recipe.normalise)

@@ -76,7 +76,7 @@ def dealing_order(row: ImageRow) -> tuple:
 def _prepare_row(row: ImageRow, contract: Contract, policy: Policy) -> Made:
     mammogram = read_row(row)
     verdict, located = admit(mammogram, contract, policy, "train")
-    raster = read_lesions(row, mammogram.pixels.shape)
+    raster = read_lesions(row, mammogram.pixels.shape, located)
     sample = prepare_image(mammogram, contract, mask=raster.mask, lesions=raster.lesions, row=row, located=located)
     return Made([sample], verdict)
 

@@ -150,7 +150,7 @@ def _cut_job(job: _Job, contract: Contract, policy: Policy) -> Made:
     full = full_resolution(mammogram, contract, located=located)
     raster = None
     if any(request.centre is None for request in job.requests):
-        raster = read_lesions(job.row, mammogram.pixels.shape)
+        raster = read_lesions(job.row, mammogram.pixels.shape, located)
     samples, skipped = [], []
     for number, (request, centre) in enumerate(zip(job.requests, _centres(job, contract, full, located, raster), strict=True)):
         if centre is None:
@@ -167,7 +167,9 @@ def _centres(
     places: dict[int, list[tuple[float, float]]] = {}
     for seed in {r.seed for r in job.requests if r.origin == "normal" and r.centre is None}:
         wanted = sum(r.origin == "normal" and r.centre is None and r.seed == seed for r in job.requests)
-        places[seed] = normal_places(job.row.image_id, seed, wanted, contract, full, located, raster.lesions)
+        # A lesion may have lost its place only now, and may lie anywhere then.
+        known = all(lesion.box for lesion in raster.lesions)
+        places[seed] = normal_places(job.row.image_id, seed, wanted, contract, full, located, raster.lesions) if known else []
     by_id = {lesion.lesion_id: lesion.centre for lesion in raster.lesions} if raster else {}
     centres: list[tuple[float, float] | None] = []
     for request in job.requests:

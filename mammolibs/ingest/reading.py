@@ -9,6 +9,7 @@ import numpy as np
 from mammolibs.errors import BadFile
 from mammolibs.imaging import read_mammogram, read_stored
 from mammolibs.ingest.gate import admit
+from mammolibs.ingest.mirrored import settle
 from mammolibs.prepare import Contract, Located, Prepared, Raster, prepare_both, rasterize
 from mammolibs.records import UNKNOWN, ImageRow, Mammogram, Policy
 from mammolibs.storage import disk_stamp, is_local, local_file
@@ -68,11 +69,13 @@ def read_mask(path: str) -> np.ndarray:
         return np.asarray(read_stored(file).frames[0])
 
 
-def read_lesions(row: ImageRow, shape: tuple[int, int]) -> Raster:
+def read_lesions(row: ImageRow, shape: tuple[int, int], located: Located | None = None) -> Raster:
     """The row's lesions as pixels; its mask is empty for a normal image, and None where a lesion is or may be that nobody drew.
 
+    located: the image's breast, by which boxes that may lie mirrored are settled.
     Raises BadFile or BadData for a mask that cannot be used and for a lesion outside its image.
     """
+    row = settle(row, located) if located else row
     raster = rasterize(row.lesions, shape, read_mask, name=row.path)
     all_drawn = bool(raster.lesions) and all(lesion.box for lesion in raster.lesions)
     excluded = row.pathology == "normal" and not raster.lesions
@@ -93,5 +96,5 @@ def read_admitted(row: ImageRow, contract: Contract, policy: Policy = Policy()) 
 
 def prepare_admitted(row: ImageRow, mammogram: Mammogram, located: Located, contract: Contract) -> Prepared:
     """The image with its labels, for both stages. Raises as `read_lesions`."""
-    raster = read_lesions(row, mammogram.pixels.shape)
+    raster = read_lesions(row, mammogram.pixels.shape, located)
     return prepare_both(mammogram, contract, located=located, mask=raster.mask, lesions=raster.lesions, row=row)

@@ -11,7 +11,7 @@ import numpy as np
 
 from mammolibs.errors import BadFile
 from mammolibs.imaging.preview import preview
-from mammolibs.ingest import read_lesions, read_row
+from mammolibs.ingest import read_lesions, read_row, settle_shown
 from mammolibs.prepare import breast_spacing_mm, find_breast
 from mammolibs.prepare.resample import resample
 from mammolibs.records import ImageRow
@@ -43,7 +43,7 @@ def view_row(row: ImageRow) -> View:
     """The image of a catalog row as it is displayed. Raises what reading it and its lesions raises."""
     mammogram = read_row(row)
     pixels, spacing_mm = mammogram.pixels, breast_spacing_mm(mammogram)
-    raster = read_lesions(row, pixels.shape)
+    raster = read_lesions(settle_shown(row, mammogram), pixels.shape)
     picture = preview(pixels, HEIGHT_PX)
     return View(
         picture=picture,

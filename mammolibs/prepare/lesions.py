@@ -9,12 +9,15 @@ from typing import Any
 import cv2
 import numpy as np
 
-from mammolibs.errors import BadData
+from mammolibs.errors import BadData, BadFile
 from mammolibs.prepare.placement import mask_to_canvas, to_canvas
 from mammolibs.records import Lesion, Placement
 
 ASPECT_TOLERANCE = 0.01
 SHIFT_BITS = 4
+# A mask is grey at edges alone, where it was compressed or resized; a mammogram or a crop of one in a tenth of its pixels or more.
+GREY_SHARE = 0.01
+GREY_PER_DRAWN = 0.25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +57,8 @@ def rasterize(
     """All lesions of one image as pixels. shape: height, width. read_mask: path -> array H W.
 
     What reaches beyond the image is cut off. Raises BadData where a lesion lies outside the
-    image altogether, where a mask is empty, or where it differs in aspect by over 1 %.
+    image altogether, where a mask is empty, or where it differs in aspect by over 1 %; BadFile
+    where a mask file is none.
     """
     labels = np.zeros(shape, np.uint16)
     drawn = [
@@ -183,6 +187,11 @@ def _from_file(path: str, shape: tuple[int, int], read_mask: Callable[[str], np.
     # 8, 12 or 16 bits, whatever the file stores them in; JPEG noise round 0 stays below half of that
     span = 1 if mask.dtype == bool or top <= 1 else next((r for r in (255, 4095) if top <= r), 65535)
     drawn = mask > span / 2
+    grey = np.count_nonzero((mask > span / 4) & (mask < span * 3 / 4))
+    if grey > max(GREY_SHARE * mask.size, GREY_PER_DRAWN * np.count_nonzero(drawn)):
+        raise BadFile(
+            path, f"is no mask (grey values in {grey / mask.size:.0%} of it)", "give the mask of the lesion, or leave the lesion out"
+        )
     if not drawn.any():
         raise BadData(
             f"{path}: the mask of lesion {lesion.lesion_id} is empty (its highest value is {top:g}); draw it again or leave the lesion out"

@@ -117,7 +117,7 @@ class ImageFacts:
     spacing_mm lies in the detector's plane; divided by `magnification` (about 1 in contact
     views, up to 2 in magnified ones) it lies in the breast. slice_mm: where a slice of a
     volume lies along its own normal, in the patient's coordinates. view_modifiers: of spot, magnification,
-    implant displaced. orientation: the directions of rows and of columns in the patient. technology: one of TECHNOLOGIES.
+    implant displaced, flat field. orientation: the directions of rows and of columns in the patient. technology: one of TECHNOLOGIES.
     """
 
     source_file: str

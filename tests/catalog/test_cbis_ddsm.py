@@ -10,7 +10,7 @@ from mammolibs.catalog import SOURCES, headers
 from mammolibs.catalog.headers import read_facts
 from mammolibs.catalog.layout import Layout
 from mammolibs.catalog.source import SourceResult
-from mammolibs.catalog.sources.cbis_ddsm import read_abnormalities
+from mammolibs.catalog.sources.cbis_ddsm import choose_mask, read_abnormalities
 from mammolibs.catalog.words import worst_pathology
 from mammolibs.errors import BadFile
 from mammolibs.records import ImageFacts
@@ -56,6 +56,22 @@ def test_a_crop_as_large_as_the_image_is_told_by_its_bits(tmp_path):
     one_case(tmp_path, crop=(60, 40))
     outline = only(tmp_path).lesions[0].outline
     assert read_facts(Path(outline.path)).bits_allocated == 8
+
+
+def candidate(rows, columns, bits=8):
+    return Path(f"{rows}x{columns}-{bits}.dcm"), ImageFacts(
+        source_file="", transfer_syntax="", rows=rows, columns=columns, bits_allocated=bits
+    )
+
+
+@pytest.mark.parametrize(
+    "mask,taken", [((4000, 2000, 16), True), ((4000, 2000, 8), True), ((3480, 1740, 16), True), ((4080, 2000, 8), False)]
+)
+@pytest.mark.parametrize("crop", [(2100, 1050, 8), (2100, 1050, 16), (700, 400, 8)])
+def test_size_goes_before_bits_where_a_crop_fits_too(mask, taken, crop):
+    image = candidate(4000, 2000, 16)[1]
+    chosen = choose_mask(image, [candidate(*crop), candidate(*mask)])
+    assert chosen == (candidate(*mask)[0] if taken else None)
 
 
 def test_a_mask_that_is_smaller_by_a_constant_factor_is_taken(tmp_path):

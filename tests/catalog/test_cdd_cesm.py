@@ -80,23 +80,47 @@ def test_kind_comes_from_the_one_sheet_that_lists_the_image(tmp_path):
     assert [row.lesions[0].kind for row in read(tmp_path).rows] == ["mass", "other", "other"]
 
 
-def test_which_of_several_findings_is_malignant_is_not_guessed(tmp_path):
-    make(tmp_path, ["P1_L_DM_CC"], birads="5$2")
+@pytest.mark.parametrize("said", [{"birads": "5$2"}, {"birads": "5", "findings": "Equal density mass with indistinct margin$IMLN"}])
+def test_which_of_several_findings_is_malignant_is_not_guessed(tmp_path, said):
+    make(tmp_path, ["P1_L_DM_CC"], **said)
     write_via(tmp_path, [("P1_L_DM_CC.jpg", {"name": "point", "cx": 5, "cy": 6})])
     [row] = read(tmp_path).rows
     assert (row.pathology, row.truth, row.birads, row.lesions[0].pathology) == ("malignant", "biopsy", "5", "unknown")
 
 
-def test_resized_copies_keep_their_lesions_without_a_place(tmp_path):
-    make(tmp_path, ["P1_L_DM_CC"], size=(512, 512))
-    write_via(tmp_path, [("P1_L_DM_CC.jpg", {"name": "circle", "cx": 1800, "cy": 1700, "r": 30})])
+CIRCLE = ("P1_L_DM_CC.jpg", {"name": "circle", "cx": 100, "cy": 170, "r": 30})
+
+
+def drawn_on(root, size):
+    """Shapes of the outlines, and notes, where this size lies in place of what was drawn on."""
+    make(root, ["P1_L_DM_CC"], size=(2400, 1300))
+    write_via(root, [CIRCLE])
+    make(root, ["P1_L_DM_CC"], size=size)
+    result = read(root)
+    return [lesion.outline.shape for lesion in result.rows[0].lesions], result.notes
+
+
+@pytest.mark.parametrize("size", [(512, 512), (1024, 1024), (2048, 2048), (224, 224), (1200, 650), (1664, 700)])
+def test_resized_copies_keep_their_lesions_without_a_place(tmp_path, size):
+    shapes, notes = drawn_on(tmp_path, size)
+    assert shapes == ["none"] and any("another size" in note and note.endswith(": 1") for note in notes)
+
+
+def test_a_copy_of_other_bytes_that_may_be_the_original_is_counted(tmp_path):
+    shapes, notes = drawn_on(tmp_path, (2300, 1300))
+    assert shapes == ["circle"] and any("bytes" in note and note.endswith(": 1") for note in notes)
+
+
+@pytest.mark.parametrize("size", [(512, 512), (700, 500)])
+def test_an_original_is_known_by_its_bytes_whatever_its_size(tmp_path, size):
+    make(tmp_path, ["P1_L_DM_CC"], size=size)
+    write_via(tmp_path, [CIRCLE])
     result = read(tmp_path)
-    assert result.rows[0].lesions[0].outline.shape == "none"
-    assert any("512 x 512" in note and note.endswith(": 1") for note in result.notes)
+    assert result.rows[0].lesions[0].outline.shape == "circle" and result.notes == []
 
 
-def test_a_copy_of_another_size_that_the_outline_misses_is_skipped(tmp_path):
-    make(tmp_path, ["P1_L_DM_CC", "P2_L_DM_CC"], size=(224, 224))
+def test_an_outline_beyond_its_image_is_skipped_with_it(tmp_path):
+    make(tmp_path, ["P1_L_DM_CC", "P2_L_DM_CC"])
     write_via(tmp_path, [("P1_L_DM_CC.jpg", {"name": "circle", "cx": 1800, "cy": 1700, "r": 30})])
     result = read(tmp_path)
     assert len(result.rows) == 1 and "outside its image" in result.skipped[0].reason
@@ -139,6 +163,14 @@ def test_the_real_class_folders_of_subtracted_copies():
     result = read(FOLDER, "subtracted")
     assert (len(result.rows), result.absent) == (10, 993)
     assert Counter(row.pathology for row in result.rows) == {"malignant": 4, "benign": 4, "normal": 2}
+
+
+@needs_workbook
+def test_real_rows_with_several_findings_and_one_category():
+    records = [entry.record for entry in read_workbook(FOLDER / "Radiology-manual-annotations.xlsx")]
+    malignant = [record for record in records if record[cdd_cesm._LABEL] == "Malignant"]
+    assert sum("$" in record["BIRADS"] for record in malignant) == 38
+    assert sum("$" in record["Findings"] and "$" not in record["BIRADS"] for record in malignant) == 15
 
 
 @needs_listing

@@ -1,5 +1,7 @@
 """KAU-BCMD: names and folders of the copies, the case's category and whose it is, images in two folders, the density workbook."""
 
+from pathlib import Path
+
 import openpyxl
 import pytest
 
@@ -68,6 +70,14 @@ def test_what_is_no_mammogram_of_a_case_is_skipped(tmp_path):
     assert reasons["Birad4/Tumor Masks/2018_BC1_CC_R.jpg"][0] and reasons["ultrasound/7.jpg"][0]
     assert not reasons["Birad4/b4/picture.jpg"][0] and "names the case" in reasons["Birad4/b4/picture.jpg"][1]
     assert not reasons["Birad4/b5/2018_BC2_CC_R.jpg"][0] and "(4, 5)" in reasons["Birad4/b5/2018_BC2_CC_R.jpg"][1]
+
+
+def test_a_mask_or_a_report_beside_its_image_is_known_by_its_name(tmp_path):
+    names = ("a_Left_CC.jpg", "a_Left_CC_mask.jpg", "a_Left_CC Masked.png", "Report_left_cc.jpg")
+    write_kau(tmp_path, *(f"Birad4/7/{name}" for name in names), "Birad4/b4/2018_BC1_CC_R_Mask.jpg")
+    result = read(tmp_path)
+    assert [Path(row.path).name for row in result.rows] == [names[0]]
+    assert [item.on_purpose and "is a mask or a report" in item.reason for item in result.skipped] == [True] * 4
 
 
 def test_the_dicom_copy_says_more(tmp_path):

@@ -3,6 +3,7 @@
 import pytest
 
 from mammolibs.catalog import SOURCES
+from mammolibs.catalog.sources import omi_db
 from mammolibs.catalog.sources.omi_db import proven_label, read_label
 from mammolibs.errors import BadFile
 from tests.catalog.trees_tables import UID, omi_image, omi_mark, write_json, write_omi
@@ -70,6 +71,15 @@ def test_histology_of_one_lesion_of_a_breast():
     ({"SCREENING": {"L": {"Opinion": "R1"}}, "ASSESSMENT": {"left_opinion": None, "L": {"1": {}}}}, "unknown"),
     ({"SCREENING": {"L": {"Opinion": "R1"}}, "ASSESSMENT": {"right_opinion": "Suspicious", "R": {"1": {}}}}, "normal"),
     ({"SCREENING": {"L": {"Opinion": "R1"}, "left_opinion": "Malignant"}}, "unknown"), ({}, "unknown"), ({"SCREENING": None}, "unknown"),
+    ({"SCREENING": {"L": {"Opinion": "R1"}}, "OTHERSCREENING": {"1": {"L": {"Opinion": "R4"}}}}, "unknown"),
+    ({"SCREENING": {"L": {"Opinion": "R1"}}, "OTHERSCREENING": {"1": {"L": {"Opinion": "R1"}}, "2": {"left_opinion": "Benign"}}}, "benign"),
+    ({"SCREENING": {"L": {"Opinion": "R1"}}, "OTHERSCREENING": {"1": {"R": {"Opinion": "R4"}}, "2": None}}, "normal"),
+    ({"OTHERSCREENING": {"1": {"L": {"Opinion": "R4"}}}, "ASSESSMENT": {"left_opinion": "Normal"}}, "normal"),
+    ({"OTHERSCREENING": {"1": {"L": {"Opinion": "R1"}}}}, "normal"), ({"OTHERSCREENING": {"1": {"L": {}}}}, "unknown"),
+    ({"SCREENING": {"L": {"Opinion": "R1"}}, "CLINICAL": {"L": {"1": {"Opinion": "P4"}}}}, "unknown"),
+    ({"SCREENING": {"L": {"Opinion": "R1"}}, "CLINICAL": {"left_opinion": "Suspicious", "L": None}}, "unknown"),
+    ({"SCREENING": {"L": {"Opinion": "R1"}}, "CLINICAL": {"left_opinion": "Normal", "R": {"1": {"Opinion": "P4"}}}}, "normal"),
+    ({"SCREENING": {"L": {"Opinion": "R2"}}, "CLINICAL": {"L": {"1": {"Opinion": "P2"}}}}, "benign"),
 ])  # fmt: skip
 def test_readings_label_no_suspicion(said, label):
     assert read_label(said, "L") == label
@@ -138,10 +148,45 @@ def test_flat_fields_are_dropped_and_displaced_implants_are_their_view(tmp_path)
     assert [(item.on_purpose, item.reason) for item in result.skipped] == [(True, "is a flat field of the detector")]
 
 
+def forget_json(root):
+    """As in shares that have no JSON beside each image."""
+    for path in root.rglob(f"{UID}.3.*.json"):
+        path.unlink()
+
+
+def test_without_the_json_of_each_image_the_header_tells_flat_fields_and_displaced_implants(tmp_path):
+    said = ({"view": "FLATFIELD"}, {"SeriesDescription": "Flat Field, Rh"}, {"view": "CCID"}, {"view": "MLOID"}, {})
+    images = [omi_image(number, "L", **({"view": ""} | header)) for number, header in enumerate(said, start=1)]
+    client(tmp_path, images, SCREENED)
+    forget_json(tmp_path)
+    result = read(tmp_path)
+    assert [row.view for row in result.rows] == ["CC", "MLO", "unknown"]
+    assert [item.reason for item in result.skipped if item.on_purpose] == ["is a flat field of the detector"] * 2
+
+
+def test_a_view_that_the_header_lacks_is_taken_from_the_json(tmp_path):
+    client(tmp_path, [omi_image(1, "L", "MLOID", **{"ViewPosition": ""})], SCREENED)
+    assert [row.view for row in read(tmp_path).rows] == ["MLO"]
+
+
+def test_marks_of_images_that_users_found_misplaced_keep_no_place(tmp_path, monkeypatch):
+    assert len(omi_db._MISPLACED) == 9 and all(uid.startswith("1.2.826.0.1.3680043.9.3218.1.1.") for uid in omi_db._MISPLACED)
+    monkeypatch.setattr(omi_db, "_MISPLACED", {f"{UID}.3.1"})
+    outside = omi_mark(900, 2, 920, 4, mark_id=2)
+    images = [omi_image(1, marks=[omi_mark(1, 2, 3, 4, Mass=1), outside]), omi_image(2, marks=[omi_mark(1, 2, 3, 4)])]
+    client(tmp_path, images, events(BIOPSYWIDE="B5"))
+    wrong, right = read(tmp_path).rows
+    assert [(lesion.kind, lesion.outline.shape) for lesion in wrong.lesions] == [("mass", "none"), ("other", "none")]
+    assert wrong.pathology == "malignant" and right.lesions[0].outline.shape == "box"
+    assert "images whose marks are known to lie at the wrong place (kept without a place): 1" in read(tmp_path).notes
+
+
 INTERVAL = {"EpisodeType": "CI", "INTERVALCANCER": {"L": {"1": {"DatePerformed": "2015-01-01"}}}}
 
 
-@pytest.mark.parametrize("interval,sides", [(INTERVAL, "L"), ({"EpisodeType": "Interval case"}, "LR"), ({"EpisodeType": "R"}, "")])
+@pytest.mark.parametrize("interval,sides", [
+    (INTERVAL, "L"), (INTERVAL | {"EpisodeType": "R"}, "L"), ({"EpisodeType": "Interval case"}, "LR"), ({"EpisodeType": "R"}, ""),
+])  # fmt: skip
 def test_a_screen_before_an_interval_cancer_is_not_normal(tmp_path, interval, sides):
     screen = {"SCREENING": {"L": {"Opinion": "R1"}, "R": {"Opinion": "R1"}}}
     write_omi(tmp_path, "optm1", [omi_image(1, "L"), omi_image(2, "R")], {"7": screen, "8": interval})

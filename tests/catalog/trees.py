@@ -130,7 +130,7 @@ def write_mias(root: Path, lines: list[str], films: tuple[str, ...], *, side: in
         write_plain(root / "all-mias" / f"{film}{ending}", side, side)
 
 
-def write_cdd_workbook(path: Path, names: list[str], *, birads="4", labels=None, sheets=None) -> None:
+def write_cdd_workbook(path: Path, names: list[str], *, birads="4", findings="", labels=None, sheets=None) -> None:
     """A workbook with the sheets that are read; labels: name -> label (default Malignant); sheets: sheet -> names."""
     import openpyxl
 
@@ -145,7 +145,7 @@ def write_cdd_workbook(path: Path, names: list[str], *, birads="4", labels=None,
         patient, side, kind, view = name.strip().split("_")[:4]
         label = (labels or {}).get(name, "Malignant")
         kind = {"CM": "CESM"}.get(kind, kind)
-        book["all"].append([name, int(patient[1:]), side, kind, 46, "C" if kind == "DM" else "_", birads, "", view, "", 1, label])
+        book["all"].append([name, int(patient[1:]), side, kind, 46, "C" if kind == "DM" else "_", birads, findings, view, "", 1, label])
     for sheet in ("mass_description", "mass enhancement_description", "calcifications", "distortion", "asymmetry"):
         book.create_sheet(sheet).append(["Image_name"])
         for name in (sheets or {}).get(sheet, ()):
@@ -154,11 +154,12 @@ def write_cdd_workbook(path: Path, names: list[str], *, birads="4", labels=None,
 
 
 def write_via(root: Path, regions: list[tuple[str, dict]]) -> None:
-    """The segmentation table as the VIA tool exports it."""
+    """The segmentation table as the VIA tool exports it, drawn on the images that are there by now."""
+    sizes = {path.name: path.stat().st_size for path in root.rglob("*.jpg")}
     with open(root / "Radiology_hand_drawn_segmentations_v2.csv", "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(
             ["#filename", "file_size", "file_attributes", "region_count", "region_id", "region_shape_attributes", "region_attributes"]
         )
         for name, shape in regions:
-            writer.writerow([name, 1, "{}", 1, 0, json.dumps(shape), "{}"])
+            writer.writerow([name, sizes.get(name, 1), "{}", 1, 0, json.dumps(shape), "{}"])

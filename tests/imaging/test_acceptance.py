@@ -195,6 +195,7 @@ def test_what_the_gate_asks_stands_in_the_header(tmp_path):
     path.write_bytes(dicom_bytes(np.zeros((8, 8), np.uint8), "JPEG baseline", LossyImageCompression="00"))
     assert read_facts(path).lossy
     assert modifier_words("Spotlight clinic, MAG view") == ("magnification",)
+    assert modifier_words("FLATFIELD") == modifier_words("Flat field, Rh") == ("flat field",) and modifier_words("a flat fieldmouse") == ()
 
 
 @pytest.mark.parametrize("name,train", [

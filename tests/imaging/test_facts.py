@@ -56,6 +56,8 @@ def test_every_view_of_the_standard_has_a_name():
     ({"ViewCodeSequence": code("R-1024A", "SRT")}, "XCC"),
     ({"ViewPosition": "MLO"}, "MLO"),
     ({"ViewPosition": "XCCL"}, "XCC"),
+    ({"ViewPosition": "CCID"}, "CC"),
+    ({"ViewPosition": "MLOID"}, "MLO"),
     ({"ViewCodeSequence": code("399162004"), "ViewPosition": "CC"}, "CC"),
     ({"ViewCodeSequence": code("399162004"), "ViewPosition": "MLO"}, "unknown"),
     ({"ViewCodeSequence": code("399162004"), "SeriesDescription": "L MLO"}, "CC"),

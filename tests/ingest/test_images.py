@@ -88,6 +88,7 @@ def test_a_pool_gives_the_same_bytes_and_lists_what_it_skips(rows, tmp_path):
 def test_each_fault_costs_its_image_and_says_why(rows, tmp_path):
     cv2.imwrite(str(tmp_path / "mask.png"), np.full((240, 100), 255, np.uint8))
     (tmp_path / "text.dcm").write_text("no image at all")
+    cv2.imwrite(str(tmp_path / "crop.png"), np.linspace(0, 255, 240 * 200).reshape(240, 200).astype(np.uint8))
     cv2.imwrite(str(tmp_path / "black.png"), np.zeros((240, 200), np.uint8))
     faults = {
         "lies outside the image": replace(
@@ -99,12 +100,15 @@ def test_each_fault_costs_its_image_and_says_why(rows, tmp_path):
         "this mask is not there": replace(
             rows[2], lesions=(Lesion(lesion_id="x", outline=Outline(shape="mask", path=str(tmp_path / "gone.png"))),)
         ),
+        "is no mask (grey values": replace(
+            rows[5], lesions=(Lesion(lesion_id="x", outline=Outline(shape="mask", path=str(tmp_path / "crop.png"))),)
+        ),
         "no breast found": replace(rows[3], lesions=(), path=str(tmp_path / "black.png")),
         "": replace(rows[4], path=str(tmp_path / "text.dcm")),
     }
-    broken = [*faults.values(), *rows[5:]]
+    broken = [*faults.values(), *rows[6:]]
     report = ingest_images(broken, CONTRACT, tmp_path / "out", skip_share=0.5, **QUIET)
-    assert len(report.skipped) == 5 and sum(report.written.values()) == 7
+    assert len(report.skipped) == 6 and sum(report.written.values()) == 6
     told = dict(report.skipped)
     for fault, row in faults.items():
         assert fault in told[row.path] and "\n" not in told[row.path]

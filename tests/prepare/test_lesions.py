@@ -1,7 +1,8 @@
+import cv2
 import numpy as np
 import pytest
 
-from mammolibs.errors import BadData
+from mammolibs.errors import BadData, BadFile
 from mammolibs.prepare import rasterize
 from mammolibs.records import Lesion, Outline
 
@@ -92,6 +93,28 @@ def test_jpeg_noise_in_a_mask_is_not_lesion():
     stored[40:60, 100:130] = 0
     with pytest.raises(BadData, match="m.jpg: the mask of lesion a is empty"):
         rasterize([lesion(shape="mask", path="m.jpg")], SHAPE, lambda path: stored)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_picture_is_no_mask(dtype):
+    """A crop of a mammogram: a mass in grey tissue; an image of grey alone; and one of 12 bits."""
+    rows, columns = np.indices(SHAPE)
+    top = np.iinfo(dtype).max
+    crop = (0.3 + 0.6 * np.exp(-((rows - 100) ** 2 + (columns - 150) ** 2) / 2e4)) * top
+    for pixels in (crop, np.full(SHAPE, 0.4 * top), np.full(SHAPE, 0.6 * top)):
+        with pytest.raises(BadFile, match="crop.png: is no mask .grey values"):
+            rasterize([lesion(shape="mask", path="crop.png")], SHAPE, lambda path, pixels=pixels: pixels.astype(dtype))
+
+
+@pytest.mark.parametrize("radius", [3, 10, 80])
+def test_a_mask_that_was_resized_and_compressed_is_one(radius):
+    rows, columns = np.indices(SHAPE)
+    sharp = 255 * ((rows - 100) ** 2 + (columns - 150) ** 2 <= radius**2).astype(np.uint8)
+    small = cv2.resize(sharp, (150, 100), interpolation=cv2.INTER_AREA)
+    stored = cv2.imdecode(cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 50])[1], cv2.IMREAD_GRAYSCALE)
+    assert rasterize([lesion(shape="mask", path="m.jpg")], SHAPE, lambda path: stored).mask.sum() == pytest.approx(
+        np.pi * radius**2, rel=0.2
+    )
 
 
 def test_a_mask_of_another_size_is_scaled_on_both_axes():

@@ -5,7 +5,8 @@ Read from the four case tables and any of: the DICOM tree of the archive's downl
 JPEG or PNG (folders named by the series UID; csv/dicom_info.csv is used where it lies there).
 
 Its traps: a film that is in the mass and in the calcification tables is one image; the
-file names say nothing of what is mask and what is crop, so the header's size does; the
+file names say nothing of what is mask and what is crop, so the header's size does, and a
+crop that is taken for the mask is refused where its pixels are read; the
 official split was made per lesion type, so patients stand on both sides of it.
 """
 
@@ -187,15 +188,19 @@ def _outline(parts: list[Path], image: ImageFacts, headers: Headers, unplaced: C
 def choose_mask(image: ImageFacts, candidates: Iterable[tuple[Path, ImageFacts]]) -> Path | None:
     """Which of a lesion's files is its mask, by header alone; None where none fits.
 
-    The mask has the aspect of the image (within 1 %) and at least half its size; the crop is
-    smaller. Where both fit, the mask is the 8-bit one, then the one nearest in size.
+    The mask is the file nearest to the image in size, of two equally near the 8-bit one: the crop
+    is smaller. It must have the aspect of the image (within 1 %) and at least half its size; where
+    it has not, a crop that happens to fit is no mask either.
     """
-    fitting = []
+    ranked = []
     for path, facts in candidates:
         down, across = facts.rows / image.rows, facts.columns / image.columns
-        if min(down, across) >= _LEAST_MASK_SHARE and abs(down / across - 1) <= _ASPECT_TOLERANCE:
-            fitting.append((facts.bits_allocated != 8, max(down, 1 / down), path))
-    return min(fitting)[2] if fitting else None
+        fits = min(down, across) >= _LEAST_MASK_SHARE and abs(down / across - 1) <= _ASPECT_TOLERANCE
+        ranked.append((max(down, 1 / down, across, 1 / across), facts.bits_allocated != 8, path, fits))
+    if not ranked:
+        return None
+    *_, path, fits = min(ranked)
+    return path if fits else None
 
 
 def _read_series(files: Layout) -> dict[str, list[Path]]:

@@ -5,8 +5,9 @@ subtracted ones (CM) show contrast agent and come with the option images=subtrac
 images=both.
 
 Its traps: four files have a name of their own while the workbook lists the same name
-twice; names with stray blanks; copies resized to 512 x 512 that the drawn outlines do
-not fit; the two images of one exposure may carry different labels.
+twice; names with stray blanks; copies of another size (512 x 512 is the common one) that
+the drawn outlines do not fit; several findings in one image; the two images of one
+exposure may carry different labels.
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ _KIND_SHEETS = {
     "distortion": "distortion",
     "asymmetry": "asymmetry",
 }
-_RESIZED = (512, 512)
+# The originals have 2355 x 1315 pixels in the mean. One below this is known by its bytes; other files below it are copies.
+_LEAST_ROWS = 1500
+_LEAST_BYTES_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,12 @@ def read_segmentations(path: Path) -> dict[str, list[Outline]]:
     return dict(found)
 
 
+def read_sizes(path: Path) -> dict[str, int]:
+    """File name without ending, lower case -> bytes of the file that was drawn on, where the VIA export says it."""
+    records = read_csv(path, ("#filename",), also=("file_size",))
+    return {Path(r["#filename"]).stem.lower(): int(r["file_size"]) for r in records if r.get("file_size", "").isdecimal()}
+
+
 def _outline(shape: Mapping) -> Outline:
     match shape["name"]:
         case "polygon" | "polyline":
@@ -131,10 +140,11 @@ def read(root: Path, options: Mapping[str, str]) -> SourceResult:
     outlines = read_segmentations(table) if table else {}
     if table is None:
         result.notes.append(f"{SEGMENTATIONS} is not there: lesions are unknown")
-    reader = _Reader(outlines)
+    reader = _Reader(outlines, read_sizes(table) if table else {})
     headers = Headers(path for _, path in present)
     collect(result, present, lambda item: reader.row(*item, headers[item[1]]), describe=lambda item: item[1])
-    result.note_count(reader.resized, "copies of 512 x 512, whose scale is unknown (the drawn outlines are not used for them)")
+    for text, count in reader.counts.items():
+        result.note_count(count, text)
     return result
 
 
@@ -143,11 +153,12 @@ def _find(files: Layout, listed: Listed) -> Path | None:
 
 
 class _Reader:
-    """Rows from listed files; `resized` counts copies that the outlines do not fit."""
+    """Rows from listed files; `counts` says what a reader of the catalog must know. sizes: bytes of the files that were drawn on."""
 
-    def __init__(self, outlines: Mapping[str, list[Outline]]):
+    def __init__(self, outlines: Mapping[str, list[Outline]], sizes: Mapping[str, int]):
         self.outlines = outlines
-        self.resized = 0
+        self.sizes = sizes
+        self.counts: Counter[str] = Counter()
 
     def row(self, listed: Listed, path: Path, facts: ImageFacts) -> ImageRow:
         record = listed.record
@@ -179,10 +190,10 @@ class _Reader:
     def _lesions(self, listed: Listed, path: Path, facts: ImageFacts, pathology: str) -> tuple[Lesion, ...]:
         """The regions drawn in this image. Where it holds several findings, nobody says which of them is the malignant one."""
         outlines = self.outlines.get(path.stem.lower(), [])
-        if (facts.rows, facts.columns) == _RESIZED:
-            self.resized += 1
+        if outlines and self._is_resized(path, facts):
+            self.counts["copies of another size, whose scale is unknown (the drawn outlines are not used for them)"] += 1
             outlines = [Outline(shape="none")] * len(outlines)
-        several = "$" in listed.record["BIRADS"]
+        several = any("$" in listed.record.get(column, "") for column in ("BIRADS", "Findings"))
         return tuple(
             Lesion(
                 lesion_id=f"cdd_cesm-{path.stem}-{number}",
@@ -192,6 +203,20 @@ class _Reader:
             )
             for number, outline in enumerate(outlines, start=1)
         )
+
+    def _is_resized(self, path: Path, facts: ImageFacts) -> bool:
+        """Whether this is a copy of another size than the file that was drawn on; never where it has that file's bytes.
+
+        Else it is one where it is square or small, or a JPEG with much fewer bytes.
+        """
+        size, original = path.stat().st_size, self.sizes.get(path.stem.lower(), 0)
+        if size == original:
+            return False
+        shrunk = path.suffix.lower() in (".jpg", ".jpeg") and size < original * _LEAST_BYTES_SHARE
+        if facts.rows == facts.columns or facts.rows < _LEAST_ROWS or shrunk:
+            return True
+        self.counts["images whose bytes are not those that were drawn on (their outlines are taken as they are)"] += 1
+        return False
 
 
 SOURCE = Source("cdd_cesm", "CDD-CESM, low-energy and subtracted images", read, {"images": IMAGE_OPTIONS}, technology="digital")

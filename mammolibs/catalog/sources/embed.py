@@ -8,7 +8,8 @@ Its traps: the clinical table has a row per finding, which belongs to the images
 side only; a finding without a side belongs to both; severity 0 is the worst; a biopsy is
 often written beside the diagnostic exam and not beside the screening that led to it;
 boxes have y first, and `()` is none; C-views are computed from tomosynthesis. Some users
-found boxes on the wrong side of the DICOM image, which no header tells.
+found boxes on the wrong side of the DICOM image, which no header tells: they are looked at
+where the pixels are read.
 """
 
 from __future__ import annotations
@@ -101,7 +102,8 @@ def read(root: Path, options: Mapping[str, str]) -> SourceResult:
         result.note_count(count, text)
     result.note_count(
         sum(len(row.lesions) for row in result.rows),
-        "boxes from marked screen copies, some of which users found mirrored; look at them before training on places",
+        "boxes from marked screen copies, some of which users found mirrored; one beside the breast is laid on it, or loses its place,"
+        " when its image is read",
     )
     return result
 
@@ -281,4 +283,5 @@ SOURCE = Source(
     "EMBED open release, digital mammograms and C-views",
     read,
     {"images": IMAGE_OPTIONS, "spot": SPOT_OPTIONS, "follow_up_days": FOLLOW_UP_OPTIONS},
+    mirrored_places=True,
 )

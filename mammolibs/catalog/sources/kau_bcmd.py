@@ -75,9 +75,9 @@ def _list(files: Layout, path: Path, result: SourceResult) -> Listed | None:
     """What folder and name say of an image; None, and skipped, where they do not say enough."""
     from mammolibs.imaging.codes import read_words
 
-    folders = files.relative(path).split("/")[:-1]
+    *folders, name = files.relative(path).split("/")
     categories = {found[1] or found[2] for folder in folders if (found := _CATEGORY.fullmatch(folder))}
-    if any(word in folder.lower() for folder in folders for word in ("mask", "report")) or not categories:
+    if any(word in part.lower() for part in (*folders, Path(name).stem) for word in ("mask", "report")) or not categories:
         result.skip(path, "lies below no BI-RADS folder, or is a mask or a report", on_purpose=True)
         return None
     if len(categories) > 1:

@@ -7,7 +7,7 @@ those that the package omidb documents.
 Its traps: most views are there FOR PROCESSING and FOR PRESENTATION; flat fields lie among
 them; two corners of a mark come in either order, y down; an opinion of reading (R5) is no
 histology (B5, C5, H5); a screen that was read as normal may precede an interval cancer;
-an episode that a study names may be missing.
+an episode that a study names may be missing; the marks of nine images lie at the wrong place.
 """
 
 from __future__ import annotations
@@ -22,29 +22,19 @@ from typing import Any
 
 from mammolibs.catalog.headers import Headers
 from mammolibs.catalog.layout import Layout
+from mammolibs.catalog.nbss import PROOFS, SIDES, interval_sides, mapping, proven_label, read_label
 from mammolibs.catalog.outlines import box, refuse_outside
 from mammolibs.catalog.source import TWIN_OPTIONS, Source, SourceResult, collect
 from mammolibs.catalog.sources.dicom_folder import find_twins
 from mammolibs.catalog.words import make_id, make_person, number, whole, worst_pathology
 from mammolibs.errors import BadData, BadFile
-from mammolibs.records import UNKNOWN, ImageFacts, ImageRow, Lesion
+from mammolibs.records import UNKNOWN, ImageFacts, ImageRow, Lesion, Outline
 
 # What an image without histology is, where its breast has an interval cancer: before it or at it, it is not normal.
 INTERVAL_OPTIONS = (UNKNOWN, "malignant")
 LICENCE = "OMI-DB: by application to OPTIMAM; use as your agreement says, pass nothing on"
 _IMAGEDB = re.compile(r"imagedb_(.+)\.json", re.IGNORECASE)
 _UID = re.compile(r"\d+(\.\d+)+")
-# What a pathologist said, the last word first. Uncertain and suspicious (B3, B4, C3, C4) and unsatisfactory specimens prove nothing.
-_PROOFS = ("SURGERY", "BIOPSYWIDE", "BIOPSYFINE")
-_PROVEN = {"B5": "malignant", "C5": "malignant", "H5": "malignant", "B2": "benign", "C2": "benign", "H1": "benign", "H2": "benign"}
-# What a reader said, of assessment before screening.
-_READINGS = ("ASSESSMENT", "SCREENING")
-_READ = {"R1": "normal", "RN": "normal", "R2": "benign", "RB": "benign", "A1": "normal", "A2": "benign"}
-# Of a whole side; the codes and their words.
-_SIDE_PROVEN = {"OM": "malignant", "MALIGNANT": "malignant", "OB": "benign", "BENIGN": "benign"}
-_SIDE_READ = {"ON": "normal", "NORMAL": "normal", "OB": "benign", "BENIGN": "benign"}
-_SIDES = {"L": "left_opinion", "R": "right_opinion"}
-_INTERVAL_CANCER = ("CI", "INTERVAL CASE")
 _KINDS = {
     "Mass": "mass",
     "ArchitecturalDistortion": "distortion",
@@ -56,9 +46,16 @@ _BENIGN_MARKS = (
     *("Dystrophic", "FatNecrosis", "MilkOfCalcium", "OtherBenignCluster"),
     *("PlasmaCellMastitis", "Skin", "SutureCalcification", "Vascular"),
 )
-# View positions that the header's reader does not know: with the implant displaced; no breast at all.
-_VIEWS = {"CCID": "CC", "MLOID": "MLO"}
 _NO_BREAST = "FLATFIELD"
+# Images whose boxes have their axes swapped or lie mirrored, as users of the data set found; nobody says which of the two each is.
+_MISPLACED = {
+    f"1.2.826.0.1.3680043.9.3218.1.1.{uid}"
+    for uid in (
+        *("21149576.1882.1552598184295.155.0", "423368237.8725.1541832007115.79.0", "23278785.1708.1544221170622.213.0"),
+        *("3010695.7588.1512129590473.9978.0", "242205684.1858.1540020381577.17.0", "3370786.8916.1512165599585.7373.0"),
+        *("3370786.8916.1512165599585.7403.0", "3860076.2252.1511393629935.6737.0", "296436949.3318.1540562694227.83.0"),
+    )
+}
 
 
 @dataclass(frozen=True)
@@ -98,19 +95,19 @@ def _read_client(files: Layout, client: str, path: Path, result: SourceResult) -
     """The images of one client; none, and the client skipped, where a file of it cannot be read."""
     nbss_path = files.table(f"nbss_{client}.json")
     try:
-        studies = _mapping(_read_json(path).get("STUDIES"))
+        studies = mapping(_read_json(path).get("STUDIES"))
         episodes = {key: value for key, value in _read_json(nbss_path).items() if isinstance(value, dict)} if nbss_path else {}
     except BadFile as error:
         result.skip(error.file, error.problem)
         return
-    interval_sides = "".join(_interval_sides(episode) for episode in episodes.values())
+    cancers = "".join(interval_sides(episode) for episode in episodes.values())
     for study, content in studies.items():
-        episode = episodes.get(str(_mapping(content).get("EpisodeID")), {})
-        for series, images in _mapping(content).items():
-            for uid, marks in _mapping(images).items() if _UID.fullmatch(series) else ():
+        episode = episodes.get(str(mapping(content).get("EpisodeID")), {})
+        for series, images in mapping(content).items():
+            for uid, marks in mapping(images).items() if _UID.fullmatch(series) else ():
                 if _UID.fullmatch(uid):
-                    found = tuple(mark for mark in _mapping(marks).values() if isinstance(mark, dict))
-                    yield Listed(client, study, uid, found, episode, interval_sides)
+                    found = tuple(mark for mark in mapping(marks).values() if isinstance(mark, dict))
+                    yield Listed(client, study, uid, found, episode, cancers)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -121,48 +118,6 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise BadFile(path, "is JSON of another shape", "copy it again from your share")
     return content
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    """Where the files have null or a list for "nothing", nothing."""
-    return value if isinstance(value, dict) else {}
-
-
-def _interval_sides(episode: Mapping[str, Any]) -> str:
-    """The breasts with an interval cancer in this episode; both where it does not say which."""
-    if str(episode.get("EpisodeType")).upper() not in _INTERVAL_CANCER:
-        return ""
-    return "".join(side for side in _SIDES if _mapping(episode.get("INTERVALCANCER")).get(side)) or "LR"
-
-
-def proven_label(episode: Mapping[str, Any], side: str, lesion: str | None = None) -> str:
-    """What histology or cytology says of a breast (L or R), or of one NBSS lesion in it: malignant, benign or unknown.
-
-    Malignant where any specimen was; else the last word: of surgery, of the core biopsy, of the needle.
-    """
-    said = []
-    for event in _PROOFS:
-        content = _mapping(episode.get(event))
-        lesions = _mapping(content.get(side))
-        chosen = lesions.values() if lesion is None else [lesions.get(lesion)]
-        opinions = [str(_mapping(one).get("Opinion") or "").upper()[:2] for one in chosen]
-        labels = [_PROVEN.get(opinion, UNKNOWN) for opinion in opinions if opinion]
-        if lesion is None:
-            labels += [_SIDE_PROVEN[word] for word in [str(content.get(_SIDES[side])).upper()] if word in _SIDE_PROVEN and not labels]
-        if labels:
-            said.append(worst_pathology(labels))
-    return "malignant" if "malignant" in said else next(iter(said), UNKNOWN)
-
-
-def read_label(episode: Mapping[str, Any], side: str) -> str:
-    """What readers say of a breast that nobody took a specimen of: normal, benign, or unknown for any suspicion."""
-    for event in _READINGS:
-        content = _mapping(episode.get(event))
-        words = {str(content.get(_SIDES[side])).upper(): _SIDE_READ, str(_mapping(content.get(side)).get("Opinion")).upper(): _READ}
-        said = {known.get(word, UNKNOWN) for word, known in words.items() if word != "NONE"}
-        if said or content.get(side):
-            return worst_pathology(said)
-    return UNKNOWN
 
 
 class _Reader:
@@ -198,17 +153,23 @@ class _Reader:
 
     def _facts(self, path: Path) -> ImageFacts | None:
         """The header's facts, with the view that the image's JSON names where they know none; None for a flat field."""
+        from mammolibs.imaging.codes import view_word
+
         facts = self.headers[path]
+        if "flat field" in facts.view_modifiers:
+            return None
         if UNKNOWN not in (facts.view, facts.laterality):
             return facts
         word = self._view_word(self.present[path].uid)
-        return None if word == _NO_BREAST else replace(facts, view=_VIEWS.get(word, facts.view))
+        if word == _NO_BREAST:
+            return None
+        return replace(facts, view=view_word(word)) if facts.view == UNKNOWN else facts
 
     def _view_word(self, uid: str) -> str:
         """View Position (0018,5101) from the image's JSON, `<uid>.json` or `<uid>.dcm.json`."""
         path = self.files.table(f"{uid}.json") or self.files.table(f"{uid}.dcm.json")
         try:
-            values = _mapping(_read_json(path).get("00185101")).get("Value") if path else None
+            values = mapping(_read_json(path).get("00185101")).get("Value") if path else None
         except BadFile:
             return ""
         return str(values[0]).upper() if isinstance(values, list) and values else ""
@@ -217,10 +178,13 @@ class _Reader:
         image, facts = self.present[path], self.facts[path]
         pathology, truth = self._label(image, facts.laterality)
         lesions = tuple(_lesion(image, facts.laterality, mark, place, pathology) for place, mark in enumerate(image.marks, start=1))
+        if lesions and image.uid in _MISPLACED:
+            self.counts["images whose marks are known to lie at the wrong place (kept without a place)"] += 1
+            lesions = tuple(replace(lesion, outline=Outline(shape="none")) for lesion in lesions)
         refuse_outside(lesions, facts.rows, facts.columns)
         # A mark that nobody explained may be a cancer, so it outranks a normal reading.
         pathology = worst_pathology([pathology, *(lesion.pathology for lesion in lesions)])
-        screening = _mapping(_mapping(image.episode.get("SCREENING")).get(facts.laterality))
+        screening = mapping(mapping(image.episode.get("SCREENING")).get(facts.laterality))
         parent = self.parents.get(path)
         return ImageRow(
             image_id=make_id("omi_db", image.uid),
@@ -243,10 +207,10 @@ class _Reader:
 
     def _label(self, image: Listed, side: str) -> tuple[str, str]:
         """The label of one breast in the episode of its study, and its truth."""
-        if side not in _SIDES or not image.episode:
+        if side not in SIDES or not image.episode:
             return UNKNOWN, UNKNOWN
         proven = proven_label(image.episode, side)
-        if proven != UNKNOWN or any(_mapping(_mapping(image.episode.get(event)).get(side)) for event in _PROOFS):
+        if proven != UNKNOWN or any(mapping(mapping(image.episode.get(event)).get(side)) for event in PROOFS):
             return proven, "biopsy"
         if side in image.interval_sides:
             self.counts[f"images of a breast with an interval cancer, without histology of their own (label {self.interval_label})"] += 1
@@ -260,7 +224,7 @@ def _lesion(image: Listed, side: str, mark: Mapping[str, Any], place: int, breas
     if None in corners:
         raise BadData(f"mark {mark.get('MarkID')} has no corners")
     linked = [str(int(text)) for text in re.findall(r"\d+", str(mark.get("LinkedNBSSLesionNumber") or ""))]
-    labels = [proven_label(image.episode, side, lesion) for lesion in linked] if side in _SIDES else []
+    labels = [proven_label(image.episode, side, lesion) for lesion in linked] if side in SIDES else []
     kinds = [kind for key, kind in _KINDS.items() if mark.get(key)]
     label = worst_pathology(labels)
     if not linked and (breast == "benign" or (not kinds and any(mark.get(key) for key in _BENIGN_MARKS))):
