@@ -6,7 +6,9 @@ import contextlib
 import csv
 import functools
 import io
+import itertools
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +26,8 @@ from mammolibs.records import ImageFacts
 from mammolibs.storage import write_atomic, write_json
 
 SIGNED_OFFSET = 32768
+# How a name ends that looks like that of a frame.
+FRAME = re.compile(r"_f\d{3,}$")
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ def _displayed_frames(path: Path) -> Iterator[tuple[str, np.ndarray, dict]]:
     for frame in range(frames):
         mammogram = read_mammogram(path, frame=frame)
         pixels = np.rint(mammogram.pixels * np.float32(65535)).astype(np.uint16)
-        yield f"_f{frame:03d}" if frames > 1 else "", pixels, _facts_json(mammogram.facts, frame, mammogram.display_chain)
+        yield _frame_name(frame) if frames > 1 else "", pixels, _facts_json(mammogram.facts, frame, mammogram.display_chain)
 
 
 def _raw_frames(path: Path) -> Iterator[tuple[str, np.ndarray, dict]]:
@@ -108,7 +112,7 @@ def _raw_frames(path: Path) -> Iterator[tuple[str, np.ndarray, dict]]:
         raise BadFile(path, "has stored values beyond 16 bits", "leave out --raw")
     for frame, values in enumerate(stored.frames):
         pixels = (values.astype(np.int64) + offset).astype(np.uint16) if offset else values.astype(np.uint16)
-        yield f"_f{frame:03d}", pixels, _facts_json(stored.facts, frame, ()) | {"value_offset": offset}
+        yield _frame_name(frame), pixels, _facts_json(stored.facts, frame, ()) | {"value_offset": offset}
 
 
 def _facts_json(facts: ImageFacts, frame: int, chain: tuple[str, ...]) -> dict:
@@ -141,6 +145,8 @@ def _extract_folder(source: Path, out: Path, raw: bool, workers: int, timeout_s:
     )
     for job, answer in tqdm(answers, total=len(jobs), unit="file", desc="extract", delay=2.0, leave=False):
         if isinstance(answer, MammolibsError):
+            # Of one that was stopped from outside, some frames may be there.
+            _remove_images(job.target)
             skipped.append((str(job.source), _reason(answer)))
         else:
             written += answer
@@ -154,11 +160,35 @@ def _extract_folder(source: Path, out: Path, raw: bool, workers: int, timeout_s:
 
 def plan(files: list[Path], source: Path, out: Path) -> list[Extraction]:
     """Where each file goes: its place below `source`, without its ending; with it where two would meet otherwise."""
-    bare = [path.relative_to(source).with_name(_bare(path)) for path in files]
-    # Some file systems take "A" and "a" for the same name.
-    meetings = Counter(str(name).lower() for name in bare)
-    names = [path.relative_to(source) if meetings[str(name).lower()] > 1 else name for path, name in zip(files, bare, strict=True)]
+    whole = [path.relative_to(source) for path in files]
+    names = [path.with_name(_bare(path)) for path in whole]
+    # A whole name may be the bare one of a third file, so once more until nothing changes.
+    while (kept := [path if name in _meeting(names) else name for path, name in zip(whole, names, strict=True)]) != names:
+        names = kept
     return [Extraction(path, out / name) for path, name in zip(files, names, strict=True)]
+
+
+def _meeting(names: list[Path]) -> set[Path]:
+    """Names that others have too, or whose files would be called like the frames of another's."""
+    # Some file systems take "A" and "a" for the same name.
+    lower = [str(name).lower() for name in names]
+    bases = {text: base if (base := FRAME.sub("", text)) in lower else text for text in lower}
+    often = Counter(bases[text] for text in lower)
+    return {name for name, text in zip(names, lower, strict=True) if often[bases[text]] > 1}
+
+
+def _remove_images(target: Path) -> None:
+    """Remove what was written of a file: its image, or its frames as far as they go."""
+    for name in itertools.chain([""], map(_frame_name, itertools.count())):
+        images = [target.with_name(f"{target.name}{name}{ending}") for ending in (".png", ".json")]
+        if name and not any(path.is_file() for path in images):
+            return
+        for path in images:
+            path.unlink(missing_ok=True)
+
+
+def _frame_name(frame: int) -> str:
+    return f"_f{frame:03d}"
 
 
 def _bare(path: Path) -> str:

@@ -80,7 +80,7 @@ def binned(title: str, counted: Counted, groups: Sequence[str], step: float | No
     values = sorted({value for value, _ in counted if value is not None})
     if not values or (step is None and len(values) <= BINS):
         exact = {value: f"{value:.4g}" for value in values}
-        return named(title, _relabelled(counted, exact), groups, list(exact.values()), note)
+        return named(title, _relabelled(counted, exact), groups, list(dict.fromkeys(exact.values())), note)
     step = step or round_step(values[-1] - values[0])
     # A value on an edge belongs above it, whatever its last bit says.
     place = {value: math.floor(value / step + 1e-9) for value in values}
@@ -89,7 +89,7 @@ def binned(title: str, counted: Counted, groups: Sequence[str], step: float | No
     told = _relabelled(counted, {value: labels[place[value]] for value in values})
     # Steps that hold nothing are shown too, unless rare ones are joined anyway.
     empty = {(label, groups[0]): 0 for label in labels.values() if len(labels) <= MOST_VALUES}
-    return named(title, empty | told, groups, list(labels.values()), note)
+    return named(title, empty | told, groups, list(dict.fromkeys(labels.values())), note)
 
 
 def _relabelled(counted: Counted, labels: Mapping[Any, str]) -> dict[tuple[str | None, str], int]:

@@ -142,5 +142,6 @@ def _extra(
         "implant": True if "implant displaced" in mammogram.facts.view_modifiers else mammogram.facts.implant,
     }
     if row:
+        extra |= {"parent_id": row.parent_id} if row.parent_id else {}
         extra |= {"density": row.density, "birads": row.birads, "truth": row.truth, "age_years": row.age_years, "licence": row.licence}
     return extra

@@ -115,6 +115,36 @@ def test_a_folder_with_everything_in_it(tmp_path, here):
     assert "cut short" in rows[0]["reason"] and "no DICOM" in rows[1]["reason"]
 
 
+def test_no_two_files_are_written_to_one_name():
+    folder, out = Path("in"), Path("out")
+    files = ["a.dcm", "a.png", "a.dcm.png", "vol.dcm", "vol_f000.dcm", "x_f000.png", "x_f001.png"]
+    names = [job.target.name for job in plan([folder / name for name in files], folder, out)]
+    assert names == ["a.dcm", "a.png", "a.dcm.png", "vol.dcm", "vol_f000.dcm", "x_f000", "x_f001"]
+
+
+def test_of_a_file_that_was_stopped_half_way_no_frame_stays(tmp_path, monkeypatch):
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    for name in ("a.dcm", "b.dcm"):
+        (source / name).write_bytes(dicom_bytes(texture(12), bits=12))
+    out.mkdir()
+
+    def stopped(function, jobs, **_):
+        for job in jobs:
+            done = function(job)
+            if job.source.name == "b.dcm":
+                for frame in range(2):
+                    for ending in ("png", "json"):
+                        (out / f"b_f{frame:03d}.{ending}").write_bytes(b"of this file")
+                done = BadFile(job.source, "took longer than 60 s", "look at it")
+            yield job, done
+
+    monkeypatch.setattr("mammolibs.imaging.extract.map_files", stopped)
+    report = extract(source, out)
+    assert [Path(item).name for item, _ in report.skipped] == ["b.dcm"]
+    assert sorted(path.name for path in out.iterdir()) == ["a.json", "a.png", "skipped.csv"]
+
+
 def test_names_that_would_meet_keep_their_endings():
     folder, out = Path("in"), Path("out")
     jobs = plan([folder / "a.dcm", folder / "A.png", folder / "b.dcm", folder / "sub" / "a.dcm"], folder, out)

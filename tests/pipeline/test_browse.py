@@ -21,9 +21,10 @@ from mammolibs.ingest import ingest_images
 from mammolibs.phantom import make_phantoms
 from mammolibs.pipeline.browse import browse, choose
 from mammolibs.pipeline.browse_charts import binned, distributions, round_step
+from mammolibs.pipeline.browse_data import _row_of
 from mammolibs.pipeline.browse_views import LEVELS, view_row, view_sample
-from mammolibs.prepare import Contract
-from mammolibs.records import ImageRow
+from mammolibs.prepare import Contract, prepare_image
+from mammolibs.records import ImageFacts, ImageRow, Mammogram
 from mammolibs.storage import open_store
 from tests.storage.gcs_server import GcsServer
 
@@ -231,6 +232,22 @@ def test_numbers_are_binned_in_round_steps():
     assert [round_step(span) for span in (8, 9, 0.31, 20)] == pytest.approx([1, 2, 0.05, 5])
     edge = binned("", Counter((n / 10, "a") for n in range(10)), ["a"], step=0.3).bars
     assert [bar.text for bar in edge] == ["3", "3", "3", "1"]
+
+
+def test_numbers_that_read_alike_are_one_bar():
+    chart = binned("Spacing", {(0.07, "a"): 5, (0.0700001, "a"): 3, (0.1, "a"): 2}, ("a",))
+    assert [(bar.label, bar.parts) for bar in chart.bars] == [("0.07", (8,)), ("0.1", (2,))]
+
+
+def test_a_sample_names_its_parent_in_shards_too():
+    row = ImageRow(image_id="a-r15", source="s", patient_id="s/1", exam_id="s/1", path="", parent_id="a", split="train")
+    tissue = np.random.default_rng(0).uniform(0.5, 1, (200, 120)).astype(np.float32)
+    facts = ImageFacts(source_file="x", transfer_syntax="", rows=260, columns=220)
+    mammogram = Mammogram(pixels=np.pad(tissue, ((30, 30), (0, 100))), facts=facts)
+    sample = prepare_image(mammogram, Contract(canvas_height_px=64, canvas_width_px=48), row=row)
+    assert sample.extra["parent_id"] == "a"
+    names = ("image_id", "source", "patient_id", "exam_id", "laterality", "view", "pathology", "split", "extra")
+    assert _row_of({name: getattr(sample, name) for name in names}).parent_id == "a"
 
 
 def test_many_rows_of_many_sources_are_all_counted():
