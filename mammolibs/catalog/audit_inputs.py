@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mammolibs.catalog.build import build_catalog, parse_source
 from mammolibs.catalog.files import read_key_mark
-from mammolibs.catalog.label_tables import read_csv
+from mammolibs.catalog.label_tables import read_columns, read_csv
 from mammolibs.catalog.sources import SOURCES
 from mammolibs.catalog.table import read_catalog
 from mammolibs.catalog.verdict import POOL
@@ -100,16 +100,16 @@ def table_rows(path: str | Path, columns: Columns, *, split: str = "") -> list[I
 
     Values of splits are taken without case. Raises BadConfig for a column that is not there, for
     neither or both of group and regex, and for a pattern that is none; BadData for empty cells,
-    ids that repeat and ids that the pattern does not fit.
+    ids that repeat and ids that the pattern does not fit; BadFile as `read_csv`.
     """
     path = Path(path)
-    records = read_csv(path, ())
-    if not records:
-        raise BadData(f"{path}: the table has no row below its header; give one that has")
     unused = {"regex", "split"} if split else {"regex"}
     wanted = {f"--{what}-column": name for what, name in vars(columns).items() if name and what not in unused}
+    records = read_csv(path, (), also=tuple(wanted.values()))
+    if not records:
+        raise BadData(f"{path}: the table has no row below its header; give one that has")
     for flag, name in wanted.items():
-        _need_column(path, flag, name, list(records[0]))
+        _need_column(path, flag, name, read_columns(path))
     if bool(columns.group) == bool(columns.regex):
         raise BadConfig(f"{path}: say who the patients are: --group-column COLUMN, or --patient-regex PATTERN for ids that hold them")
     ids = _cells(path, records, columns.id)
@@ -155,7 +155,7 @@ def pool_rows(
     return [row for row in rows if row.split in ("", "train")]
 
 
-def _need_column(path: Path, flag: str, name: str, there: list[str]) -> None:
+def _need_column(path: Path, flag: str, name: str, there: Sequence[str]) -> None:
     if name not in there:
         near = difflib.get_close_matches(name, there, n=1, cutoff=0.5)
         hint = f"; did you mean {near[0]}" if near else ""

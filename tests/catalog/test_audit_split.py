@@ -62,6 +62,21 @@ def test_a_clean_table_exits_0_and_a_patient_in_three_parts_1(audit_split, tmp_p
     assert json.loads((tmp_path / "v.json").read_text())["leaks"]["patient overlap"][0]["name"] == "A"
 
 
+def test_tables_that_would_be_read_shifted_or_by_one_of_two_columns_are_refused(audit_split, tmp_path):
+    for columns, record, message in (
+        (("image", "person", "part"), ("1", "i1", "P1", "train"), "row 2 has more cells"),
+        (("image", "person", "part", "part"), ("i1", "P1", "train", "test"), "the column part 2 times"),
+    ):
+        with pytest.raises(BadFile, match=message):
+            audit_split(*flags(write_csv(tmp_path / "t.csv", [record], columns)))
+
+
+def test_a_column_without_a_name_is_nobodys_parent(audit_split, tmp_path):
+    rows = [("0", "a", "A", "train"), ("0", "b", "B", "test")]
+    code, lines = audit_split(*flags(write_csv(tmp_path / "t.csv", rows, ("", "image", "person", "part"))))
+    assert code == 0 and "not checked: exam overlap: no exams are known, patients only" in lines
+
+
 def test_patients_are_found_in_ids_by_a_pattern(audit_split, tmp_path):
     rows = [("P01_L", "", "0"), ("P01_R", "", "1"), ("P02_L", "", "2"), ("P03_L", "", "3")]
     for pattern in ("^(P[0-9]+)_", "^P[0-9]+"):
