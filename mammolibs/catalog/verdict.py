@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from mammolibs.errors import BadData
@@ -74,6 +74,19 @@ class Verdict:
             "hash": self.hash(),
         }
 
+    def with_parents(self, parents: Verdict) -> Verdict:
+        """This verdict, on a catalog with derived copies, with all that was found in the catalog without them: it is in this one too."""
+        kinds = [kind for kind in KINDS if kind in self.leaks or kind in parents.leaks]
+        leaks = {kind: _united(self.leaks.get(kind, ()), parents.leaks.get(kind, ())) for kind in kinds}
+        unchecked = dict(self.unchecked)
+        if PIXELS in parents.leaks and PIXELS not in self.leaks:
+            unchecked[PIXELS] = "; ".join(filter(None, ("copies were not looked at", parents.unchecked.get(PIXELS))))
+        images, patients = (
+            {**mine, **{split: n for split, n in theirs.items() if split == POOL}}
+            for mine, theirs in ((self.images, parents.images), (self.patients, parents.patients))
+        )
+        return replace(self, images=images, patients=patients, leaks=leaks, unchecked=unchecked)
+
     def hash(self) -> str:
         """16 hex digits of all that it says."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
@@ -124,6 +137,12 @@ def in_words(short: Mapping[str, Any]) -> str:
         return NOT_AUDITED
     found = ", ".join(f"{number} ({kind})" for kind, number in short["leaks"].items())
     return f"{found or short['verdict']}, by {' and '.join(short['looked_at'])}"
+
+
+def _united(*found: tuple[Offender, ...]) -> tuple[Offender, ...]:
+    """Each offender once, where it is named twice as the last one has it."""
+    named = {offender.name: offender for offenders in found for offender in offenders}
+    return tuple(sorted(named.values(), key=lambda offender: offender.name))
 
 
 def count_of(number: int, word: str) -> str:
