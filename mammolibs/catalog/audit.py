@@ -188,7 +188,7 @@ def _cannot_tell(rows: Sequence[ImageRow]) -> dict[str, str]:
 
 
 def _pixels(everything: list[tuple[ImageRow, str]], apart: _Apart, thumbnails: Thumbnails | None) -> tuple[list[Offender] | None, str]:
-    """Near-duplicates, None where there is nothing to look at; and which images were not looked at."""
+    """Near-duplicates, None where there is nothing to compare; and which images were not looked at."""
     if thumbnails is None:
         return None, "no pixels were read"
     with_file = [(row, split) for row, split in everything if row.path]
@@ -200,6 +200,9 @@ def _pixels(everything: list[tuple[ImageRow, str]], apart: _Apart, thumbnails: T
     for number, (row, split) in enumerate(with_file):
         if number in signatures:
             parts[split].append((row, signatures[number]))
+    why = f"{len(failed)} of {len(everything)} images cannot be looked at, first {failed[0]}" if failed else ""
+    if not apart.broken_by(parts):
+        return None, f"no two parts could be compared: {why}"
     found = []
     # From the smallest part up, each against all larger ones: every pair once, the longer list in the index.
     order = sorted(parts, key=lambda split: (len(parts[split]), split))
@@ -207,7 +210,6 @@ def _pixels(everything: list[tuple[ImageRow, str]], apart: _Apart, thumbnails: T
         base = [(row, signature, other) for other in order[place + 1 :] if apart(split, other) for row, signature in parts[other]]
         if base:
             found += _pairs(split, parts[split], base)
-    why = f"{len(failed)} of {len(everything)} images cannot be looked at, first {failed[0]}" if failed else ""
     return sorted(set(found), key=lambda offender: offender.name), why
 
 

@@ -13,7 +13,7 @@ from mammolibs.catalog.files import SPLIT_NAME, read_key_mark, read_verdict, wri
 from mammolibs.catalog.pseudonyms import KEY_NAME
 from mammolibs.catalog.table import read_catalog
 from mammolibs.catalog.thumbnails import Thumbnails
-from mammolibs.catalog.verdict import KINDS, PIXELS, Verdict
+from mammolibs.catalog.verdict import IGNORED, KINDS, PIXELS, Verdict
 from mammolibs.errors import BadConfig, BadFile
 from mammolibs.records import ImageRow
 from mammolibs.storage import below, locate, write_json
@@ -47,7 +47,7 @@ def run_audit(options: Any) -> int:
     check_splits(rows, pool)
     thumbnails = None if options.no_pixels else Thumbnails(Path(options.cache) / "thumbnails", options.workers)
     own_split = bool(options.catalog) and options.split != "official"
-    ignore = dict.fromkeys(options.ignore, "told to ignore it")
+    ignore = dict.fromkeys(options.ignore, IGNORED)
     verdict = audit(rows, pool=pool, thumbnails=thumbnails, ignore=ignore, own_split=own_split)
     print("\n".join(verdict.lines()))
     _keep(options, rows, verdict)

@@ -177,6 +177,15 @@ def test_in_short_a_verdict_has_numbers_and_names_nobody(tmp_path):
     assert in_words(audit(clean()).short()) == "clean, by ids"
 
 
+def test_what_was_ignored_travels_with_the_verdict():
+    rows = [*clean(), row("a", "3", split="test")]
+    short = audit(rows, ignore={"patient overlap": "wanted so", "exam overlap": "told to ignore it"}).short()
+    assert short["ignored"] == ["patient overlap", "exam overlap"]
+    assert in_words(short) == "clean, by ids, patient overlap and exam overlap ignored"
+    # What the rows cannot tell, and what is no yardstick, nobody has chosen to ignore.
+    assert "ignored" not in audit_own([replace(r, exam_id="") for r in clean()]).short()
+
+
 def test_a_verdict_outlives_a_catalog_built_again_of_the_same_data(tmp_path):
     path, rows = tmp_path / "split.json", clean()
     write_split(path, rows, seed=0, verdict=audit_own(rows))
