@@ -91,6 +91,14 @@ class Verdict:
         chosen = self.unchecked.get(kind) == IGNORED or (kind in _ALWAYS_TOLD and kind in self.unchecked)
         return chosen and kind not in self.leaks
 
+    def with_pixels_of(self, earlier: Verdict) -> Verdict:
+        """This verdict, which looked at no pixels, with what an earlier one on the same split found in them."""
+        why, missed = earlier.unchecked.get(PIXELS, ""), "the pretraining pool was not looked at"
+        if POOL in self.images and missed not in why:
+            why = f"{missed}; {why}" if why else missed
+        unchecked = {kind: reason for kind, reason in self.unchecked.items() if kind != PIXELS} | ({PIXELS: why} if why else {})
+        return replace(self, leaks={**self.leaks, PIXELS: earlier.leaks[PIXELS]}, unchecked=unchecked)
+
     def with_parents(self, parents: Verdict) -> Verdict:
         """This verdict, on a catalog with derived copies, with all that was found in the catalog without them: it is in this one too."""
         kinds = [kind for kind in KINDS if kind in self.leaks or kind in parents.leaks]

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from mammolibs.catalog import SOURCES, make_catalog, read_catalog, read_verdict, write_catalog
+from mammolibs.catalog import SOURCES, audit, make_catalog, read_catalog, read_verdict, write_catalog, write_split
 from mammolibs.catalog.audit_inputs import source_rows
 from mammolibs.catalog.files import write_verdict
-from mammolibs.catalog.verdict import PIXELS
+from mammolibs.catalog.verdict import PIXELS, Offender
 from mammolibs.errors import BadConfig, BadData, BadFile, MammolibsError
 from mammolibs.pipeline.cli import parse_options
 from tests.catalog import trees_digital, trees_volumes
@@ -154,7 +154,9 @@ def test_a_catalog_is_judged_and_keeps_its_verdict(audit_split, tmp_path):
     verdict = replace(verdict, leaks={**verdict.leaks, PIXELS: ()})
     write_verdict(data / "split.json", verdict)
     code, lines = audit_split("--catalog", data, "--no-pixels")
-    assert code == 0 and "ids alone say less" in lines[-1] and read_verdict(data / "split.json") == verdict
+    assert (
+        code == 0 and lines[-1].endswith("with what an earlier audit found in the pixels") and read_verdict(data / "split.json") == verdict
+    )
     rows = read_catalog(data / "catalog.parquet")
     moved = [*rows, replace(rows[0], image_id="mias-more", path="/nowhere/more.pgm", split="test" if rows[0].split != "test" else "train")]
     write_catalog(tmp_path / "other.parquet", moved)
@@ -180,6 +182,24 @@ def test_a_pool_is_a_catalog_a_source_or_a_table(audit_split, tmp_path):
     assert code == 1 and "   D: pretraining pool, test" in lines and not any("   A" in line for line in lines)
     with pytest.raises(BadConfig, match="compared with a CSV"):
         audit_split("--catalog", tmp_path / "mine.parquet", "--pool", tmp_path / "p.csv")
+
+
+def test_an_audit_by_ids_is_kept_with_what_is_known_of_the_pixels(audit_split, tmp_path):
+    rows = [row("a", split="train"), row("b", split="test"), row("c", split="test")]
+    write_catalog(tmp_path / "catalog.parquet", rows)
+    write_catalog(tmp_path / "pool.parquet", [row("b", "9"), row("c", "9")])
+    looked = audit(rows, own_split=True)
+    looked = replace(looked, leaks={**looked.leaks, PIXELS: (Offender("test-a-1 and test-b-1", ("train", "test")),)}, unchecked={})
+    write_split(tmp_path / "split.json", rows, seed=0, verdict=looked)
+    for _ in range(2):
+        code, lines = audit_split("--catalog", tmp_path, "--pool", tmp_path / "pool.parquet", "--no-pixels")
+        kept = read_verdict(tmp_path / "split.json")
+        assert code == 1 and lines[-1].startswith("kept in ") and kept.leaks[PIXELS] == looked.leaks[PIXELS]
+        assert kept.offences("test") == {"patient overlap": "2 patients", PIXELS: "1 pair"}
+        assert kept.unchecked[PIXELS] == "the pretraining pool was not looked at"
+    # Without the pool ids say less.
+    code, lines = audit_split("--catalog", tmp_path, "--no-pixels")
+    assert code == 0 and lines[-1].startswith("not kept: ") and read_verdict(tmp_path / "split.json") == kept
 
 
 def test_the_official_split_of_a_source_needs_its_tables_alone(audit_split, tmp_path):
