@@ -103,6 +103,13 @@ def test_a_pool_may_share_with_training_and_not_with_the_test_set():
     assert [o.splits for o in audit(folds, pool=[row("a")]).leaks["patient overlap"]] == [("0", POOL)]
 
 
+@pytest.mark.parametrize("name", ["test2", "external", "Test_B", "eval"])
+def test_a_pool_is_compared_with_every_part_that_is_not_known_to_be_trained_on_or_chosen_by(name):
+    rows = [*clean(), row("g", split=name), row("h", split="Tune")]
+    verdict = audit(rows, pool=[row(patient, "9") for patient in "aceghz"])
+    assert found(verdict) == {"patient overlap": [("test/e", (POOL, "test")), ("test/g", tuple(sorted((POOL, name))))]}
+
+
 def test_splits_that_cannot_be_judged_are_refused():
     with pytest.raises(BadData, match="1 of 13 images have no split, first test-g-1"):
         audit([*clean(), row("g")])
