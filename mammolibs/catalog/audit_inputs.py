@@ -136,7 +136,7 @@ def pool_rows(
 ) -> list[ImageRow]:
     """What a network was pretrained on: NAME=PATH of a source, a CSV with the same columns, or a catalog.
 
-    Of a catalog with a split of its own its training part, which pretraining sees alone. pseudonyms, key_mark: of what the
+    Of a catalog with a split of its own all but its test part: weights are chosen by validation too. pseudonyms, key_mark: of what the
     pool is compared with. Raises as the others, and BadConfig where a patient of the pool could not be known again by them.
     """
     if "=" in text:
@@ -152,7 +152,7 @@ def pool_rows(
     rows, mark = read_catalog(table), read_key_mark(below(locate(table)[0].location, "split.json"))
     if mark and key_mark and mark != key_mark:
         raise BadConfig(f"--pool {text}: its pseudonyms are of another key, so no patient is known again; build both with one --key FILE")
-    return [row for row in rows if row.split in ("", "train")]
+    return [row for row in rows if row.split != "test"]
 
 
 def _need_column(path: Path, flag: str, name: str, there: Sequence[str]) -> None:

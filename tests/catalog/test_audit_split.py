@@ -173,7 +173,9 @@ def test_a_pool_is_a_catalog_a_source_or_a_table(audit_split, tmp_path):
     write_catalog(tmp_path / "mine.parquet", tested)
     write_catalog(tmp_path / "pool.parquet", [row("001", "9", source="mias", split="train")])
     write_catalog(tmp_path / "held.parquet", [row("001", "9", source="mias", split="test"), row("5", split="train")])
-    for pool, expected in ((tmp_path / "pool.parquet", 1), (tmp_path / "held.parquet", 0), (f"mias={tmp_path / 'mias'}", 1)):
+    write_catalog(tmp_path / "chosen.parquet", [row("001", "9", source="mias", split="validation"), row("5", split="train")])
+    catalogs = [(tmp_path / f"{name}.parquet", expected) for name, expected in (("pool", 1), ("chosen", 1), ("held", 0))]
+    for pool, expected in (*catalogs, (f"mias={tmp_path / 'mias'}", 1)):
         code, lines = audit_split("--catalog", tmp_path / "mine.parquet", "--pool", pool, "--no-pixels")
         assert code == expected, pool
         assert any("mias/001: pretraining pool, test" in line for line in lines) == bool(expected)
