@@ -2,7 +2,7 @@
 
 Rows are catalog rows; of them only image_id, patient_id, exam_id, parent_id, split,
 official_split, path and frame are looked at, and the split may have any values. Two
-splits are apart wherever they differ; a pretraining pool only from the test sets.
+splits are apart wherever they differ; a pretraining pool only from what is held out.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def audit(
 ) -> Verdict:
     """The verdict on the split that the rows have.
 
-    pool: what a network was pretrained on, compared with every test set (with every split
-    where none is called a test set). thumbnails: where images are read through, for the search
+    pool: what a network was pretrained on, compared with every split that is not called training or validation (with
+    every one where all are). thumbnails: where images are read through, for the search
     for near-duplicate pixels; None does not read any. ignore: kind of leak -> why it is not looked for.
     own_split: it was drawn anew by patient, so that what the official split holds out is counted and is no leak.
 
@@ -95,7 +95,8 @@ class _Apart:
 
     def __init__(self, splits: Iterable[str]):
         self.names = sorted(set(splits))
-        self._tests = {name for name in self.names if _HELD_OUT.get(name.lower()) == 2} or set(self.names)
+        # Nobody knows all names of test sets: a part that is not known to be trained on or chosen by is held out.
+        self._tests = {name for name in self.names if _HELD_OUT.get(name.lower(), 2) == 2} or set(self.names)
 
     def __call__(self, a: str, b: str) -> bool:
         if POOL in (a, b):
@@ -188,7 +189,7 @@ def _cannot_tell(rows: Sequence[ImageRow]) -> dict[str, str]:
 
 
 def _pixels(everything: list[tuple[ImageRow, str]], apart: _Apart, thumbnails: Thumbnails | None) -> tuple[list[Offender] | None, str]:
-    """Near-duplicates, None where there is nothing to look at; and which images were not looked at."""
+    """Near-duplicates, None where there is nothing to compare; and which images were not looked at."""
     if thumbnails is None:
         return None, "no pixels were read"
     with_file = [(row, split) for row, split in everything if row.path]
@@ -200,6 +201,9 @@ def _pixels(everything: list[tuple[ImageRow, str]], apart: _Apart, thumbnails: T
     for number, (row, split) in enumerate(with_file):
         if number in signatures:
             parts[split].append((row, signatures[number]))
+    why = f"{len(failed)} of {len(everything)} images cannot be looked at, first {failed[0]}" if failed else ""
+    if not apart.broken_by(parts):
+        return None, f"no two parts could be compared: {why}"
     found = []
     # From the smallest part up, each against all larger ones: every pair once, the longer list in the index.
     order = sorted(parts, key=lambda split: (len(parts[split]), split))
@@ -207,7 +211,6 @@ def _pixels(everything: list[tuple[ImageRow, str]], apart: _Apart, thumbnails: T
         base = [(row, signature, other) for other in order[place + 1 :] if apart(split, other) for row, signature in parts[other]]
         if base:
             found += _pairs(split, parts[split], base)
-    why = f"{len(failed)} of {len(everything)} images cannot be looked at, first {failed[0]}" if failed else ""
     return sorted(set(found), key=lambda offender: offender.name), why
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mammolibs.catalog.build import build_catalog, parse_source
 from mammolibs.catalog.files import read_key_mark
-from mammolibs.catalog.label_tables import read_csv
+from mammolibs.catalog.label_tables import read_columns, read_csv
 from mammolibs.catalog.sources import SOURCES
 from mammolibs.catalog.table import read_catalog
 from mammolibs.catalog.verdict import POOL
@@ -100,16 +100,16 @@ def table_rows(path: str | Path, columns: Columns, *, split: str = "") -> list[I
 
     Values of splits are taken without case. Raises BadConfig for a column that is not there, for
     neither or both of group and regex, and for a pattern that is none; BadData for empty cells,
-    ids that repeat and ids that the pattern does not fit.
+    ids that repeat and ids that the pattern does not fit; BadFile as `read_csv`.
     """
     path = Path(path)
-    records = read_csv(path, ())
-    if not records:
-        raise BadData(f"{path}: the table has no row below its header; give one that has")
     unused = {"regex", "split"} if split else {"regex"}
     wanted = {f"--{what}-column": name for what, name in vars(columns).items() if name and what not in unused}
+    records = read_csv(path, (), also=tuple(wanted.values()))
+    if not records:
+        raise BadData(f"{path}: the table has no row below its header; give one that has")
     for flag, name in wanted.items():
-        _need_column(path, flag, name, list(records[0]))
+        _need_column(path, flag, name, read_columns(path))
     if bool(columns.group) == bool(columns.regex):
         raise BadConfig(f"{path}: say who the patients are: --group-column COLUMN, or --patient-regex PATTERN for ids that hold them")
     ids = _cells(path, records, columns.id)
@@ -136,7 +136,7 @@ def pool_rows(
 ) -> list[ImageRow]:
     """What a network was pretrained on: NAME=PATH of a source, a CSV with the same columns, or a catalog.
 
-    Of a catalog with a split of its own its training part, which pretraining sees alone. pseudonyms, key_mark: of what the
+    Of a catalog with a split of its own all but its test part: weights are chosen by validation too. pseudonyms, key_mark: of what the
     pool is compared with. Raises as the others, and BadConfig where a patient of the pool could not be known again by them.
     """
     if "=" in text:
@@ -152,10 +152,10 @@ def pool_rows(
     rows, mark = read_catalog(table), read_key_mark(below(locate(table)[0].location, "split.json"))
     if mark and key_mark and mark != key_mark:
         raise BadConfig(f"--pool {text}: its pseudonyms are of another key, so no patient is known again; build both with one --key FILE")
-    return [row for row in rows if row.split in ("", "train")]
+    return [row for row in rows if row.split != "test"]
 
 
-def _need_column(path: Path, flag: str, name: str, there: list[str]) -> None:
+def _need_column(path: Path, flag: str, name: str, there: Sequence[str]) -> None:
     if name not in there:
         near = difflib.get_close_matches(name, there, n=1, cutoff=0.5)
         hint = f"; did you mean {near[0]}" if near else ""

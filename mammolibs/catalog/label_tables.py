@@ -23,6 +23,7 @@ _ENCODINGS = ("utf-8-sig", "latin-1")
 # Between the columns of tables that programs write where the comma is in numbers.
 GUESSED = (";", "\t")
 _REMEDY = "download it again; it is damaged or of another data set"
+_UNSHIFT = "name every column, row names too, and put a cell that holds a comma in quotes"
 
 
 def read_text(path: Path) -> str:
@@ -36,7 +37,8 @@ def read_text(path: Path) -> str:
 
 
 def read_csv(path: Path, needed: tuple[str, ...], *, also: tuple[str, ...] | None = None, delimiter: str = "") -> list[dict[str, str]]:
-    """Rows of a CSV as dicts, headers and cells stripped. Raises BadFile where a needed column is missing.
+    """Rows of a CSV as dicts, headers and cells stripped. Raises BadFile where a needed column is missing, where one
+    that is named here stands there twice, and for a row that is longer or shorter than the header.
 
     delimiter: between columns; without it the comma, or what a header of one column by commas holds of `GUESSED`.
 
@@ -139,10 +141,16 @@ def _as_dicts(path: Path, rows: Iterator[list[str]], needed: tuple[str, ...], al
     missing = [name for name in needed if name not in header]
     if missing:
         raise BadFile(path, f"has no column {', '.join(missing)}", _REMEDY)
+    twice = [name for name in dict.fromkeys((*needed, *(also or ()))) if header.count(name) > 1]
+    if twice:
+        raise BadFile(path, f"has the column {twice[0]} {header.count(twice[0])} times", "give each column a name of its own")
     kept = [(place, name) for place, name in enumerate(header) if also is None or name in needed or name in also]
     records = []
     for number, row in enumerate(rows, start=2):
         if len(row) < len(header):
             raise BadFile(path, f"row {number} is cut short", _REMEDY)
+        # A comma too many shifts what follows. Programs that end every row with one leave the cell after it empty.
+        if any(cell.strip() for cell in row[len(header) :]):
+            raise BadFile(path, f"row {number} has more cells than the header", _UNSHIFT)
         records.append({name: row[place].strip() for place, name in kept})
     return records

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from mammolibs.catalog.audit import audit_own
 from mammolibs.catalog.build import Catalog, build_catalog, check_source_name
-from mammolibs.catalog.files import read_key_mark, read_split, write_skipped, write_split
+from mammolibs.catalog.files import read_key_mark, read_split, read_verdict, write_skipped, write_split, write_verdict
+from mammolibs.catalog.hashes import split_hash
 from mammolibs.catalog.pseudonyms import KEY_NAME, joined_split, open_pseudonyms, pseudonymous_split
 from mammolibs.catalog.sources import SOURCES
 from mammolibs.catalog.split import FRACTIONS
 from mammolibs.catalog.table import write_catalog
 from mammolibs.records import ImageRow
-from mammolibs.storage import Place, below, cache_folder, is_address
+from mammolibs.storage import Place, below, cache_folder, is_address, locate
 
 # Named so that it stays on this machine where the run is the copy of a cloud folder.
 UNPACKED_NAME = ".unpacked"
@@ -68,6 +69,13 @@ def group_options(options: Iterable[tuple[str, str, str]]) -> dict[str, dict[str
     return dict(by_source)
 
 
-def write_split_of_copies(path: str | Path, rows: Sequence[ImageRow], parents: str | Path) -> None:
-    """The split.json, with a verdict by ids, of a catalog that holds derived copies. parents: that of the catalog without them."""
+def write_split_of_copies(path: str | Path, rows: Sequence[ImageRow], parents: str | Path, parent_rows: Sequence[ImageRow]) -> None:
+    """The split.json of a catalog that holds derived copies, with a verdict by ids and all that is known against its parents.
+
+    parents, parent_rows: split.json and rows of the catalog without copies.
+    """
     write_split(path, rows, seed=None, fractions=(), verdict=audit_own(rows), key_mark=read_key_mark(parents))
+    store, name = locate(parents)
+    known, verdict = read_verdict(parents) if store.exists(name) else None, read_verdict(path)
+    if known and verdict and known.split_hash == split_hash(parent_rows):
+        write_verdict(path, verdict.with_parents(known))

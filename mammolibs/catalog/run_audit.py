@@ -13,7 +13,7 @@ from mammolibs.catalog.files import SPLIT_NAME, read_key_mark, read_verdict, wri
 from mammolibs.catalog.pseudonyms import KEY_NAME
 from mammolibs.catalog.table import read_catalog
 from mammolibs.catalog.thumbnails import Thumbnails
-from mammolibs.catalog.verdict import KINDS, PIXELS, Verdict
+from mammolibs.catalog.verdict import IGNORED, KINDS, PIXELS, POOL, Verdict
 from mammolibs.errors import BadConfig, BadFile
 from mammolibs.records import ImageRow
 from mammolibs.storage import below, locate, write_json
@@ -47,7 +47,7 @@ def run_audit(options: Any) -> int:
     check_splits(rows, pool)
     thumbnails = None if options.no_pixels else Thumbnails(Path(options.cache) / "thumbnails", options.workers)
     own_split = bool(options.catalog) and options.split != "official"
-    ignore = dict.fromkeys(options.ignore, "told to ignore it")
+    ignore = dict.fromkeys(options.ignore, IGNORED)
     verdict = audit(rows, pool=pool, thumbnails=thumbnails, ignore=ignore, own_split=own_split)
     print("\n".join(verdict.lines()))
     _keep(options, rows, verdict)
@@ -109,19 +109,28 @@ def _keep(options: Any, rows: Sequence[ImageRow], verdict: Verdict) -> None:
     if not is_there and table != CATALOG:
         return
     try:
-        if is_there and _looked_further(read_verdict(beside), verdict):
-            print(f"not kept: {beside} has a verdict on this split by pixels, and ids alone say less; leave --no-pixels away to replace it")
+        earlier = read_verdict(beside) if is_there else None
+        looked_further = _looked_further(earlier, verdict)
+        if looked_further and _says_less(verdict, earlier):
+            print(f"not kept: {beside} has a verdict on this split by pixels and against a pool; to replace it, name the --pool again")
             return
+        kept = verdict.with_pixels_of(earlier) if looked_further else verdict
         if is_there:
-            write_verdict(beside, verdict)
+            write_verdict(beside, kept)
         else:
-            write_split(beside, rows, seed=None, fractions=(), verdict=verdict)
-        print(f"kept in {beside}")
+            write_split(beside, rows, seed=None, fractions=(), verdict=kept)
+        print(f"kept in {beside}" + ", with what an earlier audit found in the pixels" * looked_further)
     # The verdict stands, and with it the exit code, where it cannot be kept.
     except BadFile as error:
         print(f"not kept: {error}")
 
 
 def _looked_further(earlier: Verdict | None, verdict: Verdict) -> bool:
-    """True where the earlier verdict is on the same split and looked at pixels, which this one did not."""
+    """True where the earlier verdict is on the same split and compared pixels, which this one did not."""
     return earlier is not None and earlier.split_hash == verdict.split_hash and PIXELS in earlier.leaks and PIXELS not in verdict.leaks
+
+
+def _says_less(verdict: Verdict, earlier: Verdict) -> bool:
+    """True where only the earlier verdict knows a pool, and this one names nobody whom that does not name."""
+    found, known = ({(kind, o.name) for kind, some in one.leaks.items() for o in some} for one in (verdict, earlier))
+    return POOL in earlier.images and POOL not in verdict.images and found <= known

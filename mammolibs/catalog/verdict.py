@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from mammolibs.errors import BadData
@@ -23,6 +23,10 @@ KINDS = {
     PIXELS: "pair",
     "official split": "image",
 }
+# Why a kind was not looked for, where a person has chosen so: a verdict says that wherever it goes.
+IGNORED = "told to ignore it"
+# What the rows of any split tell, so that only a choice keeps it from being looked for.
+_ALWAYS_TOLD = ("patient overlap", "image overlap", "derived copies")
 _SHOWN = 50
 
 
@@ -65,14 +69,48 @@ class Verdict:
         return {kind: count_of(number, KINDS[kind]) for kind, number in found.items()}
 
     def short(self) -> dict[str, Any]:
-        """What travels in cards and reports, JSON types: the verdict, the numbers by kind, what was looked at. It names nobody."""
+        """What travels in cards and reports, JSON types: the verdict, the numbers by kind, what was looked at and what was ignored.
+
+        It names nobody.
+        """
+        ignored = [kind for kind in KINDS if self._is_ignored(kind)]
         return {
             "split_hash": self.split_hash,
             "verdict": "clean" if self.clean else "leaks",
             "leaks": {kind: count_of(len(offenders), KINDS[kind]) for kind, offenders in self.leaks.items() if offenders},
-            "looked_at": ["ids", "pixels"] if PIXELS in self.leaks else ["ids"],
+            "looked_at": ["ids", *self._pixels_looked_at()],
             "hash": self.hash(),
-        }
+        } | ({"ignored": ignored} if ignored else {})
+
+    def _pixels_looked_at(self) -> list[str]:
+        if PIXELS not in self.leaks:
+            return []
+        return ["some pixels"] if PIXELS in self.unchecked else ["pixels"]
+
+    def _is_ignored(self, kind: str) -> bool:
+        chosen = self.unchecked.get(kind) == IGNORED or (kind in _ALWAYS_TOLD and kind in self.unchecked)
+        return chosen and kind not in self.leaks
+
+    def with_pixels_of(self, earlier: Verdict) -> Verdict:
+        """This verdict, which looked at no pixels, with what an earlier one on the same split found in them."""
+        why, missed = earlier.unchecked.get(PIXELS, ""), "the pretraining pool was not looked at"
+        if POOL in self.images and missed not in why:
+            why = f"{missed}; {why}" if why else missed
+        unchecked = {kind: reason for kind, reason in self.unchecked.items() if kind != PIXELS} | ({PIXELS: why} if why else {})
+        return replace(self, leaks={**self.leaks, PIXELS: earlier.leaks[PIXELS]}, unchecked=unchecked)
+
+    def with_parents(self, parents: Verdict) -> Verdict:
+        """This verdict, on a catalog with derived copies, with all that was found in the catalog without them: it is in this one too."""
+        kinds = [kind for kind in KINDS if kind in self.leaks or kind in parents.leaks]
+        leaks = {kind: _united(self.leaks.get(kind, ()), parents.leaks.get(kind, ())) for kind in kinds}
+        unchecked = dict(self.unchecked)
+        if PIXELS in parents.leaks and PIXELS not in self.leaks:
+            unchecked[PIXELS] = "; ".join(filter(None, ("copies were not looked at", parents.unchecked.get(PIXELS))))
+        images, patients = (
+            {**mine, **{split: n for split, n in theirs.items() if split == POOL}}
+            for mine, theirs in ((self.images, parents.images), (self.patients, parents.patients))
+        )
+        return replace(self, images=images, patients=patients, leaks=leaks, unchecked=unchecked)
 
     def hash(self) -> str:
         """16 hex digits of all that it says."""
@@ -119,11 +157,21 @@ def short_verdict(verdict: Verdict | None, split_hash: str) -> dict[str, Any]:
 
 
 def in_words(short: Mapping[str, Any]) -> str:
-    """A verdict in short as a phrase: "clean, by ids and pixels", "31 patients (patient overlap), by ids", "not audited"."""
+    """A verdict in short as a phrase: "clean, by ids and pixels", "31 patients (patient overlap), by ids", "not audited".
+
+    What was not looked for by choice is said too: "clean, by ids, patient overlap ignored".
+    """
     if not short.get("looked_at"):
         return NOT_AUDITED
     found = ", ".join(f"{number} ({kind})" for kind, number in short["leaks"].items())
-    return f"{found or short['verdict']}, by {' and '.join(short['looked_at'])}"
+    ignored = f", {' and '.join(short['ignored'])} ignored" if short.get("ignored") else ""
+    return f"{found or short['verdict']}, by {' and '.join(short['looked_at'])}{ignored}"
+
+
+def _united(*found: tuple[Offender, ...]) -> tuple[Offender, ...]:
+    """Each offender once, where it is named twice as the last one has it."""
+    named = {offender.name: offender for offenders in found for offender in offenders}
+    return tuple(sorted(named.values(), key=lambda offender: offender.name))
 
 
 def count_of(number: int, word: str) -> str:

@@ -24,6 +24,6 @@ def make_copies(catalog: str, out: str, recipe: Recipe, *, policy_file: str | No
     policy = read_policy(policy_file, accept, policy_of_sources(row.source for row in rows))
     report = derive_images(rows, recipe, out, policy=policy, workers=workers)
     write_catalog(below(out, "catalog.parquet"), report.rows)
-    write_split_of_copies(below(out, "split.json"), report.rows, below(catalog, "split.json"))
+    write_split_of_copies(below(out, "split.json"), report.rows, below(catalog, "split.json"), rows)
     write_skipped(below(out, "skipped.csv"), [Skipped(item, reason) for item, reason in report.skipped])
     return report

@@ -15,6 +15,7 @@ from mammolibs.catalog import (
     read_verdict,
     split_hash,
     write_split,
+    write_split_of_copies,
     write_verdict,
 )  # fmt: skip
 from mammolibs.catalog.verdict import PIXELS, POOL, Offender, in_words, short_verdict
@@ -102,6 +103,13 @@ def test_a_pool_may_share_with_training_and_not_with_the_test_set():
     assert [o.splits for o in audit(folds, pool=[row("a")]).leaks["patient overlap"]] == [("0", POOL)]
 
 
+@pytest.mark.parametrize("name", ["test2", "external", "Test_B", "eval"])
+def test_a_pool_is_compared_with_every_part_that_is_not_known_to_be_trained_on_or_chosen_by(name):
+    rows = [*clean(), row("g", split=name), row("h", split="Tune")]
+    verdict = audit(rows, pool=[row(patient, "9") for patient in "aceghz"])
+    assert found(verdict) == {"patient overlap": [("test/e", (POOL, "test")), ("test/g", tuple(sorted((POOL, name))))]}
+
+
 def test_splits_that_cannot_be_judged_are_refused():
     with pytest.raises(BadData, match="1 of 13 images have no split, first test-g-1"):
         audit([*clean(), row("g")])
@@ -176,6 +184,15 @@ def test_in_short_a_verdict_has_numbers_and_names_nobody(tmp_path):
     assert in_words(audit(clean()).short()) == "clean, by ids"
 
 
+def test_what_was_ignored_travels_with_the_verdict():
+    rows = [*clean(), row("a", "3", split="test")]
+    short = audit(rows, ignore={"patient overlap": "wanted so", "exam overlap": "told to ignore it"}).short()
+    assert short["ignored"] == ["patient overlap", "exam overlap"]
+    assert in_words(short) == "clean, by ids, patient overlap and exam overlap ignored"
+    # What the rows cannot tell, and what is no yardstick, nobody has chosen to ignore.
+    assert "ignored" not in audit_own([replace(r, exam_id="") for r in clean()]).short()
+
+
 def test_a_verdict_outlives_a_catalog_built_again_of_the_same_data(tmp_path):
     path, rows = tmp_path / "split.json", clean()
     write_split(path, rows, seed=0, verdict=audit_own(rows))
@@ -190,6 +207,28 @@ def test_a_verdict_outlives_a_catalog_built_again_of_the_same_data(tmp_path):
         assert read_verdict(there) == looked
         write_split(there, others, seed=0, verdict=audit_own(others))
         assert read_verdict(there) == audit_own(others)
+
+
+def test_copies_do_not_wash_off_what_is_known_of_their_parents(tmp_path):
+    parents, path, rows = tmp_path / "split.json", tmp_path / "copies.json", clean()
+    pair, pooled = Offender("test-a-1 and test-e-1", ("test", "train")), Offender("test/f", (POOL, "test"))
+    copies = [*rows, row("a", "c", split="train", parent_id="test-a-1")]
+    write_split(parents, rows, seed=0, verdict=audit_own(rows))
+    write_split_of_copies(path, copies, parents, rows)
+    assert read_verdict(path) == audit_own(copies)
+    known = audit(rows, pool=[row("f")], own_split=True)
+    assert known.leaks["patient overlap"] == (pooled,)
+    write_verdict(parents, replace(known, leaks={**known.leaks, PIXELS: (pair,)}, unchecked={PIXELS: "1 of 13 images cannot be looked at"}))
+    # Also over a verdict on the copies that is there from before.
+    for _ in range(2):
+        write_split_of_copies(path, copies, parents, rows)
+        verdict = read_verdict(path)
+        assert verdict.leaks[PIXELS] == (pair,) and verdict.leaks["patient overlap"] == (pooled,) and verdict.images[POOL] == 1
+        assert verdict.split_hash == split_hash(copies) and verdict.images["train"] == 5
+        assert verdict.unchecked[PIXELS] == "copies were not looked at; 1 of 13 images cannot be looked at"
+    # A verdict on another split says nothing of these parents.
+    write_split_of_copies(tmp_path / "others.json", copies, parents, rows[:-1])
+    assert read_verdict(tmp_path / "others.json") == audit_own(copies)
 
 
 def test_a_split_that_no_seed_drew_is_kept_by_any_seed(tmp_path):

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from mammolibs.catalog import SOURCES, make_catalog, read_catalog, read_verdict, write_catalog
+from mammolibs.catalog import SOURCES, audit, make_catalog, read_catalog, read_verdict, write_catalog, write_split
 from mammolibs.catalog.audit_inputs import source_rows
 from mammolibs.catalog.files import write_verdict
-from mammolibs.catalog.verdict import PIXELS
+from mammolibs.catalog.verdict import PIXELS, Offender
 from mammolibs.errors import BadConfig, BadData, BadFile, MammolibsError
 from mammolibs.pipeline.cli import parse_options
 from tests.catalog import trees_digital, trees_volumes
@@ -60,6 +60,21 @@ def test_a_clean_table_exits_0_and_a_patient_in_three_parts_1(audit_split, tmp_p
     code, lines = audit_split(*flags(table, json=tmp_path / "v.json"))
     assert code == 1 and lines[lines.index("patient overlap: 1 patient") + 1] == "   A: test, train, val"
     assert json.loads((tmp_path / "v.json").read_text())["leaks"]["patient overlap"][0]["name"] == "A"
+
+
+def test_tables_that_would_be_read_shifted_or_by_one_of_two_columns_are_refused(audit_split, tmp_path):
+    for columns, record, message in (
+        (("image", "person", "part"), ("1", "i1", "P1", "train"), "row 2 has more cells"),
+        (("image", "person", "part", "part"), ("i1", "P1", "train", "test"), "the column part 2 times"),
+    ):
+        with pytest.raises(BadFile, match=message):
+            audit_split(*flags(write_csv(tmp_path / "t.csv", [record], columns)))
+
+
+def test_a_column_without_a_name_is_nobodys_parent(audit_split, tmp_path):
+    rows = [("0", "a", "A", "train"), ("0", "b", "B", "test")]
+    code, lines = audit_split(*flags(write_csv(tmp_path / "t.csv", rows, ("", "image", "person", "part"))))
+    assert code == 0 and "not checked: exam overlap: no exams are known, patients only" in lines
 
 
 def test_patients_are_found_in_ids_by_a_pattern(audit_split, tmp_path):
@@ -139,7 +154,9 @@ def test_a_catalog_is_judged_and_keeps_its_verdict(audit_split, tmp_path):
     verdict = replace(verdict, leaks={**verdict.leaks, PIXELS: ()})
     write_verdict(data / "split.json", verdict)
     code, lines = audit_split("--catalog", data, "--no-pixels")
-    assert code == 0 and "ids alone say less" in lines[-1] and read_verdict(data / "split.json") == verdict
+    assert (
+        code == 0 and lines[-1].endswith("with what an earlier audit found in the pixels") and read_verdict(data / "split.json") == verdict
+    )
     rows = read_catalog(data / "catalog.parquet")
     moved = [*rows, replace(rows[0], image_id="mias-more", path="/nowhere/more.pgm", split="test" if rows[0].split != "test" else "train")]
     write_catalog(tmp_path / "other.parquet", moved)
@@ -156,7 +173,9 @@ def test_a_pool_is_a_catalog_a_source_or_a_table(audit_split, tmp_path):
     write_catalog(tmp_path / "mine.parquet", tested)
     write_catalog(tmp_path / "pool.parquet", [row("001", "9", source="mias", split="train")])
     write_catalog(tmp_path / "held.parquet", [row("001", "9", source="mias", split="test"), row("5", split="train")])
-    for pool, expected in ((tmp_path / "pool.parquet", 1), (tmp_path / "held.parquet", 0), (f"mias={tmp_path / 'mias'}", 1)):
+    write_catalog(tmp_path / "chosen.parquet", [row("001", "9", source="mias", split="validation"), row("5", split="train")])
+    catalogs = [(tmp_path / f"{name}.parquet", expected) for name, expected in (("pool", 1), ("chosen", 1), ("held", 0))]
+    for pool, expected in (*catalogs, (f"mias={tmp_path / 'mias'}", 1)):
         code, lines = audit_split("--catalog", tmp_path / "mine.parquet", "--pool", pool, "--no-pixels")
         assert code == expected, pool
         assert any("mias/001: pretraining pool, test" in line for line in lines) == bool(expected)
@@ -165,6 +184,24 @@ def test_a_pool_is_a_catalog_a_source_or_a_table(audit_split, tmp_path):
     assert code == 1 and "   D: pretraining pool, test" in lines and not any("   A" in line for line in lines)
     with pytest.raises(BadConfig, match="compared with a CSV"):
         audit_split("--catalog", tmp_path / "mine.parquet", "--pool", tmp_path / "p.csv")
+
+
+def test_an_audit_by_ids_is_kept_with_what_is_known_of_the_pixels(audit_split, tmp_path):
+    rows = [row("a", split="train"), row("b", split="test"), row("c", split="test")]
+    write_catalog(tmp_path / "catalog.parquet", rows)
+    write_catalog(tmp_path / "pool.parquet", [row("b", "9"), row("c", "9")])
+    looked = audit(rows, own_split=True)
+    looked = replace(looked, leaks={**looked.leaks, PIXELS: (Offender("test-a-1 and test-b-1", ("train", "test")),)}, unchecked={})
+    write_split(tmp_path / "split.json", rows, seed=0, verdict=looked)
+    for _ in range(2):
+        code, lines = audit_split("--catalog", tmp_path, "--pool", tmp_path / "pool.parquet", "--no-pixels")
+        kept = read_verdict(tmp_path / "split.json")
+        assert code == 1 and lines[-1].startswith("kept in ") and kept.leaks[PIXELS] == looked.leaks[PIXELS]
+        assert kept.offences("test") == {"patient overlap": "2 patients", PIXELS: "1 pair"}
+        assert kept.unchecked[PIXELS] == "the pretraining pool was not looked at"
+    # Without the pool ids say less.
+    code, lines = audit_split("--catalog", tmp_path, "--no-pixels")
+    assert code == 0 and lines[-1].startswith("not kept: ") and read_verdict(tmp_path / "split.json") == kept
 
 
 def test_the_official_split_of_a_source_needs_its_tables_alone(audit_split, tmp_path):

@@ -69,6 +69,25 @@ def test_rows_and_columns_that_are_missing_are_named(tmp_path):
     assert read_csv(path, ()) == [] and read_columns(path) == ()
 
 
+@pytest.mark.parametrize("rows", ["1,i1,P1,train\n", "i1,P1,train\ni2,a comma, unquoted,P2,train\n"], ids=["row names", "comma"])
+def test_a_row_longer_than_the_header_is_refused_and_not_read_shifted(tmp_path, rows):
+    path = tmp_path / "a.csv"
+    path.write_text(f"image,patient,fold\n{rows}")
+    with pytest.raises(BadFile, match=f"row {1 + rows.count(chr(10))} has more cells than the header; name every column"):
+        read_csv(path, ("image",))
+    path.write_text("image,patient,fold\ni1,P1,train,, \n")
+    assert read_csv(path, ()) == [{"image": "i1", "patient": "P1", "fold": "train"}]
+
+
+def test_a_column_that_is_there_twice_is_refused_where_it_is_asked_for(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("id, note,note\n1,2,3\n")
+    assert read_csv(path, ("id",), also=()) == [{"id": "1"}]
+    for needed, also in ((("note",), None), (("id",), ("note",))):
+        with pytest.raises(BadFile, match="has the column note 2 times"):
+            read_csv(path, needed, also=also)
+
+
 def test_of_a_wide_table_only_what_is_kept_takes_memory(tmp_path):
     path = tmp_path / "wide.csv"
     cells = ",".join("x" * 20 for _ in range(200))

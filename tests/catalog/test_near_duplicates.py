@@ -12,7 +12,7 @@ import pytest
 from mammolibs.catalog import Thumbnails, audit
 from mammolibs.catalog.near_duplicates import LEAST_CORRELATION, LEAST_INLIERS, compare, find_near_duplicates, make_signature
 from mammolibs.catalog.thumbnails import SIDE_PX, shrink
-from mammolibs.catalog.verdict import POOL
+from mammolibs.catalog.verdict import POOL, in_words
 from mammolibs.errors import BadFile
 from mammolibs.imaging import read_mammogram
 from mammolibs.phantom.exam_files import write_exam
@@ -162,6 +162,18 @@ def test_what_cannot_be_looked_at_is_counted_and_named_and_the_rest_is_compared(
     assert verdict.unchecked[PIXELS].startswith("4 of 8 images cannot be looked at, first test-black-1 (shows too little)")
     none = audit([replace(r, path="") for r in rows], thumbnails=Thumbnails())
     assert PIXELS not in none.leaks and "none of 4" in none.unchecked[PIXELS]
+
+
+def test_pixels_are_looked_at_only_where_two_parts_were_compared_and_all_only_where_no_image_is_left_out(rows, tmp_path):
+    assert in_words(audit(rows, thumbnails=Thumbnails()).short()) == "clean, by ids and pixels"
+    gone = replace(row("gone", split="test"), path=str(tmp_path / "gone.png"))
+    assert in_words(audit([*rows, gone], thumbnails=Thumbnails()).short()) == "clean, by ids and some pixels"
+    verdict = audit([*rows[:2], gone], thumbnails=Thumbnails())
+    assert PIXELS not in verdict.leaks and in_words(verdict.short()) == "clean, by ids"
+    assert verdict.unchecked[PIXELS].startswith("no two parts could be compared: 1 of 3 images cannot be looked at, first test-gone-1")
+    # Training and pool may share all they have.
+    pooled = audit([*rows[:2], gone], pool=[replace(rows[2], split="")], thumbnails=Thumbnails())
+    assert PIXELS not in pooled.leaks
 
 
 def test_thumbnails_are_kept_until_their_image_changes(rows, tmp_path):

@@ -12,7 +12,18 @@ import cv2
 import numpy as np
 import pytest
 
-from mammolibs.catalog import check_copies, fold_rows, read_catalog, read_skipped, read_verdict, split_rows, write_catalog
+from mammolibs.catalog import (
+    audit_own,
+    check_copies,
+    fold_rows,
+    read_catalog,
+    read_skipped,
+    read_verdict,
+    split_rows,
+    write_catalog,
+    write_split,
+)
+from mammolibs.catalog.verdict import Offender
 from mammolibs.errors import BadConfig, BadData, BadFile
 from mammolibs.imaging import read_mammogram, read_stored
 from mammolibs.imaging.write import write_png16
@@ -281,14 +292,17 @@ def test_what_cannot_be_done_is_said_first(rows, tmp_path):
 def test_the_script_makes_a_catalog_that_shards_are_made_from(rows, tmp_path, monkeypatch, capsys):
     Path(rows[1].path).write_bytes(b"\x89PNG\r\n\x1a\nno more")
     write_catalog(tmp_path / "data" / "catalog.parquet", rows)
+    pair = {"near-duplicate pixels": (Offender("s-00 and s-11", ("test", "train")),)}
+    write_split(tmp_path / "data" / "split.json", rows, seed=0, verdict=replace(audit_own(rows), leaks=pair))
     places = ["--catalog", str(tmp_path / "data"), "--out", str(tmp_path / "out")]
     monkeypatch.setattr(sys, "argv", [str(SCRIPT), *places, "--rotate=-20,20", "--normalise", "--workers", "0"])
     with pytest.raises(SystemExit) as stop:
         runpy.run_path(str(SCRIPT), run_name="__main__")
     assert not stop.value.code and "images 12, copies made 15, kept from before 0; images skipped 1" in capsys.readouterr().out
     assert [item.item for item in read_skipped(tmp_path / "out" / "skipped.csv")] == [rows[1].path]
-    # These films tear one patient apart, and the new split says so.
-    assert read_verdict(tmp_path / "out" / "split.json").offences("test") == {"patient overlap": "1 patient"}
+    # These films tear one patient apart, and the new split says so; what was known of it before stays known.
+    told = read_verdict(tmp_path / "out" / "split.json").offences("test")
+    assert told == {"patient overlap": "1 patient", "near-duplicate pixels": "1 pair"}
     derived = [row for row in read_catalog(tmp_path / "out" / "catalog.parquet") if row.image_id != "s-01"]
     assert ingest_images(derived, CONTRACT, tmp_path / "shards", lanes=1, **QUIET).written == {"train": 5 + 15, "validation": 3, "test": 3}
     parent, copy = (prepare_row(row, CONTRACT).sample for row in derived if row.image_id in ("s-00", "s-00+roi"))
