@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import functools
 import gzip
 import io
@@ -18,12 +17,10 @@ import cv2
 import numpy as np
 import pydicom
 import pytest
-from pydicom.datadict import dictionary_has_tag
 
 from mammolibs.catalog import SOURCES, Skipped, make_catalog, read_catalog, read_skipped, write_skipped
 from mammolibs.errors import BadConfig, BadData, BadFile, RuntimeUnavailable
 from mammolibs.imaging import open_key, read_facts
-from mammolibs.imaging.deidentify_table import profile_actions
 from mammolibs.imaging.dicom_write import mammogram_bytes
 from mammolibs.ingest import ingest_images
 from mammolibs.pipeline.cli import parse_options
@@ -31,118 +28,10 @@ from mammolibs.prepare import Contract
 from mammolibs.storage import open_store
 from scripts import upload
 from tests.catalog.conftest import MAKERS
-from tests.imaging.test_deidentify import plant
 from tests.imaging.test_dicom_write import HEADER
-from tests.ingest.conftest import draw_film
-from tests.storage.gcs_server import GcsServer
+from tests.upload.conftest import TO, objects, skipped
 
-ROOT = Path(__file__).resolve().parents[1]
-TO = "gs://bucket/raw"
-TAGS = tuple(tag for tag in profile_actions() if dictionary_has_tag(tag))
-LABELS = (
-    "path,id,taken,who read it,result\n{0},ZQ11111111,2019-03-04,Dr ZQ22222222,malignant\nZQ33333333.dcm,ZQ11111111,2019-03-04,x,benign\n"
-)
-
-
-@pytest.fixture
-def server(monkeypatch):
-    with GcsServer("bucket") as server:
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.url)
-        yield server
-        assert server.violations == []
-
-
-@pytest.fixture
-def film(tmp_path):
-    draw_film(tmp_path / ".film.png", 0)
-    return cv2.imread(str(tmp_path / ".film.png"), cv2.IMREAD_UNCHANGED).astype(np.uint16) * 16
-
-
-@pytest.fixture
-def folder(tmp_path, film):
-    """Three exams with something planted in headers and names, and one file that is no DICOM."""
-    folder = tmp_path / "in"
-    for n in range(3):
-        header = replace(HEADER, instance_uid=f"1.2.3.990{n}", patient_id=f"ZQ0000000{n}", view="CC", spacing_mm=0.5)
-        data = pydicom.dcmread(io.BytesIO(mammogram_bytes(film + n, header)))
-        kept = {keyword: data[keyword].value for keyword in ("SOPInstanceUID", "PatientID", "PatientAge", "SeriesDescription")}
-        plant(data, TAGS).update(kept)
-        (folder / f"ZQ{n:08X}").mkdir(parents=True)
-        data.save_as(folder / f"ZQ{n:08X}" / "ZQ44444444.dcm")
-    (folder / "ZQ55555555.txt").write_text("ZQ66666666")
-    return folder
-
-
-@pytest.fixture
-def run(tmp_path, monkeypatch):
-    """An upload in this process: spawning is the pool's own test."""
-    monkeypatch.setattr(upload, "map_files", _here(upload.map_files))
-
-    def call(folder, *flags, to=TO):
-        flags = flags or ("--key", str(tmp_path / "my.key"))
-        return upload.Upload(parse_options(upload.Options, [str(folder), to, *flags, "--skipped", str(tmp_path / "skipped.csv")])).run()
-
-    return call
-
-
-def _here(map_files):
-    return lambda function, items, **how: map_files(function, items, **{**how, "workers": 0})
-
-
-def objects(server, prefix="raw/"):
-    return {name.removeprefix(prefix): held for name, held in server.objects.buckets["bucket"].items() if name.startswith(prefix)}
-
-
-def skipped(tmp_path):
-    return {Path(row["item"]).name: row["reason"] for row in csv.DictReader((tmp_path / "skipped.csv").open())}
-
-
-@pytest.mark.parametrize("separator", [",", ";", "\t"])
-def test_a_table_goes_with_the_same_pseudonyms_as_its_images(server, folder, run, tmp_path, separator):
-    (folder / "labels.csv").write_text(LABELS.format("./ZQ00000001\\ZQ44444444.dcm").replace(",", separator))
-    table = ("--tables", "labels.csv:path=file,id=patient,taken=date,result=keep")
-    run(folder, "--key", str(tmp_path / "my.key"), *table)
-    (name,) = [name for name in objects(server) if name.startswith("table-")]
-    header, *rows = csv.reader(io.StringIO(objects(server)[name].data.decode()))
-    key = open_key(tmp_path / "my.key")
-    assert header == ["path", "id", "taken", "result"] and len(rows) == 1
-    assert rows[0][0] in objects(server)
-    assert rows[0][1:] == [key.text("patient", "ZQ11111111"), key.date("ZQ11111111", "20190304"), "malignant"]
-    assert skipped(tmp_path)["labels.csv line 3"] == "names a file that was not brought over"
-
-
-@pytest.mark.parametrize(("columns", "said"), [
-    ("", "write FILE:COLUMN=KIND"), (":id=patient", "write FILE:COLUMN=KIND"), ("labels.csv:id=person", "with kinds patient"),
-    ("labels.csv:taken=date", "name the patient column too"), ("labels.csv:a=patient,b=patient", "patient once"),
-])  # fmt: skip
-def test_a_table_that_is_told_wrongly_is_refused(columns, said):
-    with pytest.raises(BadConfig, match=said):
-        upload.parse_table(columns)
-
-
-def test_a_table_without_a_column_stops_the_upload_before_it_begins(server, folder, run, tmp_path):
-    (folder / "labels.csv").write_text("id\nP1\n")
-    with pytest.raises(BadFile, match="labels.csv: has no column name; it has id"):
-        run(folder, "--key", str(tmp_path / "my.key"), "--tables", "labels.csv:name=patient")
-    assert server.counts["write"] == 0
-
-
-def test_a_table_is_named_from_anywhere_but_lies_in_the_folder(server, folder, run, tmp_path):
-    for place in (folder, tmp_path):
-        (place / "labels.csv").write_text("id\nP1\n")
-    with pytest.raises(BadFile, match="labels.csv: does not lie in"):
-        run(folder, "--key", str(tmp_path / "my.key"), "--tables", f"{tmp_path / 'labels.csv'}:id=patient")
-    assert server.counts["write"] == 0
-    run(folder, "--key", str(tmp_path / "my.key"), "--tables", f"{folder / 'labels.csv'}:id=patient")
-    named = [name for name in objects(server) if name.startswith("table-")]
-    run(folder, "--key", str(tmp_path / "my.key"), "--tables", "labels.csv:id=patient")
-    assert [name for name in objects(server) if name.startswith("table-")] == named and len(named) == 1
-
-
-def test_a_table_with_a_date_that_is_none_is_left_out_and_told(server, folder, run, tmp_path):
-    (folder / "labels.csv").write_text("id,taken\nP1,last May\n")
-    assert "1 skipped" in run(folder, "--key", str(tmp_path / "my.key"), "--tables", "labels.csv:id=patient,taken=date")
-    assert "line 2 has a date" in skipped(tmp_path)["labels.csv"] and "last May" not in skipped(tmp_path)["labels.csv"]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_what_is_there_is_not_sent_again_and_what_was_damaged_is(server, folder, run):
