@@ -16,6 +16,7 @@ from mammolibs.catalog.label_tables import read_columns, read_csv
 from mammolibs.catalog.sources import SOURCES
 from mammolibs.catalog.table import read_catalog
 from mammolibs.catalog.verdict import POOL
+from mammolibs.catalog.words import filled
 from mammolibs.errors import BadConfig, BadData, BadFile
 from mammolibs.records import ImageRow
 from mammolibs.storage import below, is_address, locate
@@ -121,11 +122,11 @@ def table_rows(path: str | Path, columns: Columns, *, split: str = "") -> list[I
             image_id=image,
             source="csv",
             patient_id=person,
-            exam_id=record.get(columns.exam) or person,
+            exam_id=filled(record.get(columns.exam, "")) or person,
             path=str(path.absolute().parent / record[columns.image]) if record.get(columns.image) else "",
             split=part,
             official_split=record.get(columns.official, "").casefold(),
-            parent_id=record.get(columns.parent, ""),
+            parent_id=filled(record.get(columns.parent, "")),
         )
         for record, image, person, part in zip(records, ids, people, splits, strict=True)
     ]

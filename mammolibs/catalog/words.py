@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from mammolibs.errors import BadData
 from mammolibs.records import LESION_KINDS, UNKNOWN
 
+# What programs write where there is nothing.
+_EMPTY = ("nan", "none", "null", "na", "n/a", "<na>")
 PATHOLOGY_WORDS = {
     "malignant": "malignant",
     "m": "malignant",
@@ -36,6 +38,11 @@ OWN_SOURCES = ("csv", "dicom_folder")
 
 # An image whose worst lesion nobody judged may be malignant, so unknown outranks benign.
 _LABEL_ORDER = ("malignant", UNKNOWN, "benign", "normal")
+
+
+def filled(cell: str) -> str:
+    """A table's cell; "" where a program wrote that there is nothing in it."""
+    return "" if cell.lower() in _EMPTY else cell
 
 
 def translate(word: object, words: Mapping[str, str], what: str) -> str:

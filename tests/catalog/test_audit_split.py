@@ -77,6 +77,13 @@ def test_a_column_without_a_name_is_nobodys_parent(audit_split, tmp_path):
     assert code == 0 and "not checked: exam overlap: no exams are known, patients only" in lines
 
 
+def test_images_whose_parent_is_nan_are_no_family(audit_split, tmp_path):
+    rows = [("a", "A", "train", "nan", "None"), ("b", "B", "test", "NaN", "none")]
+    path = write_csv(tmp_path / "t.csv", rows, ("image", "person", "part", "parent", "exam"))
+    code, lines = audit_split(*flags(path, parent_column="parent", exam_column="exam"))
+    assert code == 0, lines
+
+
 def test_patients_are_found_in_ids_by_a_pattern(audit_split, tmp_path):
     rows = [("P01_L", "", "0"), ("P01_R", "", "1"), ("P02_L", "", "2"), ("P03_L", "", "3")]
     for pattern in ("^(P[0-9]+)_", "^P[0-9]+"):

@@ -27,6 +27,7 @@ from mammolibs.catalog.words import (
     LATERALITY_WORDS,
     PATHOLOGY_WORDS,
     VIEW_WORDS,
+    filled,
     issued,
     make_id,
     make_person,
@@ -49,7 +50,6 @@ _ONE_VALUE = ("patient", "exam", "laterality", "view", "age", "density", "spacin
 # What no message shows.
 _PERSON = ("patient", "exam")
 # How programs that write tables spell a cell that is empty.
-_EMPTY = ("nan", "none", "null", "na", "n/a", "<na>")
 _SHOWN_WORDS = 5
 
 
@@ -103,12 +103,8 @@ def read_table(files: Layout, options: Mapping[str, str]) -> Table:
                 + (f"; did you mean {near[0]}" if near else "")
                 + f"; it has {', '.join(there)}"
             )
-    named = [{name: _cell(record.get(column, "")) for name, column in columns.items()} for record in records]
+    named = [{name: filled(record.get(column, "")) for name, column in columns.items()} for record in records]
     return Table(path, named, tuple(name for name in OPTIONAL if columns[name] not in there))
-
-
-def _cell(text: str) -> str:
-    return "" if text.lower() in _EMPTY else text
 
 
 def _only_table(files: Layout) -> Path:
