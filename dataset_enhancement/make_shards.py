@@ -8,6 +8,8 @@
 
     python dataset_enhancement/make_shards.py --catalog gs://BUCKET/mine --scheduler tcp://HOST:8786   # on a Dask cluster
 
+    python dataset_enhancement/make_shards.py --catalog data --patches malignancy    # round lesions at full resolution
+
 What cannot be used is skipped and listed in <out>/skipped.csv. Stopped and called again, it goes on where it stood.
 """
 
@@ -16,16 +18,16 @@ from dataclasses import MISSING, dataclass
 from mammolibs.pipeline.cli import option, run_script, workers_option
 from mammolibs.pipeline.policy import accept_option, policy_option
 from mammolibs.pipeline.presets import PRESETS, contract_of, default_preset
-from mammolibs.pipeline.shards import make_shards
+from mammolibs.pipeline.shards import default_out, make_shards, patches_option
 from mammolibs.prepare import parse_canvas
 from mammolibs.shards import CODECS
-from mammolibs.storage import below
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
     catalog: str = option(MISSING, "the folder or gs:// address that holds catalog.parquet")
     out: str = option("", "folder or gs:// address for the shards (default: shards in the catalog's folder, where a run looks for them)")
+    patches: str | None = patches_option()
     preset: str | None = option(None, "sizes of images and patches (default: cpu, or standard with an accelerator)", choices=tuple(PRESETS))
     canvas: tuple | None = option(
         None, "another height x width in pixels, both divisible by 16, such as 512x320", parse=parse_canvas, metavar="HxW"
@@ -40,9 +42,9 @@ class Options:
 
 def main(options: Options) -> None:
     contract = contract_of(options.preset or default_preset(), options.canvas)
-    out = options.out or str(below(options.catalog, "shards"))
-    how = {name: getattr(options, name) for name in ("accept", "workers", "lanes", "codec", "scheduler")} | {"policy_file": options.policy}
-    print(f"{out}: {make_shards(options.catalog, out, contract, **how)}")
+    out = options.out or default_out(options.catalog, options.patches)
+    how = {name: getattr(options, name) for name in ("accept", "workers", "lanes", "codec", "scheduler", "patches")}
+    print(f"{out}: {make_shards(options.catalog, out, contract, policy_file=options.policy, **how)}")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from mammolibs.ingest.derive import DeriveReport, Recipe, derive_images, parse_r
 from mammolibs.ingest.gate import admit, examine
 from mammolibs.ingest.images import ingest_images
 from mammolibs.ingest.mirrored import settle_shown
-from mammolibs.ingest.patches import PatchRequest, ingest_patches, normal_requests, truth_requests
+from mammolibs.ingest.patches import PATCH_KINDS, PatchRequest, ingest_patches, normal_requests, patch_requests, truth_requests
 from mammolibs.ingest.reading import prepare_row, read_lesions, read_mask, read_row
 from mammolibs.ingest.report import IngestReport
 
@@ -13,6 +13,7 @@ __all__ = [
     "Cues",
     "DeriveReport",
     "IngestReport",
+    "PATCH_KINDS",
     "PatchRequest",
     "Recipe",
     "admit",
@@ -23,6 +24,7 @@ __all__ = [
     "ingest_patches",
     "normal_requests",
     "parse_rotations",
+    "patch_requests",
     "prepare_row",
     "prepare_row_with_cues",
     "read_cues",

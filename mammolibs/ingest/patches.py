@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -22,6 +22,8 @@ from mammolibs.prepare import Contract, FullResolution, Located, Raster, cut_pat
 from mammolibs.records import ImageRow, Lesion, Policy, Sample
 
 ORIGINS = ("truth", "found", "normal")
+PATCH_KINDS = ("lesion", "malignancy")
+NORMAL_PER_IMAGE = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +74,19 @@ def normal_requests(rows: Iterable[ImageRow], per_image: int, *, seed: int = 0) 
         if (row.lesions or row.pathology == "normal") and all(lesion.outline.shape != "none" for lesion in row.lesions)
         for _ in range(per_image)
     ]
+
+
+def patch_requests(kind: str, rows: Sequence[ImageRow], *, seed: int = 0) -> list[PatchRequest]:
+    """Round all lesions whose place is known, and of normal tissue. kind: one of `PATCH_KINDS`.
+
+    "lesion": label 1 on every lesion; "malignancy": 1 on malignant ones alone.
+    """
+    if kind not in PATCH_KINDS:
+        raise BadConfig(f"patches of {kind!r}: allowed are {', '.join(PATCH_KINDS)}")
+    truth = truth_requests(rows)
+    if kind == "lesion":
+        truth = [replace(request, label=1) for request in truth]
+    return truth + normal_requests(rows, NORMAL_PER_IMAGE, seed=seed)
 
 
 def ingest_patches(

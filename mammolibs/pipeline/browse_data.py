@@ -119,7 +119,9 @@ def _row_of(facts: dict[str, Any]) -> ImageRow:
     """A sample's own facts as a row. What a shard does not keep (bits, exact outlines) is not known."""
     extra = facts["extra"]
     copied = {name: facts[name] for name in ("image_id", "source", "patient_id", "exam_id", "laterality", "view", "pathology", "split")}
-    told = {name: extra.get(name) or "" for name in ("birads", "density", "licence", "maker", "parent_id")}
+    told = {name: extra.get(name) or "" for name in ("birads", "density", "licence", "maker")}
+    # A patch is a part of its image and no copy.
+    told["parent_id"] = "" if "origin" in extra else extra.get("parent_id", "")
     lesions = tuple(
         Lesion(lesion_id=one["lesion_id"], kind=one["kind"], pathology=one["pathology"], outline=Outline(shape=one["shape"]))
         for one in extra.get("lesions", ())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mammolibs.catalog import Skipped, read_catalog, split_hash, write_skipped
 from mammolibs.errors import BadConfig, BadFile
-from mammolibs.ingest import PatchRequest, ingest_patches, normal_requests, truth_requests
+from mammolibs.ingest import PatchRequest, ingest_patches, patch_requests, truth_requests
 from mammolibs.models import from_run
 from mammolibs.models.runs import weights_hash
 from mammolibs.pipeline.outcomes import lesion_truths, matched_regions, region_label
@@ -22,7 +22,6 @@ from mammolibs.storage import open_store, write_json
 
 SPLITS = ("train", "validation")
 SHARDS = {"patches": "lesion_patches", "resnet": "patches"}
-NORMAL_PER_IMAGE = 2
 FOUND_PER_IMAGE = 3
 
 
@@ -40,13 +39,11 @@ def make_patches(run: Run, stage: str, runtime: Runtime, *, unet: int | None = N
     missing = runtime.agree(not _is_made(folder / "made.json", made))
     if not missing:
         return
-    requests = truth_requests(rows)
     if stage == "patches":
-        requests = [PatchRequest(row=r.row, label=1, origin="truth", lesion_id=r.lesion_id) for r in requests]
-        requests += normal_requests(rows, NORMAL_PER_IMAGE, seed=run.settings.seed)
+        requests = patch_requests("lesion", rows, seed=run.settings.seed)
     else:
         # Every host asks the U-Net: placing a network is a joint act of all of them.
-        requests += found_requests(run, rows, runtime, unet)
+        requests = truth_requests(rows) + found_requests(run, rows, runtime, unet)
     if runtime.is_main:
         # As many hosts must be able to share the patches as share the images.
         lanes = open_index(open_store(run.shards("train"))).lanes

@@ -174,6 +174,26 @@ def test_make_shards_writes_to_a_bucket_what_a_folder_would_hold(data, tmp_path,
     assert not open_store("gs://bucket/new/shards").exists("catalog.parquet")
 
 
+@pytest.mark.parametrize("kind", ["lesion", "malignancy"])
+def test_make_shards_cuts_patches_into_a_folder_or_a_bucket(data, tmp_path, monkeypatch, capsys, kind):
+    for out in (str(tmp_path / "patches"), "gs://bucket/cut/patches"):
+        arguments = ["--catalog", str(data), "--out", out, "--patches", kind, "--preset", "cpu", "--workers", "0", "--lanes", "2"]
+        monkeypatch.setattr("sys.argv", ["make_shards.py", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(ROOT / "dataset_enhancement/make_shards.py"), run_name="__main__")
+        assert not ended.value.code, capsys.readouterr().err
+    rows = [row for row in read_catalog(data / "catalog.parquet") if row.split == "train"]
+    store, index = open_shards(str(tmp_path / "patches" / "train"))
+    samples = [read_sample(store, index, number) for number in range(len(index))]
+    ones = [row.pathology for row in rows if row.lesions and (kind == "lesion" or row.pathology == "malignant")]
+    assert sum(sample.label for sample in samples) == len(ones) and {sample.extra["origin"] for sample in samples} == {"truth", "normal"}
+    assert {sample.image.shape for sample in samples} == {(32, 32)}
+    _, there = open_shards("gs://bucket/cut/patches/train")
+    assert there.data_hash == index.data_hash and split_hash(read_catalog("gs://bucket/cut/catalog.parquet")) == split_hash(
+        read_catalog(data / "catalog.parquet")
+    )
+
+
 def test_images_that_lie_in_a_bucket_are_read_from_there(bucket, data, tmp_path):
     rows = [row for row in read_catalog(data / "catalog.parquet") if row.split == "train"][:4]
     there = [replace(row, path=f"gs://bucket/raw/{number}.png") for number, row in enumerate(rows)]
