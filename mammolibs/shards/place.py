@@ -17,6 +17,7 @@ from collections.abc import Collection
 from typing import Protocol, runtime_checkable
 
 import google_crc32c
+from tqdm import tqdm
 
 from mammolibs.errors import BadFile
 from mammolibs.shards.index import INDEX_NAME, open_index
@@ -72,7 +73,8 @@ def stored_sums(store: Store, names: Collection[str]) -> dict[str, tuple[int, in
     if isinstance(store, _Summed):
         return {name: sums for name, sums in store.checksums(SHARD).items() if name in names}
     found = {}
-    for name in set(store.list(SHARD)).intersection(names):
+    wanted = sorted(set(store.list(SHARD)).intersection(names))
+    for name in tqdm(wanted, desc="checking shards", unit="shard", delay=2.0, leave=False):
         data = store.read(name)
         found[name] = len(data), google_crc32c.value(data)
     return found
