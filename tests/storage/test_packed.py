@@ -123,19 +123,19 @@ def test_a_full_disk_is_no_damaged_archive(archive, tmp_path, monkeypatch):
 
 
 def test_two_that_unpack_one_archive_at_the_same_time_find_it_whole(archive, tmp_path, monkeypatch):
-    extract, both_there, second, folders = archives._extract, threading.Event(), [], []
+    extract, both_there, second, folders, first = archives._extract, threading.Event(), [], [], threading.get_ident()
 
     def announced(path):
-        if second:
+        if threading.get_ident() != first:
             both_there.set()
         return alone(path)
 
     def slow(path, folder):
         folders.append(folder)
-        if second:
+        if threading.get_ident() != first:
             both_there.set()
         extract(path, folder)
-        if not second:
+        if threading.get_ident() == first:
             second.append(pool.submit(unpack, archive, tmp_path / "out"))
             assert both_there.wait(30)
 
