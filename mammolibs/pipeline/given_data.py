@@ -21,14 +21,16 @@ MAKING = (
 def has_given_data(folder: Path, options: TrainOptions) -> bool:
     """True where the flags name data, or the run was made on shards and not from sources.
 
-    Raises BadConfig for a flag beside `--data` that would make others.
+    Raises BadConfig for a flag beside them that would make others.
     """
-    if options.data:
-        if contradicting := [name for name in MAKING if getattr(options, name)]:
-            flag = {"source_options": "option"}.get(contradicting[0], contradicting[0]).replace("_", "-")
+    if not options.data and (not (folder / "run.json").is_file() or read_settings(folder / "run.json").sources):
+        return False
+    if contradicting := [name for name in MAKING if getattr(options, name)]:
+        flag = {"source_options": "option"}.get(contradicting[0], contradicting[0]).replace("_", "-")
+        if options.data:
             raise BadConfig(f"--{flag}: --data {options.data} is made already; leave out one of the two")
-        return True
-    return (folder / "run.json").is_file() and not read_settings(folder / "run.json").sources
+        raise BadConfig(f"--{flag}: the data of the run {folder} are made already; leave the flag out, or take another --run")
+    return True
 
 
 def open_on_data(folder: Path, options: TrainOptions) -> Run:

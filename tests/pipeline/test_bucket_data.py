@@ -105,6 +105,9 @@ def test_train_sh_goes_through_all_stages_on_data_in_a_bucket(data, tmp_path, ca
     run_chain(replace(asked, data=None, no_pretraining=False))
     said = capsys.readouterr().out
     assert "unet: finished before" in said and "report: made before" in said and "encoder:" not in said
+    for flag, more in (("--source", {"source": (f"csv={tmp_path}",)}), ("--accept", {"accept": ("implant",)}), ("--folds", {"folds": 3})):
+        with pytest.raises(BadConfig, match=f"{flag}: the data of the run .* are made already"):
+            run_chain(replace(asked, data=None, **more))
     assert not (tmp_path / "run" / "phantoms").exists()
 
 
